@@ -1,0 +1,41 @@
+"""Identifiers: UUIDv7 (RFC 9562) made from booking time, so that ids sort by booking and choose their monthly partition."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import NewType
+from uuid import UUID
+
+AccountId = NewType("AccountId", UUID)
+PurseId = NewType("PurseId", UUID)
+TransferId = NewType("TransferId", UUID)
+AuthorizationId = NewType("AuthorizationId", UUID)
+SaleId = NewType("SaleId", UUID)
+CardId = NewType("CardId", UUID)
+CustomerId = NewType("CustomerId", UUID)
+StationId = NewType("StationId", UUID)
+TerminalId = NewType("TerminalId", UUID)
+StaffId = NewType("StaffId", UUID)
+ShiftId = NewType("ShiftId", UUID)
+
+NOBODY = AccountId(UUID(int=0))
+"""The account under which a decline stands whose card is unknown."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def uuid7(now: datetime) -> UUID:
+    """Return a new UUIDv7 of the instant `now` (UTC, millisecond precision), 74 random bits."""
+    milliseconds = (now - _EPOCH) // _MILLISECOND
+    random = secrets.randbits(74)
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1))
+
+
+def uuid7_floor(instant: datetime) -> UUID:
+    """Return the smallest UUIDv7 of `instant`: the bound of a partition or of a period, `[from, to)`."""
+    return UUID(int=((instant - _EPOCH) // _MILLISECOND) << 80)
+
+
+def instant_of(identifier: UUID) -> datetime:
+    """Return the booking instant that a UUIDv7 carries, in whole milliseconds."""
+    return _EPOCH + (identifier.int >> 80) * _MILLISECOND
