@@ -1,0 +1,1 @@
+"""Partner alliances: what stands on the core and is mounted beside it."""
