@@ -1,0 +1,1 @@
+"""Accounts, purses, transfers: the money itself. Knows nothing of cards."""

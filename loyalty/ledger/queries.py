@@ -1,0 +1,159 @@
+"""Reading the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Row, Select, and_, func, literal, select, text, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.errors import NotFound, Refusal
+from loyalty.ids import uuid7_floor
+
+from .model import Account, DailyBalance, Period, Purse, PurseKind, Transfer
+from .rules import PurseView
+
+
+class AccountNotFound(NotFound):
+    """Unknown, or another tenant's."""
+
+    zh = "没有找到该账户。"
+    en = "There is no such account."
+
+
+class InstantNotSettled(Refusal):
+    """A transaction that began before the instant is still running, so its bookings could still appear before it."""
+
+    zh = "该时点的账务尚未落定。"
+    en = "The books of that instant have not settled yet."
+    next_zh = "请稍后再查（通常一分钟内）。"
+    next_en = "Ask again shortly, usually within a minute."
+
+
+async def get_account(session: AsyncSession, *, account_id: UUID) -> Account:
+    """Return an account.
+
+    :raises AccountNotFound: if there is none
+    """
+    account = await session.get(Account, account_id)
+    if account is None:
+        raise AccountNotFound(account=account_id)
+    return account
+
+
+async def get_account_for_update(session: AsyncSession, *, account_id: UUID) -> Account:
+    """Lock and return an account.
+
+    :raises AccountNotFound: if there is none
+    """
+    account = await session.scalar(select(Account).where(Account.account_id == account_id).with_for_update().execution_options(populate_existing=True))
+    if account is None:
+        raise AccountNotFound(account=account_id)
+    return account
+
+
+def _purse_columns() -> Select[tuple[UUID, PurseKind, str, int, int, int, datetime | None, UUID | None]]:
+    return select(
+        Purse.purse_id, Purse.kind, Purse.unit, Purse.balance_minor, Purse.held_minor, Purse.credit_limit_minor, Purse.expires_at, Purse.card_id
+    )
+
+
+def _views(rows: Sequence[Row[tuple[UUID, PurseKind, str, int, int, int, datetime | None, UUID | None]]]) -> list[PurseView]:
+    return [PurseView(*row) for row in rows]
+
+
+async def purses_of(session: AsyncSession, *, account_id: UUID) -> list[PurseView]:
+    """Return an account's purses, in id order."""
+    return _views((await session.execute(_purse_columns().where(Purse.account_id == account_id).order_by(Purse.purse_id))).all())
+
+
+async def lock_purses(session: AsyncSession, *, account_id: UUID) -> list[PurseView]:
+    """Lock an account's purses in id order and return them as they now are."""
+    statement = _purse_columns().where(Purse.account_id == account_id).order_by(Purse.purse_id).with_for_update(key_share=True)
+    return _views((await session.execute(statement)).all())
+
+
+async def open_period(session: AsyncSession) -> int:
+    """Return the accounting period that is open now."""
+    return (await session.execute(select(Period.period).where(Period.closed_at.is_(None)))).scalar_one()
+
+
+async def require_settled(session: AsyncSession, *, instant: datetime) -> None:
+    """Make sure that every running transaction began after `instant`.
+
+    :raises InstantNotSettled: if one began before it
+    """
+    row = await session.execute(
+        text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND xact_start <= :instant AND backend_xid IS NOT NULL"
+        ),
+        {"instant": instant},
+    )
+    if row.scalar_one():
+        raise InstantNotSettled(instant=instant.isoformat())
+
+
+async def balance_at(session: AsyncSession, *, account_id: UUID, instant: datetime) -> dict[UUID, int]:
+    """Return each purse's balance from everything booked before `instant` (whole milliseconds, half-open).
+
+    :raises InstantNotSettled: if a running transaction began before it
+    """
+    await require_settled(session, instant=instant)
+    since = and_(Transfer.account_id == account_id, Transfer.transfer_id < uuid7_floor(instant))
+    moved = union_all(
+        select(Transfer.credit_id.label("place"), Transfer.amount_minor.label("amount")).where(since),
+        select(Transfer.debit_id, -Transfer.amount_minor).where(since),
+    ).subquery()
+    statement = (
+        select(Purse.purse_id, func.coalesce(func.sum(moved.c.amount), 0))
+        .join(moved, moved.c.place == Purse.purse_id, isouter=True)
+        .where(Purse.account_id == account_id)
+        .group_by(Purse.purse_id)
+    )
+    return {purse_id: int(amount) for purse_id, amount in (await session.execute(statement)).all()}
+
+
+async def liability_at(session: AsyncSession, *, instant: datetime) -> dict[tuple[str, PurseKind], int]:
+    """Return what the house owed its holders at `instant` (half-open), by unit and purse kind, in minor units.
+
+    Reckoned backwards from the present balances, in one statement and so in one snapshot.
+
+    :raises InstantNotSettled: if a running transaction began before it
+    """
+    await require_settled(session, instant=instant)
+    after = Transfer.transfer_id >= uuid7_floor(instant)
+    moved = union_all(
+        select(Purse.unit, Purse.kind, Purse.balance_minor.label("amount")),
+        select(Purse.unit, Purse.kind, -Transfer.amount_minor)
+        .join(Transfer, and_(Transfer.account_id == Purse.account_id, Transfer.credit_id == Purse.purse_id))
+        .where(after),
+        select(Purse.unit, Purse.kind, Transfer.amount_minor)
+        .join(Transfer, and_(Transfer.account_id == Purse.account_id, Transfer.debit_id == Purse.purse_id))
+        .where(after),
+    ).subquery()
+    rows = await session.execute(select(moved.c.unit, moved.c.kind, func.sum(moved.c.amount)).group_by(moved.c.unit, moved.c.kind))
+    return {(unit, PurseKind(kind)): int(amount) for unit, kind, amount in rows}
+
+
+async def transfers_of(session: AsyncSession, *, account_id: UUID, operation_id: UUID | None = None, limit: int = 200) -> list[Transfer]:
+    """Return an account's transfers, the latest first; with `operation_id` only that operation's."""
+    statement = select(Transfer).where(Transfer.account_id == account_id)
+    if operation_id is not None:
+        statement = statement.where(Transfer.operation_id == operation_id)
+    return list((await session.scalars(statement.order_by(Transfer.transfer_id.desc()).limit(limit))).all())
+
+
+async def house_sum(session: AsyncSession, *, house_id: UUID) -> int:
+    """Return a house account's balance in minor units: credits − debits, summed over all transfers."""
+    moved = union_all(
+        select(Transfer.amount_minor.label("amount")).where(Transfer.credit_id == house_id),
+        select((literal(-1) * Transfer.amount_minor).label("amount")).where(Transfer.debit_id == house_id),
+    ).subquery()
+    return int((await session.execute(select(func.coalesce(func.sum(moved.c.amount), 0)))).scalar_one())
+
+
+async def daily_balances_of(session: AsyncSession, *, account_id: UUID) -> list[DailyBalance]:
+    """Return an account's closing balances, by day."""
+    statement = select(DailyBalance).where(DailyBalance.account_id == account_id).order_by(DailyBalance.day, DailyBalance.purse_id)
+    return list((await session.scalars(statement)).all())
