@@ -15,7 +15,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, DateTime, Dialect, LargeBinary, MetaData, SmallInteger, Text, Uuid, event
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Dialect, LargeBinary, MetaData, SmallInteger, Text, Uuid, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -81,6 +81,12 @@ class SmallEnum(TypeDecorator[IntEnum]):
         return None if value is None else self.members(value)
 
 
+def one_of(column: str, members: type[StrEnum]) -> CheckConstraint:
+    """Return the CHECK that keeps a `text` column to an enum's values; named after its column."""
+    values = ", ".join(f"'{member.value}'" for member in members)
+    return CheckConstraint(f"{column} IN ({values})", name=column)
+
+
 class Base(DeclarativeBase):
     """All tables. Times are instants, integers are 64 bits wide, documents are jsonb, enums are text or small numbers."""
 
@@ -135,11 +141,11 @@ def socket_url(*, user: str, password: str, database: str, folder: str, port: in
     return f"postgresql://{user}:{quote(password, safe='')}@/{database}?host={quote(folder, safe='/')}&port={port}"
 
 
-def server_settings(*, role: str | None, application_name: str) -> dict[str, str]:
+def server_settings(*, role: str | None, application_name: str, transaction_seconds: int = TRANSACTION_SECONDS) -> dict[str, str]:
     """Return the settings every connection starts with; a pool's reset falls back to these, so the role cannot be shaken off."""
     settings = {
         "application_name": application_name,
-        "transaction_timeout": f"{TRANSACTION_SECONDS}s",
+        "transaction_timeout": f"{transaction_seconds}s",
         "timezone": "UTC",
         "jit": "off",
     }
@@ -147,12 +153,20 @@ def server_settings(*, role: str | None, application_name: str) -> dict[str, str
 
 
 def make_engine(
-    url: str | URL, *, role: str | None = None, application_name: str = "loyalty", pool_size: int = 5, max_overflow: int = 5
+    url: str | URL,
+    *,
+    role: str | None = None,
+    application_name: str = "loyalty",
+    pool_size: int = 5,
+    max_overflow: int = 5,
+    transaction_seconds: int = TRANSACTION_SECONDS,
 ) -> AsyncEngine:
     """Make an engine on asyncpg.
 
     :param role: `loyalty_hot`, `loyalty_jobs` or `loyalty_portal`; None stays the owner, for migrations only
+    :param transaction_seconds: 0 lifts the limit, again for migrations only
     """
+    settings = server_settings(role=role, application_name=application_name, transaction_seconds=transaction_seconds)
     return create_async_engine(
         database_url(url) if isinstance(url, str) else url,
         pool_size=pool_size,
@@ -162,7 +176,7 @@ def make_engine(
         json_deserializer=msgspec.json.decode,
         # No SQL parameter ever shows in an exception's text: it may be a card number.
         hide_parameters=True,
-        connect_args={"server_settings": server_settings(role=role, application_name=application_name), "timeout": 10},
+        connect_args={"server_settings": settings, "timeout": 10},
     )
 
 

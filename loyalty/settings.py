@@ -66,9 +66,7 @@ class Settings:
         :raises SettingRefused: if the keys would lie inside the data folder
         """
         if self.keys_dir == self.data_dir or self.data_dir in self.keys_dir.parents:
-            raise SettingRefused(
-                f"The keys folder {self.keys_dir} lies inside the data folder {self.data_dir}; choose one outside it (--keys)."
-            )
+            raise SettingRefused(f"The keys folder {self.keys_dir} lies inside the data folder {self.data_dir}; choose another (--keys).")
         return self
 
     def with_data(self, data: Path | None, keys: Path | None = None) -> Self:
