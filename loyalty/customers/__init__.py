@@ -1,0 +1,1 @@
+"""Customers: people and organisations, one identity each; documents, contacts, bank accounts, consent, merging."""

@@ -1,0 +1,1 @@
+"""Stations: legal entities, regions, districts, outlets, terminals, products, prices, shifts and day closes."""
