@@ -7,7 +7,7 @@ costs what the first did. A cursor is only a position: who may see what is decid
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +22,7 @@ PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
 
 T = TypeVar("T")
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 
 class CursorNotUnderstood(Refusal):
@@ -44,11 +45,21 @@ class PageSizeOutOfRange(Refusal):
     next_en = "Ask for a smaller page."
 
 
+class UnknownSort(Refusal):
+    """The list cannot be ordered by that."""
+
+    status = 400
+    zh = "此列表不能按“{sort}”排序。可用：{known}。"
+    en = 'This list cannot be sorted by "{sort}". It can be by: {known}.'
+    next_zh = "请选择可用的列。"
+    next_en = "Choose one of these."
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One column of the order. It must never be NULL (coalesce it); the last key of a list must be unique."""
 
-    column: ColumnElement[Any] | InstrumentedAttribute[Any]
+    column: Column
     descending: bool = False
 
 
@@ -59,6 +70,32 @@ class Page(Generic[T]):
     rows: list[T]
     next: str | None
     previous: str | None
+
+
+def keys_for(sort: str, sorts: Mapping[str, Column], *, unique: Column) -> list[Key]:
+    """Read a sort as it stands in a URL, `name` or `-name` for descending, as keys ending in the `unique` column.
+
+    :raises UnknownSort: if `sorts` has no such name
+    """
+    name, descending = sort.removeprefix("-"), sort.startswith("-")
+    if name not in sorts:
+        raise UnknownSort(sort=name, known=", ".join(sorts))
+    first = Key(sorts[name], descending)
+    return [first] if sorts[name] is unique else [first, Key(unique, descending)]
+
+
+async def page_as(
+    session: AsyncSession,
+    into: Callable[..., T],
+    statement: Select[*tuple[Any, ...]],
+    *,
+    keys: Sequence[Key],
+    cursor: str | None = None,
+    limit: int = PAGE_SIZE,
+) -> Page[T]:
+    """Read one page of a SELECT of several columns, each row made `into(*columns)`; raises like `page`."""
+    found = await page_rows(session, statement, keys=keys, cursor=cursor, limit=limit)
+    return Page(rows=[into(*tuple(row)[: -len(keys)]) for row in found.rows], next=found.next, previous=found.previous)
 
 
 async def page(

@@ -23,9 +23,16 @@ class Kind(StrEnum):
     PERIOD = "period"
 
 
+async def hold(session: AsyncSession, kind: Kind) -> None:
+    """Lock the counter of `kind`: publishers compare and write one after the other, and only a real change bumps it."""
+    await session.execute(text("SELECT revision FROM revisions WHERE kind = :kind FOR UPDATE"), {"kind": kind.value})
+
+
 async def bump(session: AsyncSession, kind: Kind) -> int:
     """Raise the counter of `kind` and return it; the row lock orders concurrent publishers."""
-    row = await session.execute(text("UPDATE revisions SET revision = revision + 1 WHERE kind = :kind RETURNING revision"), {"kind": kind.value})
+    row = await session.execute(
+        text("UPDATE revisions SET revision = revision + 1 WHERE kind = :kind RETURNING revision"), {"kind": kind.value}
+    )
     return int(row.scalar_one())
 
 
