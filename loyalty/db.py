@@ -7,7 +7,7 @@ when its answer does not come the outcome is *unknown* (503, retry with the same
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar
@@ -259,13 +259,3 @@ def crash_point(name: str) -> None:
 
 
 _CRASH = os.environ.get("LOYALTY_CRASH")
-
-
-async def provide_session(state: Any) -> AsyncGenerator[AsyncSession, None]:
-    """Litestar's dependency `session`: one request, one transaction.
-
-    Litestar closes generator dependencies after it built the response and before it sends the first byte, so a failed COMMIT becomes the
-    answer. It must stay the only generator dependency of a route: several are closed side by side.
-    """
-    async with transaction(state.sessions) as session:
-        yield session

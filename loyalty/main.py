@@ -1,0 +1,117 @@
+"""The composition root: one Litestar application for API and portals. Everything read from outside is read here."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import structlog
+from litestar import Litestar, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.response import Response
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty import clock
+from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.installation import open_keys
+from loyalty.problems import exception_handlers
+from loyalty.settings import SettingRefused, Settings
+
+
+@get("/health", summary="Is this process able to serve? / 健康检查", opt={"public": True})
+async def health(state: State) -> Response[dict[str, str]]:
+    """200 when the database answers a query, else 503; for load balancers and start scripts."""
+    try:
+        async with state.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except Exception:  # noqa: BLE001 - whatever keeps the database from answering, the answer is the same
+        return Response({"status": "database does not answer"}, status_code=503)
+    return Response({"status": "ok"})
+
+
+async def provide_session(state: State) -> AsyncGenerator[AsyncSession, None]:
+    """Give a handler its transaction: one request, one transaction, committed before the response starts.
+
+    Litestar closes generator dependencies after it built the response and before it sends the first byte, so a failed COMMIT becomes the
+    answer. It must stay the only generator dependency of a route: several would be closed side by side.
+    """
+    async with transaction(state.sessions) as session:
+        yield session
+
+
+async def provide_now() -> datetime:
+    """Give handlers the business instant; only the edge reads a clock."""
+    return clock.business_now()
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Build the application of one web process.
+
+    :raises SettingRefused: if no database is named
+    """
+    if settings.database_url is None:
+        raise SettingRefused("A web process needs DATABASE_URL; `loyalty up` gives it that of the embedded server.")
+    configure_logging(settings.log_level)
+    return Litestar(
+        route_handlers=[health],
+        dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},
+        exception_handlers=exception_handlers(),
+        openapi_config=OpenAPIConfig(
+            title="Loyalty: fuel cards and stored value",
+            version="1",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
+        ),
+        lifespan=[_database],
+        state=State({"settings": settings}),
+        # Our own handler logs faults without values; Litestar's would log messages.
+        logging_config=None,
+        debug=False,
+    )
+
+
+def app_from_environment() -> Litestar:
+    """Build the application from this process's environment: what the web server calls in each worker."""
+    return create_app(Settings.from_environment(os.environ))
+
+
+def configure_logging(level: str) -> None:
+    """One JSON object a line on standard error, for every logger of the process."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _database(app: Litestar) -> AsyncIterator[None]:
+    """Hold this process's engine, and the keys that its database was written with."""
+    settings: Settings = app.state.settings
+    assert settings.database_url is not None
+    engine = make_engine(settings.database_url, role="loyalty_hot", application_name="loyalty-web")
+    keep: Any = app.state
+    keep.engine = engine
+    keep.sessions = make_sessions(engine)
+    try:
+        await open_keys(settings, engine, now=clock.real_now())
+        yield
+    finally:
+        await engine.dispose()
