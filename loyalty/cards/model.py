@@ -9,7 +9,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from loyalty.db import Base
+from loyalty.audit.model import ActorKind
+from loyalty.db import Base, one_of
 
 
 class ProductKind(StrEnum):
@@ -130,7 +131,7 @@ class CardProduct(Base):
 
     __table_args__ = (
         Index("uq_card_products_code", "code", unique=True),
-        CheckConstraint("kind IN ('personal', 'anonymous', 'company', 'fleet')", name="kind"),
+        one_of("kind", ProductKind),
         CheckConstraint("bearer = (kind = 'anonymous')", name="bearer"),
         CheckConstraint("number_length - length(number_bin) >= 11", name="number"),
     )
@@ -204,8 +205,8 @@ class Card(Base):
         Index("ix_cards_stock_move_id", "stock_move_id", postgresql_where=text("stock_move_id IS NOT NULL")),
         Index("ix_cards_batch_id", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         CheckConstraint("status BETWEEN 0 AND 6", name="status"),
-        CheckConstraint("(status = 0) <= (account_id = '00000000-0000-0000-0000-000000000000')", name="blank"),
-        CheckConstraint("NOT bearer OR status NOT IN (4)", name="bearer_never_lost"),
+        CheckConstraint("status <> 0 OR account_id = '00000000-0000-0000-0000-000000000000'", name="blank"),
+        CheckConstraint("NOT (bearer AND status = 4)", name="bearer_lost"),
         CheckConstraint("pin_tries BETWEEN 0 AND 3", name="pin_tries"),
         {"postgresql_with": {"fillfactor": 80}},
     )
@@ -222,14 +223,13 @@ class CardEvent(Base):
     moved_from: Mapped[CardStatus | None]
     moved_to: Mapped[CardStatus | None]
     happened_at: Mapped[datetime]
-    staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
-    user_id: Mapped[UUID | None]
-    """A portal user, such as the administrator of a company."""
+    actor_kind: Mapped[ActorKind]
+    actor_id: Mapped[str]
     station_id: Mapped[UUID | None] = mapped_column(ForeignKey("stations.station_id"))
     reason: Mapped[str]
     facts: Mapped[dict[str, Any]]
 
-    __table_args__ = (Index("ix_card_events_card_id", "card_id", "event_id"),)
+    __table_args__ = (one_of("kind", EventKind), Index("ix_card_events_card_id", "card_id", "event_id"))
 
 
 class CardIssue(Base):
@@ -282,7 +282,7 @@ class CardStockMove(Base):
     __table_args__ = (
         Index("ix_card_stock_moves_to_station_id", "to_station_id", "move_id"),
         Index("ix_card_stock_moves_from_station_id", "from_station_id", "move_id"),
-        CheckConstraint("kind IN ('produced', 'sent', 'counted', 'spoilt')", name="kind"),
-        CheckConstraint("status IN ('on_the_way', 'done')", name="status"),
+        one_of("kind", StockMoveKind),
+        one_of("status", StockMoveStatus),
         CheckConstraint("count >= 0", name="count"),
     )

@@ -5,11 +5,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, Text, text
+from sqlalchemy import CheckConstraint, Index, Integer, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from loyalty.db import Base
+from loyalty.audit.model import ActorKind
+from loyalty.db import Base, one_of
 
 
 class LimitKind(StrEnum):
@@ -81,14 +82,15 @@ class CardLimit(Base):
     reaction: Mapped[Reaction]
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime | None]
-    created_by_staff: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
-    created_by_user: Mapped[UUID | None]
+    created_by_kind: Mapped[ActorKind]
+    created_by_id: Mapped[str]
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
     __table_args__ = (
         Index("ix_card_limits_subject_id", "subject_id", "limit_id"),
-        CheckConstraint("reaction IN ('block', 'flag')", name="reaction"),
+        one_of("kind", LimitKind),
+        one_of("reaction", Reaction),
         CheckConstraint("\"window\" IN ('transaction', 'day', 'week', 'month')", name="window"),
         CheckConstraint("(kind IN ('amount', 'quantity', 'count')) = (\"window\" IS NOT NULL)", name="windowed"),
         CheckConstraint("value IS NULL OR value >= 0", name="value"),

@@ -30,17 +30,18 @@ CREATE TABLE card_limits (
     reaction TEXT NOT NULL,
     valid_from timestamptz NOT NULL,
     valid_to timestamptz,
-    created_by_staff UUID,
-    created_by_user UUID,
+    created_by_kind TEXT NOT NULL,
+    created_by_id TEXT NOT NULL,
     created_at timestamptz NOT NULL,
     ended_at timestamptz,
     CONSTRAINT pk_card_limits PRIMARY KEY (limit_id),
+    CONSTRAINT ck_card_limits_kind CHECK (kind IN ('grades', 'shop', 'stations', 'districts', 'regions', 'hours', 'plate',
+        'amount', 'quantity', 'count', 'min_interval', 'tank')),
     CONSTRAINT ck_card_limits_reaction CHECK (reaction IN ('block', 'flag')),
     CONSTRAINT ck_card_limits_window CHECK ("window" IN ('transaction', 'day', 'week', 'month')),
     CONSTRAINT ck_card_limits_windowed CHECK ((kind IN ('amount', 'quantity', 'count')) = ("window" IS NOT NULL)),
     CONSTRAINT ck_card_limits_value CHECK (value IS NULL OR value >= 0),
-    CONSTRAINT ck_card_limits_valid CHECK (valid_to IS NULL OR valid_to > valid_from),
-    CONSTRAINT fk_card_limits_created_by_staff FOREIGN KEY(created_by_staff) REFERENCES staff (staff_id)
+    CONSTRAINT ck_card_limits_valid CHECK (valid_to IS NULL OR valid_to > valid_from)
 );
 CREATE INDEX ix_card_limits_subject_id ON card_limits (subject_id, limit_id);
 """
