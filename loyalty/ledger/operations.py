@@ -101,6 +101,37 @@ async def move_account(session: AsyncSession, *, account_id: UUID, to: AccountSt
     return account
 
 
+async def assign_account(
+    session: AsyncSession, *, account_id: UUID, kind: AccountKind, customer_id: UUID, card_product_id: UUID, now: datetime
+) -> Account:
+    """Give an anonymous account its registered owner and product, once and never back; balance and history stay. The caller records why.
+
+    :raises AccountNotFound: if there is none
+    :raises AccountNotOpen: if it is frozen or closed
+    """
+    account = await get_account_for_update(session, account_id=account_id)
+    assert account.customer_id is None, "an account never changes its owner"
+    if account.status != AccountStatus.OPEN:
+        raise AccountNotOpen(account=account_id, status=account.status, at=now.isoformat())
+    account.kind = kind
+    account.customer_id = customer_id
+    account.card_product_id = card_product_id
+    await session.flush()
+    return account
+
+
+async def hand_over_purses(session: AsyncSession, *, account_id: UUID, from_card_id: UUID, to_card_id: UUID) -> int:
+    """Let money allocated to a card follow to the card that replaces it; return how many purses did."""
+    await lock_purses(session, account_id=account_id)
+    result = await session.execute(
+        update(Purse)
+        .where(Purse.account_id == account_id, Purse.card_id == from_card_id)
+        .values(card_id=to_card_id)
+        .execution_options(synchronize_session=False)
+    )
+    return int(getattr(result, "rowcount", 0))
+
+
 async def ensure_purse(
     session: AsyncSession,
     *,
@@ -319,9 +350,11 @@ __all__ = [
     "DailyBalance",
     "InsufficientFunds",
     "Leg",
+    "assign_account",
     "close_day",
     "ensure_house",
     "ensure_purse",
+    "hand_over_purses",
     "make_partitions",
     "move_account",
     "open_account",
