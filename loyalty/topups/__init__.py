@@ -1,0 +1,1 @@
+"""Money in, and money given back: top-ups, purchases, adjustments, freezes, closures."""
