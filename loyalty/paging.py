@@ -84,6 +84,17 @@ def keys_for(sort: str, sorts: Mapping[str, Column], *, unique: Column) -> list[
     return [first] if sorts[name] is unique else [first, Key(unique, descending)]
 
 
+async def all_as(session: AsyncSession, into: Callable[..., T], statement: Select[*tuple[Any, ...]]) -> list[T]:
+    """Read a short list whole, each row made `into(*columns)`."""
+    return [into(*row) for row in await session.execute(statement)]
+
+
+async def one_as(session: AsyncSession, into: Callable[..., T], statement: Select[*tuple[Any, ...]]) -> T | None:
+    """Read the first row, made `into(*columns)`; None where there is none."""
+    row = (await session.execute(statement)).first()
+    return None if row is None else into(*row)
+
+
 async def page_as(
     session: AsyncSession,
     into: Callable[..., T],
