@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Integer, Text
@@ -24,6 +24,22 @@ class ActorKind(StrEnum):
     """Nobody who proved who they are: a refused log-in, a wrong enrolment code."""
 
 
+class Actor(NamedTuple):
+    """Who acts; `address` and `user_agent` only where a portal was used."""
+
+    kind: ActorKind
+    actor_id: UUID | str
+    address: str | None = None
+    user_agent: str | None = None
+
+    @property
+    def staff_id(self) -> UUID | None:
+        """The member of staff who acts; None where somebody else does."""
+        if self.kind is not ActorKind.STAFF:
+            return None
+        return self.actor_id if isinstance(self.actor_id, UUID) else UUID(self.actor_id)
+
+
 class AuditEntry(Base):
     """One act. Its facts carry neither secrets nor personal data: they name rows, amounts, reasons."""
 
@@ -31,7 +47,7 @@ class AuditEntry(Base):
 
     entry_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime]
-    actor_kind: Mapped[ActorKind] = mapped_column(Text)
+    actor_kind: Mapped[ActorKind]
     actor_id: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     """A verb of the trade in the form `room.verb`: `identity.role_granted`."""

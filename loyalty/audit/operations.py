@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, text
@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.crypto import Purpose, sign
 
-from .model import ActorKind, AuditEntry, AuditSeal
+from .model import Actor, ActorKind, AuditEntry, AuditSeal
 from .rules import GENESIS, SEAL_ENTRIES_MAX, SEAL_TOPIC, SealedEntry, entry_hash, merkle_root, pack_leaves, seal_hash
+
+__all__ = ["Actor", "ActorKind", "record", "seal"]
 
 WRITERS_LOCK: Final = 0x617564697401
 """Advisory: the insert trigger takes it shared until commit, the sealer exclusively for a moment."""
@@ -20,15 +22,6 @@ SEALER_LOCK: Final = 0x617564697402
 _WAIT_MS: Final = 250
 _USER_AGENT_MAX: Final = 300
 _LOCK_NOT_AVAILABLE: Final = "55P03"
-
-
-class Actor(NamedTuple):
-    """Who acts; `address` and `user_agent` only where a portal was used."""
-
-    kind: ActorKind
-    actor_id: UUID | str
-    address: str | None = None
-    user_agent: str | None = None
 
 
 async def record(
@@ -51,7 +44,7 @@ async def record(
     await session.execute(
         insert(AuditEntry).values(
             at=now,
-            actor_kind=actor.kind.value,
+            actor_kind=actor.kind,
             actor_id=str(actor.actor_id),
             action=action,
             subject_kind=subject[0],
@@ -87,8 +80,8 @@ async def seal(session: AsyncSession, *, signed: bool = True, now: datetime) -> 
     """Seal the next entries, at most 10,000, and return the new link; None where there is nothing to seal or another sealer works.
 
     Ids come from a sequence, so a transaction that is still running may hold a smaller id than one already committed. The sealer therefore
-    waits, at most a quarter of a second, until no writer is in between, and then seals up to the largest id there is: whatever has a smaller
-    one is committed or will never be. `signed` adds the issuer's signature, which needs the keys. Call it until it gives None.
+    waits, at most a quarter of a second, until no writer is in between, and then seals up to the largest id there is: whatever has a
+    smaller one is committed or will never be. `signed` adds the issuer's signature, which needs the keys. Call it until it gives None.
     """
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
         return None

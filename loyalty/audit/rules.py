@@ -1,6 +1,7 @@
 """What a seal is made of: pure hashing, so that anyone with the rows can compute it again.
 
-The tree is that of RFC 9162, section 2.1.1: a leaf is hashed with 0x00 before it, a node with 0x01, and the left subtree is the largest full one.
+The tree is that of RFC 9162, section 2.1.1: a leaf is hashed with 0x00 before it, a node with 0x01, and the left subtree is the largest
+full one.
 """
 
 import hashlib

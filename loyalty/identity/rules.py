@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from loyalty.audit.model import ActorKind
-from loyalty.audit.operations import Actor
+from loyalty.audit.model import Actor, ActorKind
 from loyalty.crypto import canonical_json
 from loyalty.errors import NotAllowed, NotFound, Refusal
 from loyalty.ids import StaffId, StationId, TerminalId
@@ -283,8 +283,8 @@ def may(principal: Principal, permission: Permission, *, station_id: UUID | None
 def require(principal: Principal, permission: Permission, *, station_id: UUID | None = None) -> None:
     """Let the principal do it, or refuse.
 
-    With `station_id`, the object's station, a scope that does not reach it makes the object unknown. Without, an issuer-wide permission takes
-    an unlimited scope, and any other takes any scope: lists are then cut by `stations_for`.
+    With `station_id`, the object's station, a scope that does not reach it makes the object unknown. Without, an issuer-wide permission
+    takes an unlimited scope, and any other takes any scope: lists are then cut by `stations_for`.
 
     :raises NotFound: if no role of the principal reaches the station, whatever it may do
     :raises NotAllowed: if the roles that reach it may not
@@ -336,7 +336,7 @@ def refuse_weak_pin(pin: str) -> None:
     :raises StaffPinTooWeak: otherwise
     """
     well_formed = STAFF_PIN_LENGTH_MIN <= len(pin) <= 12 and pin.isascii() and pin.isdigit()
-    steps = {(int(after) - int(before)) % 10 for before, after in zip(pin, pin[1:], strict=False)} if well_formed else {0}
+    steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)} if well_formed else {0}
     if steps in ({0}, {1}, {9}):
         raise StaffPinTooWeak(min=STAFF_PIN_LENGTH_MIN)
 

@@ -148,7 +148,9 @@ def _terminals():
         sa.CheckConstraint("(revoked_at IS NULL) = (revoke_reason IS NULL)", name="revoke"),
     )
     op.create_index("ux_terminal_keys_public_key", "terminal_keys", ["public_key"], unique=True)
-    op.create_index("ux_terminal_keys_present", "terminal_keys", ["terminal_id"], unique=True, postgresql_where=sa.text("revoked_at IS NULL"))
+    op.create_index(
+        "ux_terminal_keys_present", "terminal_keys", ["terminal_id"], unique=True, postgresql_where=sa.text("revoked_at IS NULL")
+    )
     op.create_table(
         "terminal_sessions",
         _id("session_id", primary_key=True),

@@ -44,7 +44,8 @@ def upgrade() -> None:
             "actor_kind IN ('staff', 'customer', 'terminal', 'partner', 'system', 'unknown')", name=op.f("ck_audit_entries_actor_kind")
         ),
         sa.CheckConstraint(
-            "length(action) BETWEEN 3 AND 80 AND length(actor_id) <= 200 AND length(subject_id) <= 200", name=op.f("ck_audit_entries_lengths")
+            "length(action) BETWEEN 3 AND 80 AND length(actor_id) <= 200 AND length(subject_id) <= 200",
+            name=op.f("ck_audit_entries_lengths"),
         ),
     )
     op.create_index("ix_audit_entries_at", "audit_entries", ["at", "entry_id"])
