@@ -52,7 +52,7 @@ async def on_database(url: str, work: Callable[[Connection], None]) -> None:
 
 def all_tables() -> MetaData:
     """Import every room's `model` and return what they declare."""
-    for room in ("loyalty", "partners"):
+    for room in ("loyalty", "partners", "jobs"):
         for module in _models(importlib.import_module(room).__path__, room):
             importlib.import_module(module)
     return Base.metadata

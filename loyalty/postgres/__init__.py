@@ -5,6 +5,6 @@ starts the server as an unprivileged user, ties its life to this process, and st
 """
 
 from .binaries import Binaries, WheelMissing, find_binaries
-from .server import EmbeddedServer, ServerFailed
+from .server import EmbeddedServer, ServerFailed, launcher_command
 
-__all__ = ["Binaries", "EmbeddedServer", "ServerFailed", "WheelMissing", "find_binaries"]
+__all__ = ["Binaries", "EmbeddedServer", "ServerFailed", "WheelMissing", "find_binaries", "launcher_command"]

@@ -53,7 +53,7 @@ class EmbeddedServer:
         self.port = 0
         self._settings = dict(settings or {})
         self._durable = durable
-        self._socket_dir = data_dir / "run"
+        self.socket_dir = data_dir / "run"
         self._process: subprocess.Popen[bytes] | None = None
         self._passwords: dict[str, str] = {}
 
@@ -64,7 +64,7 @@ class EmbeddedServer:
 
     def url_of(self, database: str, user: str = OWNER) -> str:
         """Return the URL of a database of this cluster."""
-        return socket_url(user=user, password=self._passwords[user], database=database, folder=str(self._socket_dir), port=self.port)
+        return socket_url(user=user, password=self._passwords[user], database=database, folder=str(self.socket_dir), port=self.port)
 
     @property
     def superuser_url(self) -> str:
@@ -111,8 +111,8 @@ class EmbeddedServer:
                 continue
             break
         self._process = None
-        if self._socket_dir != self.data_dir / "run":
-            shutil.rmtree(self._socket_dir, ignore_errors=True)
+        if self.socket_dir != self.data_dir / "run":
+            shutil.rmtree(self.socket_dir, ignore_errors=True)
 
     def kill(self) -> None:
         """End the server as a power cut would: tests show with this that nothing acknowledged is lost."""
@@ -126,13 +126,13 @@ class EmbeddedServer:
         self.keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.geteuid() == 0:
             self.data_dir.chmod(0o755)
-        self._socket_dir.mkdir(exist_ok=True)
-        self._socket_dir.chmod(0o700)
+        self.socket_dir.mkdir(exist_ok=True)
+        self.socket_dir.chmod(0o700)
 
     def _reach(self, binaries: Binaries) -> None:
         """Let the database's user in, or say that it cannot get in: folders above ours are not ours to open."""
-        if len(str(self._socket_dir)) > _SOCKET_PATH_MAX:
-            self._socket_dir = Path(tempfile.mkdtemp(prefix="loyalty-"))
+        if len(str(self.socket_dir)) > _SOCKET_PATH_MAX:
+            self.socket_dir = Path(tempfile.mkdtemp(prefix="loyalty-"))
         if binaries.runs_as is None:
             return
         shut = [folder for folder in self.data_dir.absolute().parents if not folder.stat().st_mode & 0o001]
@@ -141,14 +141,14 @@ class EmbeddedServer:
                 f"As root, PostgreSQL runs as the user nobody, who cannot enter {shut[-1]}. "
                 "Choose a data folder that it can reach (--data /var/lib/loyalty), or start as an ordinary user."
             )
-        os.chown(self._socket_dir, *binaries.runs_as)
+        os.chown(self.socket_dir, *binaries.runs_as)
 
     def _make_cluster(self, binaries: Binaries) -> None:
         """Make the cluster beside its place and move it there when whole: a killed initdb leaves nothing to trip over."""
         fresh = self.data_dir / "cluster.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        password = self._socket_dir / "password"
+        password = self.socket_dir / "password"
         password.write_text(self._passwords[_SUPERUSER], encoding="ascii")
         password.chmod(0o600)
         if binaries.runs_as is not None:
@@ -167,9 +167,9 @@ class EmbeddedServer:
         fresh.rename(self.cluster)
 
     def _run(self, binaries: Binaries) -> None:
-        self.port = _free_port()
+        self.port = self.port or _free_port()  # a restart keeps it: clients come back to the same address
         settings = settings_for(memory_bytes()) | self._settings
-        settings |= {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": str(self._socket_dir)}
+        settings |= {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": str(self.socket_dir)}
         words = ["-D", str(self.cluster)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]
@@ -209,8 +209,7 @@ class EmbeddedServer:
         raise ServerFailed(f"PostgreSQL did not start on {self.cluster}. It said:\n{said}")
 
     def _command(self, binaries: Binaries, program: str, words: list[str]) -> list[str]:
-        user, group = binaries.runs_as or (-1, -1)
-        return [sys.executable, "-I", _LAUNCHER, str(user), str(group), str(os.getpid()), binaries.program(program), *words]
+        return launcher_command([binaries.program(program), *words], runs_as=binaries.runs_as)
 
     async def _make_owner(self) -> None:
         """Make the owner and its database if they are missing, and let the owner's password be the kept one."""
@@ -227,6 +226,12 @@ class EmbeddedServer:
                 await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
         finally:
             await connection.close()
+
+
+def launcher_command(command: list[str], *, runs_as: tuple[int, int] | None = None) -> list[str]:
+    """Return the command line that runs `command` as a child whose life ends with this process's (Linux), as another user if named."""
+    user, group = runs_as or (-1, -1)
+    return [sys.executable, "-I", _LAUNCHER, str(user), str(group), str(os.getpid()), *command]
 
 
 # The server inherits nothing of ours: no secrets, no library paths, no locale.
