@@ -13,6 +13,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstrain
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+import loyalty.identity.model  # noqa: F401 - its `staff` is what columns here refer to
 from loyalty.db import Base, one_of
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+import loyalty.identity.model  # noqa: F401 - its `staff` is what columns here refer to
 from loyalty.db import Base, one_of
 
 

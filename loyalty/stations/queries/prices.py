@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -82,14 +83,14 @@ async def price_board(session: AsyncSession, *, station_id: UUID, at: datetime) 
     in_force = (
         select(StationPrice)
         .where(StationPrice.station_id == station_id, StationPrice.withdrawn_at.is_(None), StationPrice.effective_from <= at)
-        .distinct(StationPrice.product_id)
+        .ext(distinct_on(StationPrice.product_id))
         .order_by(StationPrice.product_id, StationPrice.effective_from.desc())
         .subquery()
     )
     ahead = (
         select(StationPrice)
         .where(StationPrice.station_id == station_id, StationPrice.withdrawn_at.is_(None), StationPrice.effective_from > at)
-        .distinct(StationPrice.product_id)
+        .ext(distinct_on(StationPrice.product_id))
         .order_by(StationPrice.product_id, StationPrice.effective_from)
         .subquery()
     )
