@@ -43,12 +43,13 @@ MOVES: dict[CardStatus, frozenset[CardStatus]] = {
     CardStatus.BLANK: frozenset({CardStatus.ISSUED, CardStatus.CLOSED}),
     CardStatus.ISSUED: frozenset({CardStatus.ACTIVE, CardStatus.CLOSED}),
     CardStatus.ACTIVE: frozenset({CardStatus.SUSPENDED, CardStatus.LOST, CardStatus.REPLACED, CardStatus.CLOSED}),
-    CardStatus.SUSPENDED: frozenset({CardStatus.ACTIVE, CardStatus.LOST, CardStatus.REPLACED, CardStatus.CLOSED}),
-    CardStatus.LOST: frozenset({CardStatus.ACTIVE, CardStatus.REPLACED, CardStatus.CLOSED}),
+    CardStatus.SUSPENDED: frozenset({CardStatus.ACTIVE, CardStatus.LOST, CardStatus.CLOSED}),
+    CardStatus.LOST: frozenset({CardStatus.ACTIVE, CardStatus.SUSPENDED, CardStatus.REPLACED, CardStatus.CLOSED}),
     CardStatus.REPLACED: frozenset(),
     CardStatus.CLOSED: frozenset({CardStatus.ACTIVE, CardStatus.SUSPENDED, CardStatus.LOST}),
 }
-"""A closed card reopens, within the profile's months, into the status it was closed from: a lost one stays lost."""
+"""A closed card reopens, within the profile's months, into the status it was closed from, a found one into the one it was lost from, so
+that neither lifts a suspension. A suspended card is resumed before it is replaced, for the same reason."""
 
 LIVING = frozenset({CardStatus.ISSUED, CardStatus.ACTIVE, CardStatus.SUSPENDED, CardStatus.LOST})
 """A card that still has, or may again have, access to its account."""

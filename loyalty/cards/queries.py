@@ -187,6 +187,12 @@ async def history(
     return await paging.page(session, statement, keys=[paging.Key(CardEvent.event_id, descending=True)], cursor=cursor, limit=limit)
 
 
+async def status_before(session: AsyncSession, *, card_id: UUID, status: CardStatus) -> CardStatus | None:
+    """Return the status from which a card last moved to `status`, None where it never did."""
+    statement = select(CardEvent.moved_from).where(CardEvent.card_id == card_id, CardEvent.moved_to == status)
+    return await session.scalar(statement.order_by(CardEvent.happened_at.desc(), CardEvent.event_id.desc()).limit(1))
+
+
 async def issue_of(session: AsyncSession, *, card_id: UUID) -> CardIssue | None:
     """Return who developed the holder, as stored when the card was issued."""
     return await session.get(CardIssue, card_id)

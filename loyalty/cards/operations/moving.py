@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
 from loyalty.cards.model import LIVING, Card, CardEvent, CardStatus, EventKind
-from loyalty.cards.queries import get_card_for_update, lock_cards
+from loyalty.cards.queries import get_card_for_update, lock_cards, status_before
 from loyalty.cards.rules import may_move, staff_of
 from loyalty.errors import Refusal
 from loyalty.ids import uuid7
@@ -101,25 +101,14 @@ async def move(
     )
 
 
-async def touch_cards(
-    session: AsyncSession,
-    *,
-    card_ids: Sequence[UUID],
-    kind: EventKind | None = None,
-    actor: Actor,
-    station_id: UUID | None = None,
-    reason: str,
-    now: datetime,
-) -> int:
+async def touch_cards(session: AsyncSession, *, card_ids: Sequence[UUID]) -> int:
     """Raise the version of cards because something else their decisions depend on has changed; return how many.
 
-    Locks them in id order. `kind` writes a line into each card's history.
+    Locks them in id order, and writes no history: the caller records what changed.
     """
     cards = await lock_cards(session, card_ids=card_ids)
     for card in cards:
         card.version += 1
-        if kind is not None:
-            await record(session, card, kind, actor=actor, station_id=station_id, reason=reason, now=now)
     await session.flush()
     return len(cards)
 
@@ -147,7 +136,7 @@ async def resume_card(
     :raises CardCannotMove: if it is not suspended
     """
     card = await get_card_for_update(session, card_id=card_id)
-    _require_status(card, CardStatus.SUSPENDED, to=CardStatus.ACTIVE)
+    require_status(card, CardStatus.SUSPENDED, to=CardStatus.ACTIVE)
     await move(session, card, CardStatus.ACTIVE, actor=actor, station_id=station_id, reason=reason, now=now)
     await session.flush()
     return card
@@ -175,15 +164,16 @@ async def report_lost(
 async def report_found(
     session: AsyncSession, *, card_id: UUID, actor: Actor, station_id: UUID | None = None, reason: str, now: datetime
 ) -> Card:
-    """Let a lost card live again; only at an outlet, so a member of staff answers for it.
+    """Let a lost card return to the status it was lost from; only at an outlet, so a member of staff answers for it.
 
     :raises CardNotFound: if there is no such card
     :raises CardCannotMove: if it is not lost, or was replaced meanwhile
     """
     assert staff_of(actor) is not None, "a member of staff sees the card before it lives again"
     card = await get_card_for_update(session, card_id=card_id)
-    _require_status(card, CardStatus.LOST, to=CardStatus.ACTIVE)
-    await move(session, card, CardStatus.ACTIVE, actor=actor, station_id=station_id, reason=reason, now=now)
+    require_status(card, CardStatus.LOST, to=CardStatus.ACTIVE)
+    before = await status_before(session, card_id=card_id, status=CardStatus.LOST)
+    await move(session, card, before or CardStatus.ACTIVE, actor=actor, station_id=station_id, reason=reason, now=now)
     await session.flush()
     return card
 
@@ -197,6 +187,6 @@ def require_living(card: Card) -> None:
         raise CardCannotMove(card=card.card_id, status=card.status.name.lower(), to="changed")
 
 
-def _require_status(card: Card, status: CardStatus, *, to: CardStatus) -> None:
+def require_status(card: Card, status: CardStatus, *, to: CardStatus) -> None:
     if card.status is not status:
         raise CardCannotMove(card=card.card_id, status=card.status.name.lower(), to=to.name.lower())
