@@ -69,6 +69,8 @@ class EventKind(StrEnum):
     CONVERTED = "converted"
     RENEWED = "renewed"
     LIMITS_CHANGED = "limits_changed"
+    ACCOUNT_CHANGED = "account_changed"
+    """Its account was frozen, thawed, or given other terms."""
     LABELLED = "labelled"
     ADOPTED = "adopted"
     """Came from a former system."""

@@ -130,9 +130,10 @@ async def cards_of_account(session: AsyncSession, *, account_id: UUID, living: b
     return list(await session.scalars(statement))
 
 
-async def chain_of(session: AsyncSession, *, chain_id: UUID) -> list[Card]:
-    """Return the cards that replaced each other, the first one first."""
-    return list(await session.scalars(select(Card).where(Card.chain_id == chain_id).order_by(Card.issued_at, Card.card_id)))
+async def chain_of(session: AsyncSession, *, chain_id: UUID, living: bool = False) -> list[Card]:
+    """Return the cards that replaced each other, the first one first; `living`: only those that are or may again be usable."""
+    statement = select(Card).where(Card.chain_id == chain_id).order_by(Card.issued_at, Card.card_id)
+    return list(await session.scalars(statement.where(Card.status.in_(LIVING)) if living else statement))
 
 
 def _listed(

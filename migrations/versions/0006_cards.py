@@ -146,7 +146,7 @@ CREATE TABLE card_events (
     facts JSONB NOT NULL,
     CONSTRAINT pk_card_events PRIMARY KEY (event_id),
     CONSTRAINT ck_card_events_kind CHECK (kind IN ('moved', 'pin_set', 'pin_changed', 'pin_locked', 'pin_unlocked',
-        'converted', 'renewed', 'limits_changed', 'labelled', 'adopted')),
+        'converted', 'renewed', 'limits_changed', 'account_changed', 'labelled', 'adopted')),
     CONSTRAINT fk_card_events_card_id FOREIGN KEY(card_id) REFERENCES cards (card_id),
     CONSTRAINT fk_card_events_station_id FOREIGN KEY(station_id) REFERENCES stations (station_id)
 );

@@ -313,19 +313,19 @@ async def _require_place(session: AsyncSession, card: Card, product: CardProduct
         raise MainCardExists(account=card.account_id)
 
 
-async def touch_account(session: AsyncSession, *, account_id: UUID) -> int:
+async def touch_account(session: AsyncSession, *, account_id: UUID, actor: Actor, reason: str, now: datetime) -> int:
     """Raise the version of an account's living cards because its status or terms changed (a freeze, a credit limit); return how many.
 
     The caller writes the trail of what changed.
     """
-    cards = await session.scalars(select(Card.card_id).where(Card.account_id == account_id, Card.status.in_(LIVING)))
-    return await touch_cards(session, card_ids=list(cards))
+    cards = list(await session.scalars(select(Card.card_id).where(Card.account_id == account_id, Card.status.in_(LIVING))))
+    return await touch_cards(session, card_ids=cards, actor=actor, reason=reason, now=now)
 
 
-async def touch_chain(session: AsyncSession, *, chain_id: UUID) -> int:
+async def touch_chain(session: AsyncSession, *, chain_id: UUID, actor: Actor, now: datetime) -> int:
     """Raise the version of a chain's living cards because its limits changed; return how many."""
-    cards = await session.scalars(select(Card.card_id).where(Card.chain_id == chain_id, Card.status.in_(LIVING)))
-    return await touch_cards(session, card_ids=list(cards))
+    cards = list(await session.scalars(select(Card.card_id).where(Card.chain_id == chain_id, Card.status.in_(LIVING))))
+    return await touch_cards(session, card_ids=cards, actor=actor, reason="limits", now=now, kind=EventKind.LIMITS_CHANGED)
 
 
 async def _today(session: AsyncSession, *, station_id: UUID | None, now: datetime) -> date:

@@ -57,6 +57,21 @@ async def record(
         now=now,
         station_id=station_id,
     )
+    _append(session, card, kind, actor=actor, station_id=station_id, reason=reason, now=now, moved=moved, facts=facts)
+
+
+def _append(
+    session: AsyncSession,
+    card: Card,
+    kind: EventKind,
+    *,
+    actor: Actor,
+    station_id: UUID | None,
+    reason: str,
+    now: datetime,
+    moved: tuple[CardStatus, CardStatus] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     session.add(
         CardEvent(
             event_id=uuid7(now),
@@ -101,14 +116,24 @@ async def move(
     )
 
 
-async def touch_cards(session: AsyncSession, *, card_ids: Sequence[UUID]) -> int:
+async def touch_cards(
+    session: AsyncSession,
+    *,
+    card_ids: Sequence[UUID],
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    kind: EventKind = EventKind.ACCOUNT_CHANGED,
+    station_id: UUID | None = None,
+) -> int:
     """Raise the version of cards because something else their decisions depend on has changed; return how many.
 
-    Locks them in id order, and writes no history: the caller records what changed.
+    Locks them in id order and writes a line into each one's history; the caller records the change itself in the trail.
     """
     cards = await lock_cards(session, card_ids=card_ids)
     for card in cards:
         card.version += 1
+        _append(session, card, kind, actor=actor, station_id=station_id, reason=reason, now=now)
     await session.flush()
     return len(cards)
 
