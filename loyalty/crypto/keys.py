@@ -260,6 +260,8 @@ class Keyring:
     def rotate(self, purpose: Purpose, *, now: datetime) -> int:
         """Make a new active key for `purpose`; the present one becomes decrypt-only. Returns the new key id.
 
+        Other processes open what the new key sealed at once, and seal with it after their `reload` or restart; re-encrypt after that.
+
         :raises CryptoError: if data of this purpose is compared for ever as bytes
         """
         if not purpose.rotates:

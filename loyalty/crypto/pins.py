@@ -116,6 +116,6 @@ def _padded(pin: str) -> bytes:
 
 def _unpadded(block: bytes) -> str:
     pin = block[1 : 1 + block[0]].decode("ascii", "replace") if len(block) == _BLOCK_BYTES else ""
-    if not pin_is_well_formed(pin) or block[1 + len(pin) :].strip(b"\0"):
+    if not pin_is_well_formed(pin) or len(pin) != block[0] or block[1 + len(pin) :].strip(b"\0"):
         raise SealedPinError("a sealed PIN holds no PIN")
     return pin
