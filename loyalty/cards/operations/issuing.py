@@ -14,10 +14,9 @@ from loyalty.cards.numbers import check_value, check_value_index, protect_number
 from loyalty.cards.queries import account_of_customer, cards_of_account, get_card_for_update, get_product
 from loyalty.cards.rules import is_organisations, media_expiry, staff_of
 from loyalty.clock import local_date
-from loyalty.customers import queries as customers
-from loyalty.customers.model import CustomerKind
+from loyalty.customers.model import Customer, CustomerKind
 from loyalty.errors import Refusal
-from loyalty.ids import NOBODY, AccountId, CustomerId, StationId, uuid7
+from loyalty.ids import NOBODY, AccountId, StationId, uuid7
 from loyalty.ledger import operations as ledger
 from loyalty.ledger import queries as ledger_queries
 from loyalty.ledger.model import AccountKind, AccountStatus
@@ -377,8 +376,8 @@ async def require_holder(session: AsyncSession, product: CardProduct, *, custome
     wanted = "an organisation / 单位客户" if organisation else "a person / 个人客户"
     if customer_id is None:
         raise HolderDoesNotFit(wanted=wanted)
-    holder = await customers.get_customer(session, customer_id=CustomerId(customer_id))
-    if (holder.kind == CustomerKind.ORGANISATION) is not organisation:
+    kind = await session.scalar(select(Customer.kind).where(Customer.customer_id == customer_id))
+    if kind is not (CustomerKind.ORGANISATION if organisation else CustomerKind.PERSON):
         raise HolderDoesNotFit(wanted=wanted)
 
 
