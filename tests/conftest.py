@@ -45,7 +45,7 @@ class Cluster:
             self.folder.chmod(0o755)
             self.server = EmbeddedServer(self.folder / "data", self.folder / "keys", settings=TEST_SETTINGS, durable=False)
             self.server.start()
-            asyncio.run(schema.migrate(self.server.url))
+            asyncio.run(_prepare(self.server.url))
         return self.server.url
 
     def stop(self) -> None:
@@ -54,6 +54,16 @@ class Cluster:
             self.server.stop()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def _prepare(url: str) -> None:
+    """Migrate, and make the partitions of the months in which the tests stand."""
+    await schema.migrate(url)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SELECT make_month_partitions(date '2026-06-01', 9)")
+    finally:
+        await connection.close()
 
 
 _cluster = Cluster()

@@ -1,4 +1,8 @@
-"""The hot_functions room's tables."""
+"""The hot path's batch function."""
+
+from pathlib import Path
+
+from alembic import op
 
 revision = "0010"
 down_revision = "0009"
@@ -7,8 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Make it."""
+    op.execute((Path(__file__).parents[1] / "functions" / "hot_write.v1.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
-    """Drop the tables."""
+    """Drop it."""
+    op.execute("DROP FUNCTION hot_write")

@@ -1,0 +1,1 @@
+"""The pump: authorise, complete, reverse, sale, refund, advice."""

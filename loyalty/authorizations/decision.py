@@ -1,0 +1,191 @@
+"""What a hot decision proposes to write: one request's share of the batch call."""
+
+from datetime import date, datetime
+from enum import IntEnum
+from typing import Any
+from uuid import UUID, uuid5
+
+from loyalty.ids import NOBODY
+from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
+from loyalty.ledger.rules import PurseView, Take, house_id
+
+from .model import Flag, Flow, Status
+from .reasons import Reason
+
+
+class Write(IntEnum):
+    """Which rows a decision writes."""
+
+    AUTHORIZATION = 1
+    """An authorisation: approved, partial or declined."""
+    SALE = 2
+    COMPLETION = 3
+    """A sale, and its authorisation moved on."""
+    RELEASE = 4
+    """Only the authorisation moved on: the pump delivered nothing."""
+
+
+class PurseChange:
+    """Changes of one purse: held, balance, and what was available when read (None: only enough matters)."""
+
+    __slots__ = ("balance", "held", "purse_id", "seen")
+
+    def __init__(self, purse_id: UUID, held: int, balance: int, seen: int | None) -> None:
+        self.purse_id = purse_id
+        self.held = held
+        self.balance = balance
+        self.seen = seen
+
+
+class Decision:
+    """One request's proposal; `answer` is sent and stored as it stands."""
+
+    __slots__ = (
+        "account_id",
+        "answer",
+        "authorization",
+        "business_day",
+        "card_id",
+        "card_minor",
+        "card_tries",
+        "card_version",
+        "changes",
+        "counted",
+        "counter_day",
+        "currency",
+        "detail",
+        "discount_minor",
+        "event_at",
+        "expires_at",
+        "fill_id",
+        "flags",
+        "flow",
+        "gross_minor",
+        "new_receivable",
+        "nozzle",
+        "product_id",
+        "prompts",
+        "quantity_milli",
+        "reason",
+        "requested_minor",
+        "staff_id",
+        "station_id",
+        "status",
+        "subject_id",
+        "transfers",
+        "tries_new",
+        "unit_price_e4",
+        "write",
+        "chain_id",
+    )
+
+    def __init__(self, write: Write, *, station_id: UUID, event_at: datetime, business_day: date, subject_id: UUID, currency: str) -> None:
+        self.write = write
+        self.station_id = station_id
+        self.event_at = event_at
+        self.business_day = business_day
+        self.counter_day = business_day
+        self.subject_id = subject_id
+        self.currency = currency
+        self.account_id: UUID = NOBODY
+        self.card_id: UUID | None = None
+        self.chain_id: UUID | None = None
+        self.card_version: int | None = None
+        self.card_tries: int | None = None
+        self.tries_new: int | None = None
+        self.status: int = Status.DECLINED
+        self.reason: Reason = Reason.NONE
+        self.flow: int = Flow.PRESET
+        self.nozzle: int | None = None
+        self.product_id: UUID | None = None
+        self.requested_minor: int | None = None
+        self.gross_minor = 0
+        self.quantity_milli = 0
+        self.unit_price_e4 = 0
+        self.discount_minor = 0
+        self.card_minor = 0
+        self.detail: dict[str, Any] | None = None
+        self.prompts: dict[str, Any] | None = None
+        self.flags: int = Flag.NONE
+        self.staff_id: UUID | None = None
+        self.fill_id: UUID | None = None
+        self.expires_at: datetime | None = None
+        self.counted: tuple[int, int, int] | None = None
+        self.authorization: tuple[UUID, int, int] | None = None
+        """The authorisation to complete: id, status and completions as they were read."""
+        self.changes: list[PurseChange] = []
+        self.new_receivable: UUID | None = None
+        self.transfers: list[tuple[UUID, UUID, int, int]] = []
+        """(debit, credit, amount in minor units, kind)."""
+        self.answer: bytes = b""
+
+    def hold(self, takes: list[Take], purses: list[PurseView], *, exact: bool) -> None:
+        """Set value aside; with `exact`, only while the purses are as they were read."""
+        available = {purse.purse_id: purse.available_minor for purse in purses}
+        for take in takes:
+            self.changes.append(PurseChange(take.purse_id, take.amount_minor, 0, available[take.purse_id] if exact else None))
+
+    def spend(self, takes: list[Take], purses: list[PurseView], *, exact: bool) -> None:
+        """Take value that was not held before, to this station's sales."""
+        available = {purse.purse_id: purse.available_minor for purse in purses}
+        sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
+        for take in takes:
+            self.changes.append(PurseChange(take.purse_id, 0, -take.amount_minor, available[take.purse_id] if exact else None))
+            self.transfers.append((take.purse_id, sales, take.amount_minor, TransferKind.SALE))
+
+    def capture(self, takes: list[Take]) -> None:
+        """Take held value to this station's sales."""
+        sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
+        for take in takes:
+            self.changes.append(PurseChange(take.purse_id, -take.amount_minor, -take.amount_minor, None))
+            self.transfers.append((take.purse_id, sales, take.amount_minor, TransferKind.SALE))
+
+    def release(self, takes: list[Take]) -> None:
+        """Give held value back."""
+        for take in takes:
+            self.changes.append(PurseChange(take.purse_id, -take.amount_minor, 0, None))
+
+    def owe(self, amount_minor: int, purses: list[PurseView]) -> None:
+        """Book what the account does not hold to its receivable, made if there is none."""
+        receivable = next((purse.purse_id for purse in purses if purse.kind == PurseKind.RECEIVABLE and purse.unit == self.currency), None)
+        if receivable is None:
+            receivable = self.new_receivable = receivable_id(self.account_id)
+        sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
+        self.changes.append(PurseChange(receivable, 0, -amount_minor, None))
+        self.transfers.append((receivable, sales, amount_minor, TransferKind.SALE))
+        self.flags |= Flag.RECEIVABLE
+
+    def discount(self, amount_minor: int, funder: str) -> None:
+        """Book a discount: its funder pays the station."""
+        if amount_minor:
+            sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
+            self.transfers.append((house_id(HouseCode.DISCOUNT, self.currency, funder), sales, amount_minor, TransferKind.DISCOUNT))
+
+    def tender(self, tender: str, amount_minor: int) -> None:
+        """Book another tender's share."""
+        station = str(self.station_id)
+        clearing = house_id(HouseCode.TENDER, self.currency, f"{station}:{tender}")
+        self.transfers.append((clearing, house_id(HouseCode.SALES, self.currency, station), amount_minor, TransferKind.TENDER))
+
+
+def receivable_id(account_id: UUID) -> UUID:
+    """Return the id of an account's receivable: computed, so that two workers make the same one."""
+    return uuid5(account_id, "receivable")
+
+
+def applied(purses: list[PurseView], changes: list[PurseChange]) -> list[PurseView]:
+    """Return the purses as they stand after the changes: what the next request of the same batch decides on."""
+    by_id = {change.purse_id: change for change in changes}
+    if len(by_id) != len(changes):
+        merged: dict[UUID, PurseChange] = {}
+        for change in changes:
+            sum_ = merged.setdefault(change.purse_id, PurseChange(change.purse_id, 0, 0, None))
+            sum_.held += change.held
+            sum_.balance += change.balance
+        by_id = merged
+    return [
+        purse
+        if (change := by_id.get(purse.purse_id)) is None
+        else purse._replace(held_minor=purse.held_minor + change.held, balance_minor=purse.balance_minor + change.balance)
+        for purse in purses
+    ]

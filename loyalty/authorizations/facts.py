@@ -1,0 +1,116 @@
+"""What a hot decision is made on: plain, frozen, read in one call or kept in the worker's snapshot."""
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from loyalty.ledger.rules import PurseView, SpendStep
+from loyalty.limits.rules import Compiled
+
+
+class Place(NamedTuple):
+    """A terminal where it stands."""
+
+    terminal_id: UUID
+    terminal_status: str
+    amount_max_minor: int | None
+    station_id: UUID
+    station_status: str
+    district_id: UUID
+    region_id: UUID
+    entity_id: UUID
+    zone: str
+    currency: str
+    digits: int
+
+
+class Product(NamedTuple):
+    """Something sold."""
+
+    product_id: UUID
+    code: str
+    category: str
+    fuel_kind: str | None
+    shop_category: str | None
+
+
+class CardTerms(NamedTuple):
+    """A card product."""
+
+    product_id: UUID
+    code: str
+    kind: str
+    currency: str
+    pin_required: bool
+    spend_order: tuple[SpendStep, ...]
+    fuel_kinds: frozenset[str] | None
+    shop_categories: frozenset[str] | None
+    limits: Compiled | None
+
+
+class CardFacts(NamedTuple):
+    """A card, its account and its counters as one read showed them. Windows: (amount, quantity, count)."""
+
+    card_id: UUID
+    account_id: UUID
+    product_id: UUID
+    status: int
+    version: int
+    pin_verifier: bytes | None
+    pin_generation: int
+    pin_tries: int
+    chain_id: UUID
+    check_value_index: bytes | None
+    expires_on: date | None
+    number_tail: str
+    account_status: str
+    account_kind: str
+    currency: str
+    limits: Compiled | None
+    counters: dict[str, tuple[int, int, int]]
+    last_at: datetime | None
+    purses: list[PurseView]
+
+
+class FillFacts(NamedTuple):
+    """A fill on the forecourt's list."""
+
+    fill_id: UUID
+    station_id: UUID
+    nozzle: int
+    product_id: UUID
+    quantity_milli: int
+    unit_price_e4: int
+    amount_minor: int
+    status: int
+    locked_until: datetime | None
+
+
+class AuthorizationFacts(NamedTuple):
+    """An authorisation that is to be completed."""
+
+    account_id: UUID
+    authorization_id: UUID
+    card_id: UUID
+    chain_id: UUID
+    station_id: UUID
+    product_id: UUID
+    status: int
+    reason: int
+    flow: int
+    nozzle: int | None
+    approved_minor: int
+    approved_milli: int
+    unit_price_e4: int
+    holds: tuple[tuple[UUID, int], ...]
+    captured_minor: int
+    captured_milli: int
+    completions: int
+    frozen: dict[str, Any] | None
+    event_at: datetime
+    expires_at: datetime | None
+    business_day: date
+    card_product_id: UUID
+    number_tail: str
+    currency: str
+    purses: list[PurseView]

@@ -1,0 +1,76 @@
+"""The two reads of the hot path, prepared once on the worker's own connection. One call answers a whole batch.
+
+They return one row a purse; a request whose account has several purses comes several times, in `ord` order.
+"""
+
+from typing import Final
+
+_CARD_COLUMNS: Final = """
+    c.card_id, c.account_id, c.product_id, c.status, c.version, c.pin_verifier, c.pin_generation, c.pin_tries, c.chain_id, c.check_value_index,
+    c.expires_on, c.number_tail, a.status AS account_status, a.kind AS account_kind, a.currency, l.compiled AS limits
+"""
+
+_PURSES: Final = """
+    LEFT JOIN LATERAL (
+        SELECT p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.card_id AS purse_card
+        FROM purses p WHERE p.account_id = c.account_id AND (p.card_id IS NULL OR p.card_id = c.card_id)
+    ) p ON true
+"""
+
+READ_CARDS: Final = f"""
+SELECT r.ord::integer, q.operation, q.fingerprint, q.answer, {_CARD_COLUMNS},
+    k.day_amount, k.day_quantity, k.day_count, k.week_amount, k.week_quantity, k.week_count, k.month_amount, k.month_quantity, k.month_count, k.last_at,
+    p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card,
+    f.station_id AS fill_station, f.nozzle AS fill_nozzle, f.product_id AS fill_product, f.quantity_milli AS fill_quantity,
+    f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until
+FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::date[], $5::uuid[]) WITH ORDINALITY r(terminal, key, number_index, day, fill, ord)
+LEFT JOIN requests q ON q.terminal_id = r.terminal AND q.key = r.key
+LEFT JOIN cards c ON c.number_index = r.number_index AND c.status > 0
+LEFT JOIN accounts a ON a.account_id = c.account_id
+LEFT JOIN limit_sets l ON l.subject_id = c.chain_id
+LEFT JOIN fills f ON f.fill_id = r.fill
+LEFT JOIN LATERAL (
+    SELECT
+        sum(w.amount_minor) FILTER (WHERE w.start = r.day)::bigint AS day_amount,
+        sum(w.quantity_milli) FILTER (WHERE w.start = r.day)::bigint AS day_quantity,
+        sum(w.count) FILTER (WHERE w.start = r.day)::integer AS day_count,
+        sum(w.amount_minor) FILTER (WHERE w.start >= date_trunc('week', r.day::timestamp)::date)::bigint AS week_amount,
+        sum(w.quantity_milli) FILTER (WHERE w.start >= date_trunc('week', r.day::timestamp)::date)::bigint AS week_quantity,
+        sum(w.count) FILTER (WHERE w.start >= date_trunc('week', r.day::timestamp)::date)::integer AS week_count,
+        sum(w.amount_minor) FILTER (WHERE w.start >= date_trunc('month', r.day::timestamp)::date)::bigint AS month_amount,
+        sum(w.quantity_milli) FILTER (WHERE w.start >= date_trunc('month', r.day::timestamp)::date)::bigint AS month_quantity,
+        sum(w.count) FILTER (WHERE w.start >= date_trunc('month', r.day::timestamp)::date)::integer AS month_count,
+        max(w.last_at) AS last_at
+    FROM limit_counters w
+    WHERE w.account_id = c.account_id AND w.subject_id = c.chain_id AND w."window" = 1 AND w.start BETWEEN r.day - 31 AND r.day
+) k ON true
+{_PURSES}
+ORDER BY r.ord
+"""
+
+READ_AUTHORIZATIONS: Final = f"""
+SELECT r.ord::integer, q.operation, q.fingerprint, q.answer,
+    o.card_id, o.chain_id, o.station_id, o.product_id, o.status, o.reason, o.flow, o.nozzle, o.approved_minor, o.approved_milli, o.unit_price_e4,
+    o.hold_purses, o.hold_minors, o.captured_minor, o.captured_milli, o.completions, o.frozen, o.event_at, o.expires_at, o.business_day,
+    c.product_id AS card_product_id, c.number_tail, a.currency, a.kind AS account_kind,
+    p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at AS purse_expires_at, p.purse_card
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) WITH ORDINALITY r(terminal, key, account, id, ord)
+LEFT JOIN requests q ON q.terminal_id = r.terminal AND q.key = r.key
+LEFT JOIN authorizations o ON o.account_id = r.account AND o.authorization_id = r.id
+LEFT JOIN cards c ON c.card_id = o.card_id
+LEFT JOIN accounts a ON a.account_id = o.account_id
+{_PURSES}
+ORDER BY r.ord
+"""
+
+WRITE_ARGUMENTS: Final = 61
+WRITE: Final = "SELECT ord, result FROM hot_write(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
+"""Arguments in the order of the function's parameters."""
+
+REVISIONS: Final = "SELECT array_agg(revision ORDER BY kind) FROM revisions"
+PERIOD: Final = "SELECT period FROM periods WHERE closed_at IS NULL"
+ENSURE_HOUSES: Final = """
+INSERT INTO house_accounts (house_id, code, currency, reference, opened_at)
+SELECT house_id, code, currency, reference, $5 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) h(house_id, code, currency, reference)
+ORDER BY house_id ON CONFLICT DO NOTHING
+"""

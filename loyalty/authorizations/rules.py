@@ -1,0 +1,389 @@
+"""The pump's decisions: pure, on one read's facts. No I/O, no clock: the same facts give the same bytes."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from loyalty.crypto import pin_matches
+from loyalty.ledger.model import PurseKind
+from loyalty.ledger.rules import PurseView, allocate, spendable
+from loyalty.limits.rules import Judgement, judge
+from loyalty.limits.rules import Reason as LimitReason
+from loyalty.money import decimal_text, line_amount, quantity_for
+from loyalty.pricing.rules import FrozenTerm, discount_of
+
+from .decision import Decision
+from .facts import CardFacts, CardTerms, Place, Product
+from .model import Flag, Flow, Status
+from .reasons import Reason, say
+from .wire import AuthorizationAnswer, AuthorizationRequest, Credential, Discount, Said, reference
+
+PIN_TRIES: Final = 3
+HOLD_FOR: Final = timedelta(minutes=60)
+"""How long a completion is waited for before the hold becomes an unresolved dispense."""
+LEAST_PARTIAL_MILLI: Final = 1000
+"""A partial approval below one unit is no use at a pump."""
+
+_ACTIVE, _LOST = 2, 4
+
+_LIMIT_REASONS: Final = {
+    LimitReason.GRADE: Reason.GRADE_NOT_ALLOWED,
+    LimitReason.SHOP: Reason.SHOP_NOT_ALLOWED,
+    LimitReason.PLACE: Reason.STATION_NOT_ALLOWED,
+    LimitReason.HOURS: Reason.OUTSIDE_HOURS,
+    LimitReason.PLATE_NEEDED: Reason.PLATE_NEEDED,
+    LimitReason.PLATE_DIFFERS: Reason.PLATE_DIFFERS,
+    LimitReason.AMOUNT: Reason.AMOUNT_LIMIT,
+    LimitReason.QUANTITY: Reason.QUANTITY_LIMIT,
+    LimitReason.COUNT: Reason.COUNT_LIMIT,
+    LimitReason.INTERVAL: Reason.TOO_SOON,
+}
+
+_FREE: Final = Judgement(None, (), None, None, None, None, None)
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class Presented:
+    """How the card was presented: what of it the edge could read."""
+
+    __slots__ = ("check_value_index", "needs_pin", "pin", "pin_unreadable", "token_ok", "token_wrong")
+
+    def __init__(
+        self,
+        *,
+        pin: str | None = None,
+        pin_unreadable: bool = False,
+        check_value_index: bytes | None = None,
+        token_ok: bool = False,
+        token_wrong: bool = False,
+    ) -> None:
+        self.pin = pin
+        self.pin_unreadable = pin_unreadable
+        self.check_value_index = check_value_index
+        self.token_ok = token_ok
+        self.token_wrong = token_wrong
+
+
+class Refused:
+    """A no, before it is worded."""
+
+    __slots__ = ("limit", "needs", "reason", "remaining_milli", "remaining_minor", "remaining_text")
+
+    def __init__(
+        self,
+        reason: Reason,
+        *,
+        limit: str | None = None,
+        remaining_minor: int | None = None,
+        remaining_milli: int | None = None,
+        remaining_text: str | None = None,
+        needs: list[str] | None = None,
+    ) -> None:
+        self.reason = reason
+        self.limit = limit
+        self.remaining_minor = remaining_minor
+        self.remaining_milli = remaining_milli
+        self.remaining_text = remaining_text
+        self.needs = needs
+
+
+def place_refuses(place: Place) -> Refused | None:
+    """Say whether the terminal or its station may not ask."""
+    if place.terminal_status != "active":
+        return Refused(Reason.TERMINAL_REVOKED)
+    if place.station_status in {"closed", "paused"}:
+        return Refused(Reason.STATION_CLOSED)
+    return None
+
+
+def card_refuses(card: CardFacts | None, terms: CardTerms | None, place: Place, now_local: datetime) -> Refused | None:
+    """Say whether the card as such may not pay: unknown, not active, expired, its account not open, another currency."""
+    if card is None or terms is None:
+        return Refused(Reason.CARD_UNKNOWN)
+    if card.status != _ACTIVE:
+        return Refused(Reason.CARD_LOST if card.status == _LOST else Reason.CARD_NOT_ACTIVE)
+    if card.expires_on is not None and card.expires_on < now_local.date():
+        return Refused(Reason.CARD_EXPIRED)
+    if card.account_status != "open":
+        return Refused(Reason.ACCOUNT_FROZEN if card.account_status == "frozen" else Reason.ACCOUNT_CLOSED)
+    if card.currency != place.currency:
+        return Refused(Reason.CURRENCY_DIFFERS)
+    return None
+
+
+def credential_refuses(card: CardFacts, terms: CardTerms, credential: Credential, presented: Presented) -> tuple[Refused | None, int | None]:
+    """Judge PIN, check value or dynamic code. Return the refusal, and the card's tries from now on where they change.
+
+    A number alone never spends. The caller commits the tries before any result leaves.
+    """
+    if presented.token_wrong:
+        return Refused(Reason.TOKEN_WRONG), None
+    if presented.token_ok and credential.pin is None:
+        return None, None
+    by_check = presented.check_value_index is not None
+    if by_check and presented.check_value_index != card.check_value_index:
+        return Refused(Reason.CHECK_VALUE_WRONG), None
+    if not credential.pin:
+        if terms.pin_required and card.pin_verifier is not None:
+            return Refused(Reason.PIN_NEEDED, needs=["pin"]), None
+        if not by_check:
+            return Refused(Reason.CREDENTIAL_NEEDED if card.pin_verifier is not None else Reason.PIN_NOT_SET, needs=["pin"]), None
+        return None, None
+    return _pin_refuses(card, presented)
+
+
+def _pin_refuses(card: CardFacts, presented: Presented) -> tuple[Refused | None, int | None]:
+    if presented.pin_unreadable or presented.pin is None:
+        return Refused(Reason.PIN_UNREADABLE, needs=["pin"]), None
+    if card.pin_verifier is None:
+        return Refused(Reason.PIN_NOT_SET), None
+    if card.pin_tries >= PIN_TRIES:
+        return Refused(Reason.PIN_LOCKED), None
+    if pin_matches(card.pin_verifier, card_id=card.card_id, generation=card.pin_generation, pin=presented.pin):
+        return None, (0 if card.pin_tries else None)
+    tries = card.pin_tries + 1
+    if tries >= PIN_TRIES:
+        return Refused(Reason.PIN_LOCKED), tries
+    return Refused(Reason.PIN_WRONG, remaining_text=str(PIN_TRIES - tries), needs=["pin"]), tries
+
+
+def product_refuses(product: Product, terms: CardTerms) -> Refused | None:
+    """Say whether the card product does not sell this."""
+    if product.category == "fuel":
+        if terms.fuel_kinds is not None and product.fuel_kind not in terms.fuel_kinds:
+            return Refused(Reason.GRADE_NOT_ALLOWED)
+    elif terms.shop_categories is not None and product.shop_category not in terms.shop_categories:
+        return Refused(Reason.SHOP_NOT_ALLOWED)
+    return None
+
+
+def limits_of(
+    card: CardFacts, terms: CardTerms, place: Place, product: Product | None, *, plate: str | None, amount_minor: int, quantity_milli: int, local: datetime
+) -> Judgement:
+    """Ask the card's limits, its product's defaults under them."""
+    if (card.limits is None or card.limits.quiet) and (terms.limits is None or terms.limits.quiet):
+        return _FREE
+    fuel = product is not None and product.category == "fuel"
+    return judge(
+        card.limits,
+        terms.limits,
+        product_code=product.code if product is not None and fuel else None,
+        shop_category=None if product is None or fuel else product.shop_category,
+        station=place.station_id,
+        district=place.district_id,
+        region=place.region_id,
+        local_time=local,
+        plate=plate,
+        amount_minor=amount_minor,
+        quantity_milli=quantity_milli,
+        counters=card.counters,
+        since_last_s=None if card.last_at is None else max(0, int((local - card.last_at).total_seconds())),
+    )
+
+
+def limit_refusal(judgement: Judgement, card: CardFacts, terms: CardTerms, currency: str) -> Refused:
+    """Turn the limits' block into a refusal that names limit and remainder."""
+    block = judgement.blocked
+    assert block is not None, "only a block is refused"
+    reason = _LIMIT_REASONS[block.reason]
+    if reason is Reason.AMOUNT_LIMIT:
+        return Refused(reason, limit=block.limit, remaining_minor=block.remaining, remaining_text=decimal_text(block.remaining, currency))
+    if reason is Reason.QUANTITY_LIMIT:
+        return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=f"{block.remaining / 1000:.2f}")
+    if reason is Reason.TOO_SOON:
+        return Refused(reason, limit=block.limit, remaining_text=str(block.wait_s))
+    if reason is Reason.PLATE_NEEDED:
+        return Refused(reason, limit=block.limit, needs=["plate"])
+    if reason is Reason.GRADE_NOT_ALLOWED:
+        grades = (card.limits and card.limits.grades) or (terms.limits and terms.limits.grades) or ()
+        return Refused(reason, limit=block.limit, remaining_text="、".join(sorted(grades)) or "—")
+    return Refused(reason, limit=block.limit, remaining_minor=0, remaining_milli=0)
+
+
+def word(answer: Said, refused: Refused) -> None:
+    """Put a refusal into an answer: reason, limit, remainder, both sentences, what is needed."""
+    facts = {
+        "remaining": refused.remaining_text if refused.remaining_text is not None else "0",
+        "limit": refused.limit or "",
+        "allowed": refused.remaining_text or "—",
+    }
+    answer.reason = refused.reason.code
+    answer.limit = refused.limit
+    answer.remaining_minor = refused.remaining_minor
+    answer.remaining_milli = refused.remaining_milli
+    answer.message_zh, answer.message_en = say(refused.reason, **facts)
+    answer.needs = refused.needs
+    answer.outcome = "more_data" if refused.needs and refused.reason in _ASKS else "declined"
+
+
+_ASKS: Final = frozenset({Reason.PIN_NEEDED, Reason.CREDENTIAL_NEEDED, Reason.PLATE_NEEDED, Reason.AMOUNT_NEEDED})
+"""Refusals that a further field turns into a yes; a wrong field is marked without telling the right value."""
+
+
+def decline(decision: Decision, answer: Said, refused: Refused) -> Decision:
+    """Make the decision a decline (or a request for more data): a row, an answer, nothing else."""
+    word(answer, refused)
+    decision.status = Status.MORE_DATA if answer.outcome == "more_data" else Status.DECLINED
+    decision.reason = refused.reason
+    decision.answer = encode(answer)
+    return decision
+
+
+def frozen(term: FrozenTerm | None, amount_minor: int) -> Discount | None:
+    """Return the answer's account of a frozen term."""
+    if term is None:
+        return None
+    return Discount(term.code, term.revision, term.rate_e4, term.funder, term.name_zh, term.name_en, amount_minor)
+
+
+def flag_names(flags: int) -> list[str] | None:
+    """Return the names of the flags that stand, None for none."""
+    return [flag.name.lower() for flag in Flag if flags & flag and flag.name] or None if flags else None
+
+
+def is_private(card: CardFacts) -> bool:
+    """Say whether the account's balance may be told at the pump: a company's pool is not the driver's to see."""
+    return card.account_kind in {"personal", "anonymous"}
+
+
+def decide_authorization(
+    decision: Decision,
+    request: AuthorizationRequest,
+    *,
+    place: Place,
+    card: CardFacts | None,
+    terms: CardTerms | None,
+    product: Product | None,
+    price_e4: int | None,
+    term: FrozenTerm | None,
+    presented: Presented,
+    exact: bool,
+    now: datetime,
+    local: datetime,
+) -> Decision:
+    """Decide on an authorisation before fuel flows.
+
+    What may be taken is the least of: what was asked, the limits, the terminal's cap, the funds at the net price. Less than asked is a
+    partial approval, if the POS takes one and at least one unit is left.
+    """
+    answer = AuthorizationAnswer(outcome="declined")
+    decision.flow = Flow.PUMP if request.flow == "pump" else Flow.PRESET
+    decision.nozzle = request.nozzle
+    decision.requested_minor = request.amount_minor
+    if request.plate or request.odometer_km is not None:
+        decision.prompts = {"plate": request.plate, "odometer_km": request.odometer_km}
+    refused = place_refuses(place) or card_refuses(card, terms, place, local)
+    if card is not None:
+        answer.card = card.number_tail
+    if refused is not None:
+        return decline(decision, answer, refused)
+    assert card is not None
+    assert terms is not None
+    refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
+    if refused is None:
+        if product is None:
+            refused = Refused(Reason.PRODUCT_UNKNOWN)
+        elif price_e4 is None:
+            refused = Refused(Reason.PRICE_UNKNOWN)
+        else:
+            refused = product_refuses(product, terms)
+    if refused is not None:
+        return decline(decision, answer, refused)
+    assert product is not None
+    assert price_e4 is not None
+    decision.product_id = product.product_id
+    decision.unit_price_e4 = price_e4
+    answer.product, answer.unit_price_e4, answer.currency = product.code, price_e4, place.currency
+    return _approve(decision, answer, request, place=place, card=card, terms=terms, product=product, term=term, exact=exact, now=now, local=local)
+
+
+def _approve(
+    decision: Decision,
+    answer: AuthorizationAnswer,
+    request: AuthorizationRequest,
+    *,
+    place: Place,
+    card: CardFacts,
+    terms: CardTerms,
+    product: Product,
+    term: FrozenTerm | None,
+    exact: bool,
+    now: datetime,
+    local: datetime,
+) -> Decision:
+    price, digits = decision.unit_price_e4, place.digits
+    net_price = price - min(term.rate_e4, price) if term is not None else price
+    judgement = limits_of(card, terms, place, product, plate=request.plate, amount_minor=0, quantity_milli=0, local=local)
+    if judgement.blocked is not None:
+        return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency))
+    purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
+    funds = sum(purse.available_minor for purse in purses)
+    wanted_milli = request.quantity_milli or (quantity_for(request.amount_minor, price, digits) if request.amount_minor else None)
+    bounds: list[tuple[int, Reason, str | None]] = [(quantity_for(funds, net_price, digits), Reason.INSUFFICIENT_FUNDS, None)]
+    if judgement.remaining_amount_minor is not None:
+        bounds.append((quantity_for(judgement.remaining_amount_minor, net_price, digits), Reason.AMOUNT_LIMIT, judgement.binding_amount))
+    if judgement.remaining_quantity_milli is not None:
+        bounds.append((judgement.remaining_quantity_milli, Reason.QUANTITY_LIMIT, judgement.binding_quantity))
+    if place.amount_max_minor is not None:
+        bounds.append((quantity_for(place.amount_max_minor, price, digits), Reason.TERMINAL_CAP, "terminal"))
+    least_milli, reason, limit = min(bounds, key=lambda bound: bound[0])
+    if wanted_milli is not None and wanted_milli <= least_milli:
+        quantity, gross, reason = wanted_milli, request.amount_minor or line_amount(wanted_milli, price, digits), Reason.NONE
+    else:
+        quantity = least_milli
+        gross = line_amount(quantity, price, digits)
+        short = wanted_milli is not None and not request.partial
+        if quantity < min(LEAST_PARTIAL_MILLI, wanted_milli or LEAST_PARTIAL_MILLI) or short:
+            left = max(0, funds if reason is Reason.INSUFFICIENT_FUNDS else line_amount(quantity, net_price, digits))
+            text = f"{quantity / 1000:.2f}" if reason is Reason.QUANTITY_LIMIT else decimal_text(left, place.currency)
+            hidden = reason is Reason.INSUFFICIENT_FUNDS and not is_private(card)
+            return decline(
+                decision,
+                answer,
+                Refused(
+                    reason,
+                    limit=limit,
+                    remaining_minor=None if hidden else left,
+                    remaining_milli=max(0, quantity),
+                    remaining_text="—" if hidden else text,
+                ),
+            )
+    saved = discount_of(term, quantity_milli=quantity, unit_price_e4=price, gross_minor=gross, digits=digits)
+    held = min(gross - saved, funds)
+    takes = allocate(purses, held, terms.spend_order)
+    decision.hold(takes, purses, exact=exact and is_private(card))
+    decision.status = Status.APPROVED
+    decision.gross_minor, decision.quantity_milli = gross, quantity
+    decision.counted = (held, quantity, 1)
+    decision.expires_at = now + HOLD_FOR
+    if judgement.flags:
+        decision.flags |= Flag.LIMIT
+    if term is not None:
+        decision.detail = {"code": term.code, "revision": term.revision, "rate_e4": term.rate_e4, "funder": term.funder, "name_zh": term.name_zh, "name_en": term.name_en}
+    partial = wanted_milli is not None and quantity < wanted_milli
+    answer.outcome = "partial" if partial else "approved"
+    if partial:
+        decision.reason = Reason.PART_ONLY
+        answer.reason, answer.limit = reason.code, limit
+        answer.message_zh, answer.message_en = say(Reason.PART_ONLY, limit=limit or reason.code)
+    answer.authorization = reference(decision.account_id, decision.subject_id)
+    answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
+    answer.discount = frozen(term, saved)
+    answer.flags = flag_names(decision.flags)
+    answer.expires_at = decision.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if is_private(card):
+        answer.available_after_minor = funds - held
+    decision.answer = encode(answer)
+    return decision
+
+
+def money_left(purses: list[PurseView], unit: str) -> tuple[int, int]:
+    """Return (balance, available) of the money purses of a unit, a receivable taken off both."""
+    balance = available = 0
+    for purse in purses:
+        if purse.unit == unit and purse.kind in {PurseKind.PRINCIPAL, PurseKind.BONUS, PurseKind.RECEIVABLE}:
+            balance += purse.balance_minor
+            available += purse.available_minor
+    return balance, available

@@ -1,0 +1,374 @@
+"""Decisions once fuel is in the tank: the sale in one step, and the completion of an authorisation. Pure."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from loyalty.ledger.model import PurseKind
+from loyalty.ledger.rules import PurseView, SpendStep, Take, allocate, spendable
+from loyalty.money import decimal_text, line_amount
+from loyalty.pricing.rules import FrozenTerm, discount_of
+
+from .decision import Decision, applied
+from .facts import AuthorizationFacts, CardFacts, CardTerms, FillFacts, Place, Product
+from .model import FillStatus, Flag, Flow, Status
+from .reasons import Reason
+from .rules import (
+    HOLD_FOR,
+    Presented,
+    Refused,
+    card_refuses,
+    credential_refuses,
+    decline,
+    encode,
+    flag_names,
+    frozen,
+    is_private,
+    limit_refusal,
+    limits_of,
+    money_left,
+    place_refuses,
+    product_refuses,
+)
+from .wire import CompletionRequest, FuelLine, SaleAnswer, SaleRequest, Taken, reference
+
+TOLERANCE_MINOR: Final = 5
+"""How far the pump's amount may lie from litres × price before the sale is flagged (domain notes: default ¥0.05)."""
+
+_PURSE_NAMES: Final = {PurseKind.PRINCIPAL: "principal", PurseKind.BONUS: "bonus", PurseKind.RECEIVABLE: "receivable"}
+
+
+def fill_refuses(fill: FillFacts | None, fuel: FuelLine | None, product: Product | None, place: Place, now: datetime) -> Refused | None:
+    """Say whether a fill of the forecourt's list cannot be paid by this sale."""
+    if fill is None or fill.station_id != place.station_id:
+        return Refused(Reason.FILL_UNKNOWN)
+    if fill.status == FillStatus.LOCKED and (fill.locked_until is None or fill.locked_until > now):
+        return Refused(Reason.FILL_LOCKED)
+    if fill.status not in {FillStatus.UNPAID, FillStatus.LOCKED}:
+        return Refused(Reason.FILL_PAID)
+    if fuel is not None and (
+        fuel.amount_minor != fill.amount_minor
+        or fuel.quantity_milli != fill.quantity_milli
+        or product is None
+        or product.product_id != fill.product_id
+    ):
+        return Refused(Reason.FILL_DIFFERS)
+    return None
+
+
+def decide_sale(
+    decision: Decision,
+    request: SaleRequest,
+    *,
+    fuel: FuelLine | None,
+    product: Product | None,
+    shop: list[tuple[Product | None, int]],
+    fill: FillFacts | None,
+    place: Place,
+    card: CardFacts | None,
+    terms: CardTerms | None,
+    published_e4: int | None,
+    term: FrozenTerm | None,
+    presented: Presented,
+    exact: bool,
+    now: datetime,
+    local: datetime,
+) -> Decision:
+    """Decide on a sale in one step: gross − discount − other tenders is the card's share, all of it or a decline that says what is there.
+
+    `fuel` is the request's line or the fill's; `shop` pairs each shop line's product with its amount in minor units.
+    """
+    answer = SaleAnswer(outcome="declined")
+    decision.flow = Flow.PAY_AFTER if fuel is not None else Flow.SHOP
+    decision.staff_id = request.staff_id
+    if request.plate or request.odometer_km is not None:
+        decision.prompts = {"plate": request.plate, "odometer_km": request.odometer_km}
+    refused = place_refuses(place) or card_refuses(card, terms, place, local)
+    if card is not None:
+        answer.card = card.number_tail
+    if refused is not None:
+        return decline(decision, answer, refused)
+    assert card is not None
+    assert terms is not None
+    refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
+    if refused is None:
+        refused = _goods_refuse(request, fuel, product, shop, fill, place, terms, now)
+    if refused is not None:
+        return decline(decision, answer, refused)
+    answer.currency = place.currency
+    saved = 0
+    if fuel is not None and product is not None:
+        saved = _price_fuel(decision, fuel, product, term, published_e4, place.digits)
+    decision.gross_minor += sum(amount for _, amount in shop)
+    answer.gross_minor, answer.discount_minor, answer.discount = decision.gross_minor, saved, frozen(term, saved) if saved else None
+    decision.discount_minor = saved
+    others = sum(tender.amount_minor for tender in request.tenders)
+    share = decision.gross_minor - saved - others
+    answer.tenders_minor, answer.card_minor = others, max(share, 0)
+    if share < 0:
+        return decline(decision, answer, Refused(Reason.TENDERS_EXCEED, remaining_minor=decision.gross_minor - saved))
+    refused = _limits_refuse(decision, card, terms, place, product, shop, request.plate, share, local)
+    if refused is not None:
+        return decline(decision, answer, refused)
+    return _pay(decision, answer, request, card=card, terms=terms, place=place, share=share, term=term, exact=exact, now=now)
+
+
+def _goods_refuse(
+    request: SaleRequest,
+    fuel: FuelLine | None,
+    product: Product | None,
+    shop: list[tuple[Product | None, int]],
+    fill: FillFacts | None,
+    place: Place,
+    terms: CardTerms,
+    now: datetime,
+) -> Refused | None:
+    if request.fill_id is not None:
+        refused = fill_refuses(fill, request.fuel, product, place, now)
+        if refused is not None:
+            return refused
+    if fuel is None and not shop:
+        return Refused(Reason.AMOUNT_NEEDED)
+    if (fuel is not None and product is None) or any(found is None for found, _ in shop):
+        return Refused(Reason.PRODUCT_UNKNOWN)
+    if product is not None and (refused := product_refuses(product, terms)) is not None:
+        return refused
+    for found, _ in shop:
+        if found is not None and (refused := product_refuses(found, terms)) is not None:
+            return refused
+    return None
+
+
+def _price_fuel(
+    decision: Decision, fuel: FuelLine, product: Product, term: FrozenTerm | None, published_e4: int | None, digits: int
+) -> int:
+    """Take the pump's line as it stands, flag what differs, and return the discount."""
+    decision.product_id, decision.nozzle = product.product_id, fuel.nozzle
+    decision.quantity_milli, decision.unit_price_e4 = fuel.quantity_milli, fuel.unit_price_e4
+    decision.gross_minor = fuel.amount_minor
+    if abs(fuel.amount_minor - line_amount(fuel.quantity_milli, fuel.unit_price_e4, digits)) > TOLERANCE_MINOR:
+        decision.flags |= Flag.AMOUNT_DIFFERS
+    if published_e4 is not None and published_e4 != fuel.unit_price_e4:
+        decision.flags |= Flag.PRICE_DIFFERS
+    return discount_of(term, quantity_milli=fuel.quantity_milli, unit_price_e4=fuel.unit_price_e4, gross_minor=fuel.amount_minor, digits=digits)
+
+
+def _limits_refuse(
+    decision: Decision,
+    card: CardFacts,
+    terms: CardTerms,
+    place: Place,
+    product: Product | None,
+    shop: list[tuple[Product | None, int]],
+    plate: str | None,
+    share: int,
+    local: datetime,
+) -> Refused | None:
+    lines: list[Product | None] = [product] if product is not None else []
+    lines += [found for found, _ in shop]
+    for line in lines or [None]:
+        quantity = decision.quantity_milli if line is product else 0
+        judgement = limits_of(card, terms, place, line, plate=plate, amount_minor=share, quantity_milli=quantity, local=local)
+        if judgement.blocked is not None:
+            return limit_refusal(judgement, card, terms, place.currency)
+        if judgement.flags:
+            decision.flags |= Flag.LIMIT
+    if place.amount_max_minor is not None and share > place.amount_max_minor:
+        text = decimal_text(place.amount_max_minor, place.currency)
+        return Refused(Reason.TERMINAL_CAP, limit="terminal", remaining_minor=place.amount_max_minor, remaining_text=text)
+    return None
+
+
+def _pay(
+    decision: Decision,
+    answer: SaleAnswer,
+    request: SaleRequest,
+    *,
+    card: CardFacts,
+    terms: CardTerms,
+    place: Place,
+    share: int,
+    term: FrozenTerm | None,
+    exact: bool,
+    now: datetime,
+) -> Decision:
+    purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
+    takes = allocate(purses, share, terms.spend_order)
+    funds = sum(purse.available_minor for purse in purses)
+    if sum(take.amount_minor for take in takes) < share:
+        private = is_private(card)
+        return decline(
+            decision,
+            answer,
+            Refused(
+                Reason.INSUFFICIENT_FUNDS,
+                remaining_minor=max(0, funds) if private else None,
+                remaining_text=decimal_text(max(0, funds), place.currency) if private else "—",
+            ),
+        )
+    decision.card_minor = share
+    decision.spend(takes, purses, exact=exact and is_private(card))
+    if term is not None:
+        decision.discount(decision.discount_minor, term.funder)
+    for tender in request.tenders:
+        decision.tender(tender.tender, tender.amount_minor)
+    decision.counted = (share, decision.quantity_milli, 1)
+    decision.fill_id = request.fill_id
+    decision.detail = _detail(request, term if decision.discount_minor else None)
+    decision.status = Status.COMPLETED
+    answer.outcome = "approved"
+    answer.sale = reference(decision.account_id, decision.subject_id)
+    answer.taken = _taken(takes, purses)
+    answer.flags = flag_names(decision.flags)
+    answer.booked_at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if is_private(card):
+        balance, available = money_left(applied(card.purses, decision.changes), place.currency)
+        answer.balance_after_minor, answer.available_after_minor = balance, available
+    decision.answer = encode(answer)
+    return decision
+
+
+def _detail(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] | None:
+    detail: dict[str, Any] = {}
+    if request.shop:
+        detail["lines"] = [{"product": line.product, "quantity_milli": line.quantity_milli, "amount_minor": line.amount_minor} for line in request.shop]
+    if request.tenders:
+        detail["tenders"] = [{"tender": t.tender, "amount_minor": t.amount_minor, "reference": t.reference} for t in request.tenders]
+    if term is not None:
+        detail["discount"] = {"code": term.code, "revision": term.revision, "rate_e4": term.rate_e4, "funder": term.funder, "name_zh": term.name_zh, "name_en": term.name_en}
+    return detail or None
+
+
+def _taken(takes: list[Take], purses: list[PurseView]) -> list[Taken]:
+    kinds = {purse.purse_id: purse.kind for purse in purses}
+    sums: dict[str, int] = {}
+    for take in takes:
+        name = _PURSE_NAMES[PurseKind(kinds[take.purse_id])]
+        sums[name] = sums.get(name, 0) + take.amount_minor
+    return [Taken(name, amount) for name, amount in sums.items()]
+
+
+def decide_completion(
+    decision: Decision,
+    request: CompletionRequest,
+    *,
+    original: AuthorizationFacts,
+    product: Product | None,
+    spend_order: tuple[SpendStep, ...],
+    digits: int,
+    exact: bool,
+    now: datetime,
+) -> Decision:
+    """Book what the pump delivered. Always booked: no limit, block or lack of funds stops it.
+
+    Order: the holds, then the account while it lasts, then a receivable. The frozen discount settles by the litres, at the pump's price.
+    `exact` says that the balance may be told: a private account, alone in its batch.
+    """
+    answer = SaleAnswer(outcome="booked", authorization=reference(original.account_id, original.authorization_id), currency=original.currency)
+    decision.authorization = (original.authorization_id, original.status, original.completions)
+    decision.flow, decision.nozzle = original.flow, request.nozzle if request.nozzle is not None else original.nozzle
+    decision.product_id = original.product_id
+    decision.unit_price_e4 = request.unit_price_e4
+    decision.gross_minor, decision.quantity_milli = request.amount_minor, request.quantity_milli
+    _flag(decision, request, original, product, digits, now)
+    term = None if original.frozen is None else FrozenTerm(**original.frozen)
+    saved = discount_of(
+        term, quantity_milli=request.quantity_milli, unit_price_e4=request.unit_price_e4, gross_minor=request.amount_minor, digits=digits
+    )
+    share = request.amount_minor - saved
+    holds = [Take(purse_id, amount) for purse_id, amount in original.holds if amount]
+    held_before = sum(take.amount_minor for take in holds)
+    captured, left = _from_holds(holds, share)
+    decision.discount_minor, decision.card_minor = saved, share
+    decision.capture(captured)
+    over = share - sum(take.amount_minor for take in captured)
+    own = spendable(original.purses, card_id=original.card_id, unit=original.currency, now=now)
+    extra: list[Take] = allocate(own, over, spend_order) if over > 0 else []
+    if over > 0:
+        decision.flags |= Flag.OVER_CAPTURE
+        decision.spend(extra, own, exact=False)
+        owed = over - sum(take.amount_minor for take in extra)
+        if owed:
+            decision.owe(owed, original.purses)
+            answer.receivable_minor = owed
+    if request.final:
+        decision.release(left)
+        answer.released_minor = sum(take.amount_minor for take in left)
+    if term is not None:
+        decision.discount(saved, term.funder)
+        answer.discount = frozen(term, saved)
+    held_after = 0 if request.final else held_before - sum(take.amount_minor for take in captured)
+    _end(decision, request, original, held_before=held_before, held_after=held_after)
+    answer.gross_minor, answer.discount_minor, answer.card_minor = request.amount_minor, saved, share
+    if share or request.quantity_milli:
+        answer.sale = reference(decision.account_id, decision.subject_id)
+        answer.taken = _taken([*captured, *extra], original.purses) or None
+    else:
+        answer.outcome = "released"
+    answer.flags = flag_names(decision.flags)
+    answer.booked_at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer.card = original.number_tail
+    if exact:
+        answer.balance_after_minor, answer.available_after_minor = money_left(applied(original.purses, decision.changes), original.currency)
+    detail: dict[str, Any] = {}
+    if saved and original.frozen is not None:
+        detail["discount"] = original.frozen
+    if request.odometer_km is not None:
+        decision.prompts = {"odometer_km": request.odometer_km}
+        detail["odometer_km"] = request.odometer_km
+    decision.detail = detail or None
+    decision.answer = encode(answer)
+    return decision
+
+
+def _flag(
+    decision: Decision, request: CompletionRequest, original: AuthorizationFacts, product: Product | None, digits: int, now: datetime
+) -> None:
+    if abs(request.amount_minor - line_amount(request.quantity_milli, request.unit_price_e4, digits)) > TOLERANCE_MINOR:
+        decision.flags |= Flag.AMOUNT_DIFFERS
+    if request.unit_price_e4 != original.unit_price_e4:
+        decision.flags |= Flag.PRICE_DIFFERS
+    if product is not None and product.product_id != original.product_id:
+        decision.flags |= Flag.PRODUCT_DIFFERS
+        decision.product_id = product.product_id
+    event_at = request.event_at or now
+    if event_at - original.event_at > HOLD_FOR:
+        decision.flags |= Flag.LATE
+    if original.status in {Status.COMPLETED, Status.REVERSED, Status.RELEASED}:
+        decision.flags |= Flag.AFTER_END
+
+
+def _from_holds(holds: list[Take], share: int) -> tuple[list[Take], list[Take]]:
+    """Take `share` from the holds in their order; return (captured, what is still held)."""
+    captured: list[Take] = []
+    left: list[Take] = []
+    for hold in holds:
+        taken = min(hold.amount_minor, share)
+        if taken > 0:
+            captured.append(Take(hold.purse_id, taken))
+            share -= taken
+        if hold.amount_minor > taken:
+            left.append(Take(hold.purse_id, hold.amount_minor - max(taken, 0)))
+    return captured, left
+
+
+def _end(decision: Decision, request: CompletionRequest, original: AuthorizationFacts, *, held_before: int, held_after: int) -> None:
+    """Set the authorisation's next status and what the limit counters change by.
+
+    A counter always shows what was taken plus what is still set aside, in money and litres; a fill counts once.
+    """
+    delivered = request.amount_minor > 0 or request.quantity_milli > 0
+    ended = original.status in {Status.COMPLETED, Status.REVERSED, Status.RELEASED}
+    anything = delivered or original.captured_milli > 0 or original.captured_minor > 0
+    if not request.final:
+        decision.status = Status.COMPLETED if ended else Status.PART_COMPLETED
+    else:
+        decision.status = Status.COMPLETED if anything else Status.RELEASED
+    reserved_before = 0 if ended else max(0, original.approved_milli - original.captured_milli)
+    reserved_after = 0 if request.final or ended else max(0, original.approved_milli - original.captured_milli - request.quantity_milli)
+    count = 0
+    if not anything and not ended:
+        count = -1
+    elif delivered and original.status in {Status.REVERSED, Status.RELEASED}:
+        count = 1
+    decision.counted = (decision.card_minor + held_after - held_before, request.quantity_milli + reserved_after - reserved_before, count)
+    decision.counter_day = original.business_day

@@ -1,0 +1,1 @@
+"""Discount terms: what is frozen before the pump starts and settled by the litres dispensed."""
