@@ -172,7 +172,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 class DataKey:
     """One unwrapped data key. Its secret never prints."""
 
-    __slots__ = ("__dict__", "_secret", "key_id", "prefix", "purpose", "state")
+    __slots__ = ("__dict__", "_authenticates", "_secret", "key_id", "prefix", "purpose", "state")
 
     def __init__(self, key_id: int, purpose: Purpose, state: KeyState, secret: bytes) -> None:
         self.key_id = key_id
@@ -180,6 +180,7 @@ class DataKey:
         self.purpose = purpose
         self.state = state
         self._secret = secret
+        self._authenticates = purpose.use in {Use.MAC, Use.INDEX}
 
     def __repr__(self) -> str:
         return f"<DataKey {self.key_id} {self.purpose} {self.state}>"
@@ -204,7 +205,7 @@ class DataKey:
 
     def mac(self, message: bytes) -> bytes:
         """Return HMAC-SHA-256 of `message`, 32 bytes."""
-        assert self.purpose.use in {Use.MAC, Use.INDEX}, "this key does not authenticate"
+        assert self._authenticates, "this key does not authenticate"
         return hmac.digest(self._secret, message, "sha256")
 
 
