@@ -34,8 +34,13 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
 
     def sentence(self, language: str) -> str:
         """Say it to a reader of `language` ("zh…" or anything else for English), with what to do next."""
+        said, then = self.parts(language)
+        return f"{said}{then}" if language.startswith("zh") else f"{said} {then}".strip()
+
+    def parts(self, language: str) -> tuple[str, str]:
+        """Say it in two parts, as pages show it: what and why; what to do next (may be empty)."""
         said, then = (self.zh, self.next_zh) if language.startswith("zh") else (self.en, self.next_en)
-        return _filled(f"{said} {then}".strip() if not language.startswith("zh") else f"{said}{then}", self.facts)
+        return _filled(said, self.facts), _filled(then, self.facts)
 
 
 class _Blank(dict[str, object]):

@@ -87,6 +87,11 @@ def on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[byte
     if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         inner = error.exceptions[0]
         return on_refusal(request, inner) if isinstance(inner, Refusal) else on_fault(request, inner)
+    return answer(ServerFault(incident=log_fault(request, error)))
+
+
+def log_fault(request: Request[Any, Any, Any], error: Exception) -> str:
+    """Write a fault's place into the log; return the number under which it stands there."""
     incident = incident_number()
     original = getattr(error, "orig", None) or error
     _log.error(
@@ -99,7 +104,7 @@ def on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[byte
         constraint=getattr(getattr(original, "__cause__", None), "constraint_name", None),
         frames=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]],
     )
-    return answer(ServerFault(incident=incident))
+    return incident
 
 
 _faults = itertools.count(1)
