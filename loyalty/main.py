@@ -19,8 +19,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
+from loyalty.authorizations.hot_api import HotRoutes, is_hot
+from loyalty.authorizations.worker import Pump
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
+from loyalty.ledger.operations import open_first_period
 from loyalty.problems import exception_handlers
 from loyalty.settings import SettingRefused, Settings
 
@@ -78,9 +81,26 @@ def create_app(settings: Settings) -> Litestar:
     )
 
 
-def app_from_environment() -> Litestar:
+class Application:
+    """What the web server calls: the hot routes straight away, everything else through Litestar."""
+
+    def __init__(self, litestar: Litestar) -> None:
+        self.litestar = litestar
+        self._hot: HotRoutes | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one ASGI call."""
+        if scope["type"] == "http" and scope["method"] == "POST" and is_hot(scope["path"]):
+            if self._hot is None:
+                self._hot = HotRoutes(self.litestar.state.pump)
+            await self._hot(scope, receive, send)
+        else:
+            await self.litestar(scope, receive, send)
+
+
+def app_from_environment() -> Application:
     """Build the application from this process's environment: what the web server calls in each worker."""
-    return create_app(Settings.from_environment(os.environ))
+    return Application(create_app(Settings.from_environment(os.environ)))
 
 
 def configure_logging(level: str) -> None:
@@ -112,6 +132,15 @@ async def _database(app: Litestar) -> AsyncIterator[None]:
     keep.sessions = make_sessions(engine)
     try:
         await open_keys(settings, engine, now=clock.real_now())
-        yield
+        async with transaction(keep.sessions) as session:
+            now = clock.business_now()
+            await open_first_period(session, period=clock.period_of(clock.local_date(now, settings.zone)), now=now)
+        pump = Pump(settings.database_url, keep.sessions)
+        keep.pump = pump
+        await pump.start()
+        try:
+            yield
+        finally:
+            await pump.stop()
     finally:
         await engine.dispose()

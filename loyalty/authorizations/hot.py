@@ -178,7 +178,7 @@ class Lane:
         self._dsn = dsn
         self._world = world
         self._application_name = application_name
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._connection: "asyncpg.Connection[Any] | None" = None
         self._queue: list[HotRequest] = []
         self._pending: dict[tuple[UUID, UUID], HotRequest] = {}
         self._wake = asyncio.Event()

@@ -1,0 +1,87 @@
+"""Who is calling: a till whose request is signed under its day session. One function for hot and ordinary routes."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty import clock
+from loyalty.errors import Refusal
+from loyalty.identity.queries import DaySession
+from loyalty.signing import SignatureFault, SignatureHeaders, signature_headers, signing_key_id, verify_request
+
+from .facts import Place
+from .worker import Pump
+
+
+class RequestNotSigned(Refusal):
+    """The request's signature is missing, stale or wrong."""
+
+    status = 401
+    zh = "请求签名无效（{fault}）。"
+    en = "The request's signature is not valid ({fault})."
+    next_zh = "请校准终端时钟，重新开启日会话后用同一幂等键重试。"
+    next_en = "Set the terminal's clock, open a new day session, retry with the same idempotency key."
+
+
+class IdempotencyKeyNeeded(Refusal):
+    """Every write carries an idempotency key, a UUID."""
+
+    status = 400
+    zh = "缺少幂等键，或不是 UUID。"
+    en = "The Idempotency-Key header is missing or is not a UUID."
+    next_zh = "每笔业务请生成一个新的 UUID，重试时沿用。"
+    next_en = "Make a new UUID for each operation and keep it for retries."
+
+
+class Caller(NamedTuple):
+    """A till that signed, where it stands, and whether it is trusted with new business."""
+
+    session: DaySession
+    place: Place
+    key: UUID | None
+    trusted: bool
+
+
+async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body: bytes, headers: list[tuple[bytes, bytes]]) -> Caller:
+    """Verify a request's signature and say who sent it.
+
+    `trusted` is False for a till that is quarantined, revoked, or signs with an older epoch's session: what it reports is still booked.
+
+    :raises RequestNotSigned: if the signature does not hold
+    :raises IdempotencyKeyNeeded: if a write has no key
+    """
+    picked = signature_headers(headers)
+    if isinstance(picked, SignatureFault):
+        raise RequestNotSigned(fault=picked.value)
+    session_id = signing_key_id(picked)
+    if session_id is None:
+        raise RequestNotSigned(fault=(SignatureFault.MISSING if picked.signature_input is None else SignatureFault.MALFORMED).value)
+    now = clock.real_now()
+    session = pump.known_session(session_id) or await pump.meet_session(session_id, now)
+    if session is None:
+        raise RequestNotSigned(fault=SignatureFault.UNKNOWN_KEY.value)
+    return await _believed(pump, session, picked, method=method, path=path, query=query, body=body, now=now)
+
+
+async def _believed(
+    pump: Pump, session: DaySession, picked: SignatureHeaders, *, method: str, path: bytes, query: bytes, body: bytes, now: datetime
+) -> Caller:
+    mac_key = session.mac_key if session.opened_at <= now < session.expires_at and session.ended_at is None else None
+    verified = verify_request(
+        method=method, path=path, query=query, body=body, headers=picked, lookup_key=lambda _: mac_key, now=now
+    )
+    if isinstance(verified, SignatureFault):
+        raise RequestNotSigned(fault=verified.value)
+    place = await pump.place_of(session.terminal_id)
+    if place is None:
+        raise RequestNotSigned(fault=SignatureFault.UNKNOWN_KEY.value)
+    key = None
+    if picked.idempotency_key is not None:
+        try:
+            key = UUID(picked.idempotency_key.decode("ascii"))
+        except ValueError:
+            raise IdempotencyKeyNeeded from None
+    trusted = not session.revoked and place.terminal_status == "active" and pump.snapshot.epochs.get(session.terminal_id) == session.epoch
+    if not trusted and place.terminal_status == "active":
+        place = place._replace(terminal_status="revoked")
+    return Caller(session, place, key, trusted)

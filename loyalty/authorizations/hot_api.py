@@ -1,0 +1,232 @@
+"""The hot routes, mounted below Litestar's handler machinery: msgspec in, msgspec out.
+
+    POST /v1/authorizations                      ask before fuel flows
+    POST /v1/authorizations/{ref}/completions    book what was dispensed
+    POST /v1/sales                               sell in one step: pay after filling, shop
+
+Their OpenAPI operations are made from the same structs (`openapi.py`).
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from loyalty import clock
+from loyalty.cards.numbers import check_value_index, number_index
+from loyalty.crypto import Purpose, SealedPinError, TokenError, open_pin, read_token, request_fingerprint
+from loyalty.errors import OutcomeUnknown, Refusal, problem
+
+from .callers import Caller, IdempotencyKeyNeeded, caller_of
+from .hot import AuthorizationNotFound, HotRequest
+from .model import Operation
+from .rules import Presented
+from .wire import AuthorizationRequest, CompletionRequest, Credential, Record, SaleRequest, parse_reference
+from .worker import Pump
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_MAX: Final = 64 * 1024
+ANSWER_SECONDS: Final = 20.0
+"""After this the outcome is said to be unknown; the batch goes on."""
+
+_authorization: Final = msgspec.json.Decoder(AuthorizationRequest)
+_completion: Final = msgspec.json.Decoder(CompletionRequest)
+_sale: Final = msgspec.json.Decoder(SaleRequest)
+
+_AUTHORIZATIONS: Final = "/v1/authorizations"
+_SALES: Final = "/v1/sales"
+_COMPLETIONS: Final = "/completions"
+_PREFIX: Final = len(_AUTHORIZATIONS) + 1
+
+_JSON: Final = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+_PROBLEM: Final = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
+
+
+class BodyNotUnderstood(Refusal):
+    """The body is not the JSON this operation takes."""
+
+    status = 400
+    zh = "请求内容无法识别：{fault}。"
+    en = "The body is not understood: {fault}."
+    next_zh = "请对照 /schema/openapi.json 检查字段。"
+    next_en = "Compare the fields with /schema/openapi.json."
+
+
+class BodyTooLarge(Refusal):
+    """No request of this API is that large."""
+
+    status = 413
+    zh = "请求内容过大。"
+    en = "The body is too large."
+
+
+class HolderToken(msgspec.Struct, forbid_unknown_fields=True):
+    """What a holder's dynamic code carries: the card's blind index."""
+
+    index: bytes
+    nonce: str = ""
+
+
+def is_hot(path: str) -> bool:
+    """Say whether a path belongs to the hot routes."""
+    return path == _SALES or path == _AUTHORIZATIONS or (path.startswith(_AUTHORIZATIONS + "/") and path.endswith(_COMPLETIONS))
+
+
+class HotRoutes:
+    """The ASGI application of the hot routes."""
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of a hot path; POST only."""
+        try:
+            body = await _body(receive)
+            answer = await self.answer(scope, body)
+        except Refusal as refusal:
+            await _respond(send, refusal.status, _PROBLEM, msgspec.json.encode(problem(refusal)))
+        except Exception:
+            log.exception("hot route failed")
+            unknown = OutcomeUnknown()
+            await _respond(send, unknown.status, _PROBLEM, msgspec.json.encode(problem(unknown)))
+        else:
+            await _respond(send, 200, _JSON, answer)
+
+    async def answer(self, scope: Scope, body: bytes) -> bytes:
+        """Verify, decode, queue, and wait for the commit.
+
+        :raises Refusal: signature, body, key, unknown authorisation, or an unknown outcome
+        """
+        caller = await caller_of(
+            self._pump,
+            method="POST",
+            path=scope["raw_path"] or scope["path"].encode(),
+            query=scope["query_string"],
+            body=body,
+            headers=scope["headers"],
+        )
+        if caller.key is None:
+            raise IdempotencyKeyNeeded
+        future = self._pump.submit(self._request(scope["path"], caller, caller.key, body))
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), ANSWER_SECONDS)
+        except TimeoutError:
+            raise OutcomeUnknown from None
+
+    def _request(self, path: str, caller: Caller, key: UUID, body: bytes) -> HotRequest:
+        try:
+            if path == _SALES:
+                sale = _sale.decode(body)
+                return request_with_card(Operation.SALE, sale, sale.card, caller, key, body)
+            if path == _AUTHORIZATIONS:
+                wanted = _authorization.decode(body)
+                return request_with_card(Operation.AUTHORISE, wanted, wanted.card, caller, key, body)
+            completion = _completion.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BodyNotUnderstood(fault=str(error)) from None
+        both = parse_reference(path[_PREFIX : -len(_COMPLETIONS)])
+        if both is None:
+            raise AuthorizationNotFound
+        return HotRequest(
+            Operation.COMPLETE,
+            completion,
+            place=caller.place,
+            key=key,
+            fingerprint=fingerprint_of(Operation.COMPLETE, body, None, path),
+            account_id=both[0],
+            authorization_id=both[1],
+            trusted=caller.trusted,
+            **record_of(completion.record, caller, body, completion.event_at),
+        )
+
+
+def request_with_card(
+    operation: Operation, body: AuthorizationRequest | SaleRequest, card: Credential, caller: Caller, key: UUID, raw: bytes
+) -> HotRequest:
+    """Make the request of an authorisation or a sale: the card found by its index, the PIN opened, the code read."""
+    presented, index = present(card, caller, key)
+    return HotRequest(
+        operation,
+        body,
+        place=caller.place,
+        key=key,
+        fingerprint=fingerprint_of(operation, raw, card.pin, ""),
+        number_index=index,
+        presented=presented,
+        trusted=caller.trusted,
+        **record_of(body.record, caller, raw, body.event_at),
+    )
+
+
+def present(card: Credential, caller: Caller, key: UUID) -> tuple[Presented, bytes]:
+    """Read what the holder showed. Return it and the card's blind index (empty where there is none)."""
+    presented = Presented()
+    index = b""
+    if card.number is not None:
+        index = number_index(card.number)
+    if card.token is not None:
+        try:
+            index = read_token(Purpose.QR_TOKEN, card.token, now=clock.real_now(), payload=HolderToken).index
+            presented.token_ok = True
+        except TokenError:
+            presented.token_wrong = True
+    if card.check_value is not None:
+        presented.check_value_index = check_value_index(card.number or "", card.check_value)
+    if card.pin:
+        try:
+            presented.pin = open_pin(card.pin, session=caller.session.keys, card=card.number or card.token or "", request_key=str(key))
+        except SealedPinError:
+            presented.pin_unreadable = True
+    return presented, index
+
+
+def fingerprint_of(operation: Operation, body: bytes, pin: str | None, path: str) -> bytes:
+    """Return the keyed fingerprint of a request, its sealed PIN left out: a retry may seal it again."""
+    without = body if pin is None else body.replace(pin.encode(), b"", 1)
+    return request_fingerprint(b"%d\n%b\n%b" % (operation, path.encode(), without))[:16]
+
+
+def record_of(record: Record | None, caller: Caller, body: bytes, event_at: datetime | None) -> dict[str, Any]:
+    """Return a request's place in its till's chain."""
+    if record is None:
+        return {"epoch": caller.session.epoch, "event_at": event_at}
+    return {
+        "epoch": caller.session.epoch,
+        "sequence": record.sequence,
+        "record_hash": hashlib.sha256(body).digest(),
+        "previous_hash": record.previous,
+        "event_at": event_at,
+    }
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > BODY_MAX:
+            raise BodyTooLarge
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_MAX:
+            raise BodyTooLarge
+    return b"".join(parts)
+
+
+async def _respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,93 @@
+"""One web process's share of the pump: its snapshot, its lanes, the day sessions it has met."""
+
+import asyncio
+import contextlib
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from loyalty import clock
+from loyalty.authorizations.facts import Place
+from loyalty.crypto import CryptoError
+from loyalty.db import Sessions, transaction
+from loyalty.identity.queries import DaySession, session_keys
+
+from .hot import CardLane, CompletionLane, HotRequest
+from .model import Operation
+from .snapshot import Snapshot, load
+
+_UNKNOWN_FOR: Final = timedelta(seconds=5)
+"""How long an unknown session id is not asked for again: guessing must not cost a query each."""
+
+
+class Pump:
+    """What a web process keeps for the hot routes."""
+
+    def __init__(self, dsn: str, sessions: Sessions) -> None:
+        self.sessions = sessions
+        self.snapshot = Snapshot()
+        self.cards = CardLane(dsn, self)
+        self.completions = CompletionLane(dsn, self)
+        self._known: dict[str, DaySession] = {}
+        self._unknown: dict[str, datetime] = {}
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load the snapshot and open the lanes."""
+        await self.reload()
+        await self.cards.start()
+        await self.completions.start()
+
+    async def stop(self) -> None:
+        """Finish what waits, then close."""
+        await self.cards.stop()
+        await self.completions.stop()
+
+    def now(self) -> datetime:
+        """Return business time."""
+        return clock.business_now()
+
+    async def reload(self) -> None:
+        """Load a new snapshot, once for all who ask at the same time; sessions are met anew."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
+        await asyncio.shield(self._reloading)
+
+    async def _reload(self) -> None:
+        async with transaction(self.sessions) as session:
+            self.snapshot = await load(session, now=self.now())
+        self._known.clear()
+        self._unknown.clear()
+
+    def known_session(self, session_id: str) -> DaySession | None:
+        """Return a day session this worker has met."""
+        return self._known.get(session_id)
+
+    async def meet_session(self, session_id: str, now: datetime) -> DaySession | None:
+        """Return a day session from the table; None where there is none, remembered for a moment."""
+        missed = self._unknown.get(session_id)
+        if missed is not None and now - missed < _UNKNOWN_FOR:
+            return None
+        found = None
+        with contextlib.suppress(CryptoError):
+            async with transaction(self.sessions) as session:
+                found = await session_keys(session, session_id=session_id, now=now)
+        if found is None:
+            if len(self._unknown) > 10_000:
+                self._unknown.clear()
+            self._unknown[session_id] = now
+        else:
+            self._known[session_id] = found
+        return found
+
+    async def place_of(self, terminal_id: UUID) -> Place | None:
+        """Return where a till stands; a till the snapshot does not know makes it load anew."""
+        place = self.snapshot.places.get(terminal_id)
+        if place is None:
+            await self.reload()
+            place = self.snapshot.places.get(terminal_id)
+        return place
+
+    def submit(self, request: HotRequest) -> asyncio.Future[bytes]:
+        """Queue a request in its lane."""
+        return (self.completions if request.operation is Operation.COMPLETE else self.cards).submit(request)

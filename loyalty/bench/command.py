@@ -1,0 +1,231 @@
+"""`loyalty bench`: a server, a web process and a load process of its own, thrown away afterwards.
+
+The database keeps `fsync` and `synchronous_commit`: what is measured is what a station gets. The load tool is on the same machine, so
+absolute figures mean little; ratios to TPC-B of the same run are what counts.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from loyalty import clock, schema
+from loyalty.db import driver_dsn, make_engine, make_sessions
+from loyalty.installation import open_keys
+from loyalty.postgres import EmbeddedServer, find_binaries
+from loyalty.settings import Settings
+
+from . import load
+from .population import Population, populate
+from .yardstick import Yardstick
+
+OPERATIONS = ("authorise", "complete", "sale")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+    parser.add_argument("--connections", type=int, action="append", help="connections, repeatable (default: 1, 16, 64, 256; with --json 64)")
+    parser.add_argument("--seconds", type=int, default=8, help="measured seconds of each row (default 8)")
+    parser.add_argument("--accounts", type=int, default=100_000, help="accounts, one card each (default 100,000)")
+    parser.add_argument("--workers", type=int, default=1, help="web processes (default 1: two cores are shared with database and load tool)")
+    parser.add_argument("--operation", choices=OPERATIONS, action="append", help="only these, repeatable")
+    parser.add_argument("--pool", action="store_true", help="all cards draw on one company pool")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Measure, and print."""
+    folder = Path(tempfile.mkdtemp(prefix="loyalty-bench-"))
+    folder.chmod(0o755)
+    try:
+        report = _bench(arguments, dataclasses.replace(settings, data_dir=folder / "data", keys_dir=folder / "keys"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        _print_table(report)
+    return 1 if report["errors"] else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _bench(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    server = EmbeddedServer(settings.data_dir, settings.keys_dir)
+    _say("Starting a database of its own …")
+    server.start()
+    try:
+        url = server.url
+        asyncio.run(schema.migrate(url))
+        _say(f"Making {arguments.accounts:,} accounts with a card each …")
+        settings = dataclasses.replace(settings, database_url=url, workers=arguments.workers, log_level="warning")
+        population = asyncio.run(_populate(settings, url, arguments))
+        yardstick = Yardstick(Path(find_binaries(settings.data_dir).program("pgbench")), _database_for(server))
+        _say("Filling TPC-B's tables (scale 50) …")
+        yardstick.prepare()
+        return _measure_all(arguments, settings, server, population, yardstick)
+    finally:
+        server.stop()
+
+
+def _database_for(server: EmbeddedServer) -> str:
+    async def make() -> None:
+        connection = await asyncpg.connect(driver_dsn(server.url_of("postgres")))
+        await connection.execute("CREATE DATABASE yardstick")
+        await connection.close()
+
+    asyncio.run(make())
+    return server.url_of("yardstick")
+
+
+async def _populate(settings: Settings, url: str, arguments: argparse.Namespace) -> Population:
+    engine = make_engine(url, transaction_seconds=0)
+    try:
+        await open_keys(settings, engine, now=clock.real_now())
+        return await populate(
+            make_sessions(engine),
+            driver_dsn(url),
+            accounts=arguments.accounts,
+            tills=64,
+            pooled=arguments.pool,
+            now=clock.business_now(),
+            policy=settings.policy,
+        )
+    finally:
+        await engine.dispose()
+
+
+def _measure_all(
+    arguments: argparse.Namespace, settings: Settings, server: EmbeddedServer, population: Population, yardstick: Yardstick
+) -> dict[str, Any]:
+    levels = arguments.connections or ([64] if arguments.json else [1, 16, 64, 256])
+    operations = [name for name in OPERATIONS if not arguments.operation or name in arguments.operation]
+    if "complete" in operations and "authorise" not in operations:
+        operations.insert(0, "authorise")
+    yardsticks = [yardstick.measure(arguments.seconds)]
+    _say(f"TPC-B: {yardsticks[0]:,.0f} transactions/s")
+    port = _free_port()
+    web = _start_web(settings, port)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    loader = context.Process(target=load.serve, args=(theirs, msgspec.msgpack.encode(population), port), daemon=True)
+    loader.start()
+    rows = []
+    try:
+        _wait_for(port)
+        for connections in levels:
+            for operation in operations:
+                rows.append(_one(ours, web, server, operation, connections, arguments.seconds))
+                _say(f"{operation} on {connections}: {rows[-1]['per_s']:,.0f}/s, p99 {rows[-1]['p99_ms']:.1f} ms {rows[-1]['first_error']}")
+        yardsticks.append(yardstick.measure(arguments.seconds))
+        _say(f"TPC-B again: {yardsticks[1]:,.0f} transactions/s")
+    finally:
+        ours.send_bytes(b"")
+        loader.join(10)
+        web.terminate()
+        web.wait()
+    tpcb = sum(yardsticks) / len(yardsticks)
+    for row in rows:
+        row["ratio"] = round(row["per_s"] / tpcb, 2)
+    errors = sum(row.pop("errors") for row in rows)
+    for row in rows:
+        if not row["first_error"]:
+            del row["first_error"]
+    return {"tpcb_per_s": round(tpcb), "tpcb_runs": [round(each) for each in yardsticks], "hot": rows, "errors": errors}
+
+
+def _one(pipe: Connection, web: subprocess.Popen[bytes], server: EmbeddedServer, operation: str, connections: int, seconds: int) -> dict[str, Any]:
+    warm_up = 2.0
+    expected = int((seconds + warm_up) * (13_000 if connections > 1 else 3_000))
+    pipe.send_bytes(msgspec.msgpack.encode(load.Load(operation, connections, float(seconds), warm_up, expected)))
+    before = _cpu(web.pid), _cpu(server.pid or 0)
+    result = msgspec.msgpack.decode(pipe.recv_bytes(), type=load.Result)
+    after = _cpu(web.pid), _cpu(server.pid or 0)
+    spent = [after[0] - before[0], after[1] - before[1], result.cpu_seconds * (seconds + warm_up) / seconds]
+    whole = sum(spent) or 1.0
+    return {
+        "operation": operation,
+        "connections": connections,
+        "per_s": round(result.done / result.seconds),
+        "p50_ms": round(result.p50_ms, 2),
+        "p99_ms": round(result.p99_ms, 2),
+        "cpu": {"web": round(spent[0] / whole, 2), "database": round(spent[1] / whole, 2), "load": round(spent[2] / whole, 2)},
+        "errors": result.errors,
+        "first_error": result.first_error,
+    }
+
+
+def _cpu(pid: int) -> float:
+    """Return the CPU seconds of a process and everything below it, ended children included."""
+    children: dict[int, list[int]] = {}
+    seconds: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+            seconds[int(entry.name)] = sum(int(value) for value in fields[11:15]) / _TICKS
+    whole, waiting = 0.0, [pid]
+    while waiting:
+        each = waiting.pop()
+        whole += seconds.get(each, 0.0)
+        waiting += children.get(each, [])
+    return whole
+
+
+def _start_web(settings: Settings, port: int) -> subprocess.Popen[bytes]:
+    from loyalty.supervisor import web_command
+
+    words = web_command(argparse.Namespace(host="127.0.0.1", port=port, tls_cert=None, tls_key=None), settings)
+    return subprocess.Popen(words, env=os.environ | settings.to_environment(), stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)  # noqa: S310 - our own server on loopback
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    print(f"TPC-B (pgbench -M prepared, scale 50, 8 clients): {report['tpcb_per_s']:,} transactions/s  (before, after: {report['tpcb_runs']})")
+    print(f"{'operation':<12}{'connections':>12}{'per s':>10}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}   CPU web / database / load")
+    for row in report["hot"]:
+        cpu = row["cpu"]
+        split = f"{cpu['web']:.0%} / {cpu['database']:.0%} / {cpu['load']:.0%}"
+        print(f"{row['operation']:<12}{row['connections']:>12}{row['per_s']:>10,}{row['ratio']:>8.2f}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}   {split}")
+    print(f"errors: {report['errors']};  peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
