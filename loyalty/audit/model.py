@@ -34,11 +34,6 @@ class Actor(NamedTuple):
 
     @property
     def staff_id(self) -> UUID | None:
-        """The member of staff, None where somebody or something else acted."""
-        return self.actor_id if self.kind is ActorKind.STAFF and isinstance(self.actor_id, UUID) else None
-
-    @property
-    def staff_id(self) -> UUID | None:
         """The member of staff who acts; None where somebody else does."""
         if self.kind is not ActorKind.STAFF:
             return None

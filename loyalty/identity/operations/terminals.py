@@ -185,7 +185,7 @@ async def open_day_session(
 ) -> SessionAnswer:
     """Open a day session, at most 24 hours, and return the server's half. `now` is real time.
 
-    A till may have several at once (a restart forgets the keys, not the session); those of a key that was replaced or revoked have ended.
+    A till may have several at once: a restart forgets the keys, not the session.
 
     :raises SessionNotOpened: if the signature, epoch or clock is wrong, the key revoked, or the opening was used before
     """
@@ -244,7 +244,9 @@ async def close_day_session(session: AsyncSession, *, session_id: UUID, now: dat
 
 
 async def revoke_terminal(session: AsyncSession, *, terminal_id: UUID, reason: str, by: Principal | None = None, now: datetime) -> None:
-    """End a till's key, day sessions, browsers, counter sessions and open codes, all at once. Its `status` is the stations room's to set.
+    """End a till's key, browsers, counter sessions and open codes, all at once. Its `status` is the stations room's to set.
+
+    Its day sessions authorise nothing more (`DaySession.revoked`), but completions signed under them are still booked and flagged.
 
     :raises TerminalNotFound: if there is no such till in the caller's scope
     """
@@ -270,15 +272,11 @@ async def revoke_terminal(session: AsyncSession, *, terminal_id: UUID, reason: s
 
 
 async def _end_key(session: AsyncSession, terminal_id: UUID, *, reason: str, now: datetime) -> None:
+    """Revoke the present key. Its day sessions are not ended: what the till still reports is verified, booked and flagged, no more."""
     await session.execute(
         update(TerminalKey)
         .where(TerminalKey.terminal_id == terminal_id, TerminalKey.revoked_at.is_(None))
         .values(revoked_at=now, revoke_reason=reason)
-    )
-    await session.execute(
-        update(TerminalSession)
-        .where(TerminalSession.terminal_id == terminal_id, TerminalSession.ended_at.is_(None), TerminalSession.expires_at > now)
-        .values(ended_at=now, end_reason=reason)
     )
 
 
