@@ -3,12 +3,12 @@
 Amounts are minor units of one currency. The figures come from a policy profile; nothing here knows one.
 """
 
-import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from loyalty.customers.rules import name_key
 from loyalty.errors import Refusal
 from loyalty.ledger.model import AccountKind, PurseKind, TransferKind
 from loyalty.ledger.rules import PurseView
@@ -239,12 +239,6 @@ def require_second_person(*, rule: str, from_minor: int | None, amount_minor: in
         raise SecondPersonNeeded(rule=rule, amount=shown(amount_minor, currency), amount_minor=amount_minor, threshold_minor=from_minor)
 
 
-def name_key(name: str) -> str:
-    """Return a name as names are compared: width, case and spaces do not matter, nor does the shape of a bracket."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(folded.split())
-
-
 class LoadState(NamedTuple):
     """One booked load and what happened to its account since."""
 
@@ -386,8 +380,8 @@ def closing_refund(split: RefundSplit, basis: Basis, *, principal_minor: int, bo
 class Closing(NamedTuple):
     """Every purse's last movement; amounts per purse, in the purses' order."""
 
-    settled: tuple[tuple[UUID, int], ...]
-    """Principal that pays the receivable."""
+    settled: tuple[tuple[UUID, UUID, int], ...]
+    """Principal that pays a receivable: from which purse, to which."""
     refunded: tuple[tuple[UUID, int], ...]
     returned: tuple[tuple[UUID, int], ...]
     """Principal that goes back to the bonus's funder."""
@@ -413,17 +407,22 @@ class _Drain:
         return tuple(taken)
 
 
-def plan_closing(purses: Iterable[PurseView], *, debt_minor: int, refund_minor: int, now: datetime) -> Closing:
-    """Say which purse gives what: the debt from principal, the refund from principal and then bonus, the rest back to the funder.
+def plan_closing(purses: Iterable[PurseView], *, refund_minor: int, now: datetime) -> Closing:
+    """Say which purse gives what: debts from principal, the refund from principal and then bonus, the rest back to the funder.
 
-    Every purse ends at zero. `refund_minor` is at most what is left after the debt.
+    Every purse ends at zero. `refund_minor` is at most what is left after the debts, and principal covers these.
     """
     money = list(purses)
     principal = _Drain(purse for purse in money if purse.kind == PurseKind.PRINCIPAL)
     bonus = [purse for purse in money if purse.kind == PurseKind.BONUS]
     living = _Drain(purse for purse in bonus if purse.expires_at is None or purse.expires_at > now)
     dead = _Drain(purse for purse in bonus if purse.expires_at is not None and purse.expires_at <= now)
-    settled = principal.take(debt_minor)
+    settled = tuple(
+        (purse_id, debt.purse_id, amount)
+        for debt in money
+        if debt.kind == PurseKind.RECEIVABLE and debt.balance_minor < 0
+        for purse_id, amount in principal.take(-debt.balance_minor)
+    )
     from_principal = principal.take(refund_minor)
     rest = refund_minor - sum(amount for _, amount in from_principal)
     from_bonus = living.take(rest)

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
 from loyalty.cards import operations as cards
-from loyalty.cards.queries import cards_of_account
 from loyalty.errors import NotAllowed, Refusal
 from loyalty.ids import uuid7
 from loyalty.ledger import operations as ledger
@@ -93,6 +92,7 @@ async def freeze_account(
     ends = expires_at or months_later(now, policy.control.freeze_months_default)
     if ends <= now:
         raise FreezeEndsBeforeItBegins(expires_at=ends.isoformat())
+    await _stop_cards(session, account_id, "topups.frozen", actor, now)
     account = await get_account_for_update(session, account_id=account_id)
     if account.status is AccountStatus.CLOSED:
         raise AccountNotOpen(status=account.status.value, account=account_id)
@@ -142,7 +142,7 @@ async def thaw_account(
         raise FreezeNotLiftedAtStation
     if not document.strip():
         raise FreezeNeedsDocument
-    found = await _end(session, freeze_id, FreezeStatus.LIFTED, now)
+    found = await _end(session, freeze_id, FreezeStatus.LIFTED, "topups.thawed", actor, now)
     found.ended_by = staff_id
     found.ended_document = document.strip()
     await _trace(session, found, "topups.thawed", actor, document.strip(), now)
@@ -160,9 +160,9 @@ async def expire_freezes(session: AsyncSession, *, actor: Actor, now: datetime, 
     ended: list[UUID] = []
     for freeze_id in (await session.scalars(due)).all():
         try:
-            found = await _end(session, freeze_id, FreezeStatus.EXPIRED, now)
-        except CannotMove:
-            continue  # lifted meanwhile
+            found = await _end(session, freeze_id, FreezeStatus.EXPIRED, "topups.freeze_expired", actor, now)
+        except CannotMove:  # lifted meanwhile
+            continue
         await _trace(session, found, "topups.freeze_expired", actor, "", now)
         ended.append(freeze_id)
     return ended
@@ -196,9 +196,17 @@ async def hold_frozen_amounts(session: AsyncSession, *, account_id: UUID, now: d
     await session.flush()
 
 
-async def _end(session: AsyncSession, freeze_id: UUID, to: FreezeStatus, now: datetime) -> Freeze:
-    # The account is locked before its orders: a load, which fills them, locks in this order too.
+async def _stop_cards(session: AsyncSession, account_id: UUID, action: str, actor: Actor, now: datetime) -> None:
+    """Raise the cards' versions: what the pump decided before no longer stands.
+
+    First of all, since everybody locks cards before accounts, and accounts before orders and purses.
+    """
+    await cards.touch_account(session, account_id=account_id, actor=actor, reason=action, now=now)
+
+
+async def _end(session: AsyncSession, freeze_id: UUID, to: FreezeStatus, action: str, actor: Actor, now: datetime) -> Freeze:
     seen = await get_freeze(session, freeze_id=freeze_id)
+    await _stop_cards(session, seen.account_id, action, actor, now)
     account = await get_account_for_update(session, account_id=seen.account_id)
     found = await get_freeze_for_update(session, freeze_id=freeze_id)
     require_move(FREEZE_MOVES, found.status, to)
@@ -218,10 +226,6 @@ async def _end(session: AsyncSession, freeze_id: UUID, to: FreezeStatus, now: da
 
 
 async def _trace(session: AsyncSession, found: Freeze, action: str, actor: Actor, reason: str, now: datetime) -> None:
-    """Write history and trail, and raise the cards' versions: what the pump decided before no longer stands."""
-    living = await cards_of_account(session, account_id=found.account_id, living=True)
-    if living:
-        await cards.touch_cards(session, card_ids=[card.card_id for card in living], actor=actor, reason=action, now=now)
     note(session, subject=("freeze", found.freeze_id), moved_to=found.status, actor=actor, reason=reason, now=now)
     await audit.record(
         session,

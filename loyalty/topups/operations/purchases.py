@@ -19,21 +19,11 @@ from loyalty.topups.queries import get_purchase_for_update, items_of, owner_of
 from loyalty.topups.rules import Buying, needs_real_name, real_name_needed, require_amount, require_tender
 
 from .booking import Bonus
-from .loads import (
-    BankTransfer,
-    Paying,
-    StatementLine,
-    cancel_item,
-    confirm_item,
-    new_topup,
-    require_place,
-    require_same_amount,
-    settle_tender,
-    use_reference,
-    use_statement_line,
-)
+from .confirmations import StatementLine, cancel_item, confirm_item, require_same_amount, use_statement_line
+from .loads import new_topup, require_place, settle_tender, use_reference
 from .real_names import Declared, record_real_name
 from .traces import note, require_move
+from .transfers import BankTransfer, Paying
 
 
 class PurchaseIsEmpty(Refusal):

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
 from loyalty.crypto import Purpose, blind_index, open_text, seal_text
-from loyalty.customers.model import IdentifierType
+from loyalty.customers.model import CustomerKind, IdentifierType
+from loyalty.customers.rules import read_document
 from loyalty.errors import Refusal
 from loyalty.ids import uuid7
 from loyalty.policy import Policy
@@ -69,6 +70,8 @@ async def record_real_name(
     """Keep who bought, paid or claimed; without `declared` the customer's verified identity stands for it. Return the record's id.
 
     :raises RealNameIncomplete: if a part of it is missing
+    :raises InvalidIdentifier: if the document's number cannot be one
+    :raises WrongKindOfIdentifier: if a person shows an organisation's document, or the other way round
     """
     record_id = uuid7(now)
     made = RealName(
@@ -84,14 +87,16 @@ async def record_real_name(
         missing = [name for name in ("name", "id_number", "contact") if not getattr(declared, name).strip()]
         if missing:
             raise RealNameIncomplete(missing=", ".join(missing))
-        number = _normal(declared.id_number)
+        kind = CustomerKind.ORGANISATION if declared.party is Party.ORGANISATION else CustomerKind.PERSON
+        document = read_document(declared.id_type, declared.id_number, kind=kind)
+        number = document.value
         made.name_sealed = seal_text(
             Purpose.PERSON_NAME, table=_TABLE, column="name_sealed", row_id=record_id, plaintext=declared.name.strip()
         )
         made.id_type = declared.id_type
         made.id_number_sealed = seal_text(Purpose.ID_DOCUMENT, table=_TABLE, column="id_number_sealed", row_id=record_id, plaintext=number)
         made.id_number_index = blind_index(Purpose.INDEX_ID_DOCUMENT, number)
-        made.id_tail = number[-4:]
+        made.id_tail = document.tail
         made.contact_sealed = seal_text(
             Purpose.CONTACT, table=_TABLE, column="contact_sealed", row_id=record_id, plaintext=declared.contact.strip()
         )
@@ -144,7 +149,3 @@ def _opened(found: RealName) -> Declared | None:
         id_number=open_text(Purpose.ID_DOCUMENT, table=_TABLE, column="id_number_sealed", row_id=row_id, envelope=found.id_number_sealed),
         contact=open_text(Purpose.CONTACT, table=_TABLE, column="contact_sealed", row_id=row_id, envelope=found.contact_sealed),
     )
-
-
-def _normal(number: str) -> str:
-    return "".join(number.split()).upper()
