@@ -2,14 +2,18 @@
 
 import hmac
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.crypto import Purpose, signature_is_good
+from loyalty.paging import PAGE_SIZE, Key, Page, page
 
-from .model import AuditEntry, AuditSeal
+from .model import ActorKind, AuditEntry, AuditSeal
 from .rules import GENESIS, SEAL_TOPIC, SealedEntry, entry_hash, merkle_root, seal_hash, unpack_leaves
 
 _SEALS_A_READ: Final = 100
@@ -29,6 +33,74 @@ class Checkpoint(NamedTuple):
     last_id: int
     seal_hash: str
     signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFilter:
+    """What the trail's page is cut to; None takes all. Times are half-open, `[since, until)`."""
+
+    stations: Collection[UUID] | None = None
+    """The reader's scope: entries of these stations only, those of no station left out."""
+    station_id: UUID | None = None
+    actor_kind: ActorKind | None = None
+    actor_id: UUID | str | None = None
+    action: str | None = None
+    """A whole action, or a room by its beginning with the dot: `identity.`."""
+    subject_kind: str | None = None
+    subject_id: UUID | str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def list_entries(
+    session: AsyncSession, *, wanted: EntryFilter, cursor: str | None = None, limit: int = PAGE_SIZE
+) -> Page[AuditEntry]:
+    """Return a page of the trail, the newest entry first; for the auditor's page and a thing's own history."""
+    keys = [Key(AuditEntry.entry_id, descending=True)]
+    return await page(session, select(AuditEntry).where(*_conditions(wanted)), keys=keys, cursor=cursor, limit=limit)
+
+
+def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        AuditEntry.station_id: wanted.station_id,
+        AuditEntry.actor_kind: wanted.actor_kind,
+        AuditEntry.actor_id: None if wanted.actor_id is None else str(wanted.actor_id),
+        AuditEntry.subject_kind: wanted.subject_kind,
+        AuditEntry.subject_id: None if wanted.subject_id is None else str(wanted.subject_id),
+    }
+    conditions = [column == value for column, value in equal.items() if value is not None]
+    if wanted.stations is not None:
+        conditions.append(AuditEntry.station_id.in_(wanted.stations))
+    if wanted.action is not None:
+        whole = not wanted.action.endswith(".")
+        conditions.append(AuditEntry.action == wanted.action if whole else AuditEntry.action.startswith(wanted.action, autoescape=True))
+    if wanted.since is not None:
+        conditions.append(AuditEntry.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(AuditEntry.at < wanted.until)
+    return conditions
+
+
+@dataclass(frozen=True, slots=True)
+class TrailState:
+    """How far the trail is sealed: what the auditor's page says at its top."""
+
+    entries: int
+    sealed_up_to: int
+    sealed_at: datetime | None
+    seals: int
+
+
+async def trail_state(session: AsyncSession) -> TrailState:
+    """Return how many entries there are and how far they are sealed; ids are close to counts, so nothing is counted row by row."""
+    newest = await session.scalar(select(func.max(AuditEntry.entry_id)))
+    row = await session.execute(
+        select(AuditSeal.last_id, AuditSeal.sealed_at, AuditSeal.seal_id).order_by(AuditSeal.seal_id.desc()).limit(1)
+    )
+    last = row.one_or_none()
+    if last is None:
+        return TrailState(newest or 0, 0, None, 0)
+    return TrailState(newest or 0, last.last_id, last.sealed_at, last.seal_id)
 
 
 async def last_checkpoint(session: AsyncSession) -> Checkpoint | None:

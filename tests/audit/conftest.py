@@ -1,0 +1,20 @@
+"""Keys for the seals' signatures."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from loyalty.crypto import FileKeyProvider, Keyring, open_keyring, use_keyring
+from tests.conftest import NOW
+
+
+@pytest.fixture(scope="session")
+def key_set(tmp_path_factory) -> Keyring:
+    return open_keyring(FileKeyProvider(tmp_path_factory.mktemp("secret") / "keys"), expected_fingerprint=None, now=NOW)
+
+
+@pytest.fixture(autouse=True)
+def keys(key_set) -> Iterator[Keyring]:
+    use_keyring(key_set)
+    yield key_set
+    use_keyring(None)
