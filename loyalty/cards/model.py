@@ -5,7 +5,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -220,7 +220,8 @@ class CardEvent(Base):
 
     __tablename__ = "card_events"
 
-    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    """In the order of writing, also where several lines have one instant."""
     card_id: Mapped[UUID] = mapped_column(ForeignKey("cards.card_id"))
     kind: Mapped[EventKind]
     moved_from: Mapped[CardStatus | None]

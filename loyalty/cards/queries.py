@@ -191,7 +191,7 @@ async def history(
 async def status_before(session: AsyncSession, *, card_id: UUID, status: CardStatus) -> CardStatus | None:
     """Return the status from which a card last moved to `status`, None where it never did."""
     statement = select(CardEvent.moved_from).where(CardEvent.card_id == card_id, CardEvent.moved_to == status)
-    return await session.scalar(statement.order_by(CardEvent.happened_at.desc(), CardEvent.event_id.desc()).limit(1))
+    return await session.scalar(statement.order_by(CardEvent.event_id.desc()).limit(1))
 
 
 async def issue_of(session: AsyncSession, *, card_id: UUID) -> CardIssue | None:

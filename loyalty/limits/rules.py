@@ -185,7 +185,7 @@ def _ceilings(source: LimitSet) -> list[tuple[tuple[str, int, int, str], bool]]:
         if limit.measure not in _MEASURES or limit.value < 0:
             raise ValueError(f"not a window limit: {limit.measure} {limit.value}")
         name = f"{limit.window}.{limit.measure}"
-        found.append(((limit.window.value, _MEASURES[limit.measure], limit.value, name), limit.reaction is Reaction.BLOCK))
+        found.append(((Window(limit.window).value, _MEASURES[limit.measure], limit.value, name), limit.reaction is Reaction.BLOCK))
     if source.tank_milli is not None:
         blocks = source.reactions.get(LimitKind.TANK, Reaction.BLOCK) is Reaction.BLOCK
         found.append(((Window.TRANSACTION.value, _QUANTITY, source.tank_milli, "tank"), blocks))

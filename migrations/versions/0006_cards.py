@@ -133,7 +133,7 @@ CREATE INDEX ix_cards_stock ON cards (station_id, product_id, card_id) WHERE sta
 CREATE INDEX ix_cards_stock_move_id ON cards (stock_move_id) WHERE stock_move_id IS NOT NULL;
 CREATE UNIQUE INDEX uq_cards_number_index ON cards (number_index);
 CREATE TABLE card_events (
-    event_id UUID NOT NULL,
+    event_id BIGINT GENERATED ALWAYS AS IDENTITY,
     card_id UUID NOT NULL,
     kind TEXT NOT NULL,
     moved_from SMALLINT,

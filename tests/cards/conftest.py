@@ -53,7 +53,14 @@ async def new_customer(session, now, *, kind: CustomerKind = CustomerKind.PERSON
     customer_id = uuid4()
     await session.execute(
         insert(Customer).values(
-            customer_id=customer_id, kind=kind, name=name, name_key=name, locale="zh_CN", country="CN", status=CustomerStatus.ACTIVE, created_at=now
+            customer_id=customer_id,
+            kind=kind,
+            name=name,
+            name_key=name,
+            locale="zh_CN",
+            country="CN",
+            status=CustomerStatus.ACTIVE,
+            created_at=now,
         )
     )
     return customer_id
@@ -63,18 +70,9 @@ async def make_shop(session, now) -> SimpleNamespace:
     world = await make_world(session, now=now)
     actor = await hire(session, now)
     first = await get_station(session, station_id=world.station_id)
-    second = StationFacts(
-        name_zh="二号站", name_en="Station 2", entity_id=first.entity_id, district_id=first.district_id, zone="Asia/Shanghai", currency="CNY"
-    )
-    no_issue = StationFacts(
-        name_zh="三号站",
-        name_en="Station 3",
-        entity_id=first.entity_id,
-        district_id=first.district_id,
-        zone="Asia/Shanghai",
-        currency="CNY",
-        may_issue=False,
-    )
+    place = {"entity_id": first.entity_id, "district_id": first.district_id, "zone": "Asia/Shanghai", "currency": "CNY"}
+    second = StationFacts(name_zh="二号站", name_en="Station 2", **place)
+    no_issue = StationFacts(name_zh="三号站", name_en="Station 3", may_issue=False, **place)
     made = await put_stations(session, stations={"S2": second, "S3": no_issue}, actor=actor, now=now)
     return SimpleNamespace(
         session=session,

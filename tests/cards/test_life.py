@@ -282,9 +282,7 @@ async def test_spoilt_stock_never_reopens(shop, policy):
     (blank,) = await blanks(shop)
     await operations.spoil_blank(shop.session, card_id=blank.card_id, actor=shop.actor, reason="misprint", now=shop.now)
     with pytest.raises(operations.CardCannotMove):
-        await operations.reopen_card(
-            shop.session, card_id=blank.card_id, policy=policy, actor=shop.actor, reason="no", now=shop.now
-        )
+        await operations.reopen_card(shop.session, card_id=blank.card_id, policy=policy, actor=shop.actor, reason="no", now=shop.now)
 
 
 async def test_a_new_card_cannot_join_a_frozen_account_and_a_freeze_touches_every_card(shop):
@@ -316,9 +314,7 @@ async def test_a_former_systems_card_keeps_its_number_though_it_lacks_luhn(shop)
 async def test_label_and_plate_change_together_and_raise_the_version(shop):
     card = await active(shop, kind=ProductKind.FLEET)
     version = card.version
-    await operations.label_card(
-        shop.session, card_id=card.card_id, holder_label="替班", plate="京A·D12345", actor=shop.actor, now=shop.now
-    )
+    await operations.label_card(shop.session, card_id=card.card_id, holder_label="替班", plate="京A·D12345", actor=shop.actor, now=shop.now)
     assert (card.plate, card.holder_label, card.version) == ("京AD12345", "替班", version + 1)
     with pytest.raises(operations.PlateNeeded):
         await operations.label_card(shop.session, card_id=card.card_id, holder_label=None, plate=None, actor=shop.actor, now=shop.now)

@@ -13,7 +13,6 @@ from loyalty.cards.model import LIVING, Card, CardEvent, CardStatus, EventKind
 from loyalty.cards.queries import get_card_for_update, lock_cards, status_before
 from loyalty.cards.rules import may_move, staff_of
 from loyalty.errors import Refusal
-from loyalty.ids import uuid7
 
 
 class CardCannotMove(Refusal):
@@ -74,7 +73,6 @@ def _append(
 ) -> None:
     session.add(
         CardEvent(
-            event_id=uuid7(now),
             card_id=card.card_id,
             kind=kind,
             moved_from=moved[0] if moved else None,
