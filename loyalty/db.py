@@ -10,12 +10,12 @@ import os
 from collections.abc import AsyncIterator
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Dialect, LargeBinary, MetaData, SmallInteger, Text, Uuid, event
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Dialect, LargeBinary, MetaData, Select, SmallInteger, Text, Uuid, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -123,6 +123,14 @@ def _enum_type(resolving: TypeResolve) -> TypeEngine[Any] | None:
         if issubclass(annotated, IntEnum):
             return SmallEnum(annotated)
     return None
+
+
+S = TypeVar("S", bound=Select[Any])
+
+
+def locked(statement: S) -> S:
+    """Make a SELECT lock its rows and show them as they are under the lock, whatever the session read before."""
+    return statement.with_for_update().execution_options(populate_existing=True)
 
 
 def database_url(text: str) -> URL:

@@ -12,6 +12,7 @@ from loyalty.customers.model import Consent, ContactRole, CustomerBankAccount, C
 from loyalty.customers.protected import bank_account_index, open_bank_account, protect_bank_account, protect_email, protect_phone
 from loyalty.customers.queries.family import family_of
 from loyalty.customers.rules import name_key, read_phone
+from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import CustomerId, uuid7
 
@@ -112,7 +113,7 @@ async def remove_contact(session: AsyncSession, *, contact_id: UUID, actor: Acto
     :raises ContactNotFound: if there is no such contact
     """
     contact = await session.scalar(
-        select(CustomerContact).where(CustomerContact.contact_id == contact_id, CustomerContact.removed_at.is_(None)).with_for_update()
+        locked(select(CustomerContact).where(CustomerContact.contact_id == contact_id, CustomerContact.removed_at.is_(None)))
     )
     if contact is None:
         raise ContactNotFound
@@ -228,9 +229,11 @@ async def declare_consent(
 
 async def _get_bank_account(session: AsyncSession, bank_account_id: UUID) -> CustomerBankAccount:
     found = await session.scalar(
-        select(CustomerBankAccount)
-        .where(CustomerBankAccount.bank_account_id == bank_account_id, CustomerBankAccount.removed_at.is_(None))
-        .with_for_update()
+        locked(
+            select(CustomerBankAccount).where(
+                CustomerBankAccount.bank_account_id == bank_account_id, CustomerBankAccount.removed_at.is_(None)
+            )
+        )
     )
     if found is None:
         raise BankAccountNotFound

@@ -10,15 +10,17 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.operations import Actor, record
-from loyalty.customers.model import Customer, CustomerIdentifier, CustomerStatus, IdentifierType, MergeBasis, SuggestionReason
+from loyalty.customers.model import CustomerIdentifier, CustomerStatus, IdentifierType, MergeBasis, SuggestionReason
 from loyalty.customers.protected import document_index, open_document, protect_document
 from loyalty.customers.queries.family import family_of, survivor_of
+from loyalty.customers.queries.records import get_customer
 from loyalty.customers.rules import SameDocument, Warned, read_document, same_document
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.ids import CustomerId, StaffId, uuid7
 
-from .merging import merge_customers
-from .records import get_living_customer
+from .merging import lock_customers, merge_customers
+from .records import CustomerWasMerged, get_living_customer
 from .suggestions import suggest
 
 
@@ -77,9 +79,11 @@ async def add_identifier(
     :raises WrongKindOfIdentifier: if people do not have this type, or organisations do not
     :raises InvalidIdentifier: if the number cannot be one
     """
-    customer = await get_living_customer(session, customer_id=customer_id)
-    document = read_document(type, value, kind=customer.kind, country=country or customer.country)
+    known = await get_customer(session, customer_id=customer_id)
+    document = read_document(type, value, kind=known.kind, country=country or known.country)
+    # The number before the customer, here and in `verify_identifier`: one order, no deadlock.
     await _lock_number(session, document_index(document.value))
+    customer = await get_living_customer(session, customer_id=customer_id)
     family = set(await family_of(session, customer_id=customer_id))
     living = await _living(session, type, document_index(document.value))
     others = tuple(dict.fromkeys(CustomerId(each.customer_id) for each in living if each.customer_id not in family))
@@ -120,19 +124,22 @@ async def verify_identifier(session: AsyncSession, *, identifier_id: UUID, staff
     :raises CustomerWasMerged: if another record stands for its customer
     """
     identifier = await _get_for_update(session, identifier_id)
-    customer = await get_living_customer(session, customer_id=CustomerId(identifier.customer_id))
-    own_id = CustomerId(customer.customer_id)
+    own_id = CustomerId(identifier.customer_id)
     await _lock_number(session, identifier.value_index)
     holder = next((each for each in await _living(session, identifier.type, identifier.value_index) if each.verified_at is not None), None)
     if holder is None:
+        await get_living_customer(session, customer_id=own_id)
         identifier.verified_at, identifier.verified_by = now, staff_id
         await session.flush()
         await _record(session, "customers.identifier_verified", identifier_id, own_id, {"type": identifier.type}, actor=actor, now=now)
         return Verification(Verified.VERIFIED, own_id, None)
     other_id = await survivor_of(session, customer_id=holder.customer_id)
-    if other_id == own_id:
-        return Verification(Verified.VERIFIED, own_id, None)
-    other = await session.get_one(Customer, other_id)
+    if other_id == await survivor_of(session, customer_id=own_id):
+        return Verification(Verified.VERIFIED, other_id, None)
+    both = await lock_customers(session, own_id, other_id)
+    customer, other = both[own_id], both[other_id]
+    if customer.status is CustomerStatus.MERGED:
+        raise CustomerWasMerged(merged_into=customer.merged_into)
     verdict = same_document(verified=True, name=customer.name, other_name=other.name, other_is_active=other.status is CustomerStatus.ACTIVE)
     if verdict is SameDocument.MERGE and customer.status is CustomerStatus.ACTIVE:
         await merge_customers(
@@ -176,9 +183,7 @@ async def reveal_identifier(session: AsyncSession, *, identifier_id: UUID, reaso
 
 async def _get_for_update(session: AsyncSession, identifier_id: UUID) -> CustomerIdentifier:
     found = await session.scalar(
-        select(CustomerIdentifier)
-        .where(CustomerIdentifier.identifier_id == identifier_id, CustomerIdentifier.removed_at.is_(None))
-        .with_for_update()
+        locked(select(CustomerIdentifier).where(CustomerIdentifier.identifier_id == identifier_id, CustomerIdentifier.removed_at.is_(None)))
     )
     if found is None:
         raise IdentifierNotFound

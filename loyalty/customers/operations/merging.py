@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit.operations import Actor, record
 from loyalty.customers.model import CUSTOMER_MOVES, Customer, CustomerMerge, CustomerStatus, MergeBasis, SuggestionStatus
 from loyalty.customers.queries.family import CustomerNotFound
+from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import CustomerId, uuid7
 
@@ -90,7 +91,7 @@ async def merge_customers(
     """
     if kept_id == merged_id:
         raise CannotMergeWithItself
-    both = await _lock(session, kept_id, merged_id)
+    both = await lock_customers(session, kept_id, merged_id)
     kept, merged = both[kept_id], both[merged_id]
     for each in (kept, merged):
         if each.status is not CustomerStatus.ACTIVE:
@@ -131,12 +132,12 @@ async def undo_merge(session: AsyncSession, *, merge_id: UUID, reason: str, acto
     :raises MergeNotFound: if there is no such merge
     :raises MergeAlreadyUndone: if it was undone before
     """
-    merge = await session.scalar(select(CustomerMerge).where(CustomerMerge.merge_id == merge_id).with_for_update())
+    merge = await session.scalar(locked(select(CustomerMerge).where(CustomerMerge.merge_id == merge_id)))
     if merge is None:
         raise MergeNotFound
     if merge.undone_at is not None:
         raise MergeAlreadyUndone
-    merged = (await _lock(session, merge.kept_id, merge.merged_id))[merge.merged_id]
+    merged = (await lock_customers(session, merge.kept_id, merge.merged_id))[merge.merged_id]
     assert merged.merged_into == merge.kept_id, "a standing merge is what its record says"
     merged.status, merged.merged_into = CustomerStatus.ACTIVE, None
     merge.undone_at, merge.undone_by = now, actor.staff_id
@@ -153,15 +154,12 @@ async def undo_merge(session: AsyncSession, *, merge_id: UUID, reason: str, acto
     return [msgspec.convert(each, Moved) for each in merge.moved]
 
 
-async def _lock(session: AsyncSession, *customer_ids: UUID) -> dict[UUID, Customer]:
-    """Lock records in id order, so that two merges of one pair cannot wait for each other."""
-    found = await session.scalars(
-        select(Customer)
-        .where(Customer.customer_id.in_(customer_ids))
-        .order_by(Customer.customer_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+async def lock_customers(session: AsyncSession, *customer_ids: UUID) -> dict[UUID, Customer]:
+    """Lock and return records in id order, so that two merges of one pair cannot wait for each other.
+
+    :raises CustomerNotFound: if one of them does not exist
+    """
+    found = await session.scalars(locked(select(Customer).where(Customer.customer_id.in_(customer_ids)).order_by(Customer.customer_id)))
     both = {each.customer_id: each for each in found}
     if len(both) != len(customer_ids):
         raise CustomerNotFound

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.operations import Actor, record
 from loyalty.customers.model import SUGGESTION_MOVES, MergeSuggestion, SuggestionReason, SuggestionStatus
+from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import uuid7
 
@@ -47,7 +48,7 @@ async def dismiss_suggestion(session: AsyncSession, *, suggestion_id: UUID, reas
     :raises SuggestionNotFound: if there is no such suggestion
     :raises SuggestionDecided: if it is not open
     """
-    suggestion = await session.scalar(select(MergeSuggestion).where(MergeSuggestion.suggestion_id == suggestion_id).with_for_update())
+    suggestion = await session.scalar(locked(select(MergeSuggestion).where(MergeSuggestion.suggestion_id == suggestion_id)))
     if suggestion is None:
         raise SuggestionNotFound
     if suggestion.status is not SuggestionStatus.OPEN:
@@ -67,7 +68,7 @@ async def decide_pair(session: AsyncSession, *, one: UUID, other: UUID, to: Sugg
     """Carry a decision over to the pair's suggestion, where there is one that leads there."""
     first, second = sorted((one, other))
     suggestion = await session.scalar(
-        select(MergeSuggestion).where(MergeSuggestion.first_id == first, MergeSuggestion.second_id == second).with_for_update()
+        locked(select(MergeSuggestion).where(MergeSuggestion.first_id == first, MergeSuggestion.second_id == second))
     )
     if suggestion is not None and to in SUGGESTION_MOVES[suggestion.status]:
         decide(suggestion, to, actor=actor, now=now)

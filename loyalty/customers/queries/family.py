@@ -10,6 +10,7 @@ from sqlalchemy import Select, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.customers.model import Customer
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.ids import CustomerId
 
@@ -26,7 +27,7 @@ async def get_customer_for_update(session: AsyncSession, *, customer_id: Custome
 
     :raises CustomerNotFound: if there is no such customer
     """
-    customer = await session.scalar(select(Customer).where(Customer.customer_id == customer_id).with_for_update())
+    customer = await session.scalar(locked(select(Customer).where(Customer.customer_id == customer_id)))
     if customer is None:
         raise CustomerNotFound
     return customer

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.ids import StationId
 from loyalty.paging import PAGE_SIZE, Column, Page, all_as, keys_for, one_as, page_as
@@ -146,7 +147,7 @@ async def get_station_for_update(session: AsyncSession, *, station_id: StationId
 
     :raises StationNotFound: if there is no such station
     """
-    station = await session.scalar(select(Station).where(Station.station_id == station_id).with_for_update())
+    station = await session.scalar(locked(select(Station).where(Station.station_id == station_id)))
     if station is None:
         raise StationNotFound
     return station

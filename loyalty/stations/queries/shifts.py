@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.ids import ShiftId
 from loyalty.paging import PAGE_SIZE, Column, Key, Page, all_as, keys_for, one_as, page_as
@@ -74,7 +75,7 @@ async def get_shift_for_update(session: AsyncSession, *, shift_id: ShiftId) -> S
 
     :raises ShiftNotFound: if there is no such shift
     """
-    shift = await session.scalar(select(Shift).where(Shift.shift_id == shift_id).with_for_update())
+    shift = await session.scalar(locked(select(Shift).where(Shift.shift_id == shift_id)))
     if shift is None:
         raise ShiftNotFound
     return shift

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.ids import TerminalId
 from loyalty.paging import PAGE_SIZE, Column, Page, all_as, keys_for, one_as, page_as
@@ -73,7 +74,7 @@ async def get_terminal_for_update(session: AsyncSession, *, terminal_id: Termina
 
     :raises TerminalNotFound: if there is no such terminal
     """
-    terminal = await session.scalar(select(Terminal).where(Terminal.terminal_id == terminal_id).with_for_update())
+    terminal = await session.scalar(locked(select(Terminal).where(Terminal.terminal_id == terminal_id)))
     if terminal is None:
         raise TerminalNotFound
     return terminal
