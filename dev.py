@@ -60,7 +60,7 @@ def test(words: list[str]) -> int:
 def check(words: list[str]) -> int:
     """Run what CI runs; every step runs even if one before it failed, and the last lines say which did."""
     sources = ["loyalty", "partners", "jobs", "tests", "migrations", "dev.py", "hatch_build.py"]
-    steps = {
+    steps: dict[str, list[Any]] = {
         "ruff check": [BIN / "ruff", "check", *sources],
         "ruff format": [BIN / "ruff", "format", "--check", *sources],
         "mypy --strict": [BIN / "mypy"],
@@ -113,7 +113,7 @@ def installer() -> list[str]:
             if not works(sys.executable, "-m", "venv", "--without-pip", str(ENVIRONMENT)):
                 sys.exit("This Python cannot make environments: install its venv module (on Debian: apt-get install python3-venv).")
         has_pip = whole
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    quiet = ["--quiet", "--no-compile", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
     if has_pip:
         return [str(PYTHON), "-m", "pip", "install", *quiet]
     if works(sys.executable, "-m", "pip", "--version"):
