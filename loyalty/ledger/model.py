@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from loyalty.db import Base
@@ -91,8 +91,8 @@ class Account(Base):
 
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     currency: Mapped[str] = mapped_column(Text)
-    kind: Mapped[AccountKind] = mapped_column(Text)
-    status: Mapped[AccountStatus] = mapped_column(Text)
+    kind: Mapped[AccountKind]
+    status: Mapped[AccountStatus]
     customer_id: Mapped[UUID | None]
     card_product_id: Mapped[UUID | None]
     opened_at: Mapped[datetime]
@@ -111,7 +111,7 @@ class HouseAccount(Base):
     __tablename__ = "house_accounts"
 
     house_id: Mapped[UUID] = mapped_column(primary_key=True)
-    code: Mapped[HouseCode] = mapped_column(Text)
+    code: Mapped[HouseCode]
     currency: Mapped[str] = mapped_column(Text)
     reference: Mapped[str] = mapped_column(Text)
     opened_at: Mapped[datetime]
@@ -125,7 +125,7 @@ class Purse(Base):
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     purse_id: Mapped[UUID] = mapped_column(primary_key=True)
     card_id: Mapped[UUID | None]
-    kind: Mapped[PurseKind] = mapped_column(SmallInteger)
+    kind: Mapped[PurseKind]
     unit: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[datetime | None]
     balance_minor: Mapped[int] = mapped_column(BigInteger)
@@ -152,7 +152,7 @@ class Transfer(Base):
     credit_id: Mapped[UUID]
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     unit: Mapped[str] = mapped_column(Text)
-    kind: Mapped[TransferKind] = mapped_column(SmallInteger)
+    kind: Mapped[TransferKind]
     operation_id: Mapped[UUID]
     """The sale, top-up, refund, adjustment … that moved it."""
     card_id: Mapped[UUID | None]
