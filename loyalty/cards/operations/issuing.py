@@ -14,7 +14,8 @@ from loyalty.cards.numbers import check_value, check_value_index, protect_number
 from loyalty.cards.queries import account_of_customer, cards_of_account, get_card_for_update, get_product
 from loyalty.cards.rules import is_organisations, media_expiry, staff_of
 from loyalty.clock import local_date
-from loyalty.customers.model import Customer, CustomerKind
+from loyalty.customers import queries as customers
+from loyalty.customers.model import CustomerKind
 from loyalty.errors import Refusal
 from loyalty.ids import NOBODY, AccountId, StationId, uuid7
 from loyalty.ledger import operations as ledger
@@ -376,8 +377,8 @@ async def require_holder(session: AsyncSession, product: CardProduct, *, custome
     wanted = "an organisation / 单位客户" if organisation else "a person / 个人客户"
     if customer_id is None:
         raise HolderDoesNotFit(wanted=wanted)
-    kind = await session.scalar(select(Customer.kind).where(Customer.customer_id == customer_id))
-    if kind is not (CustomerKind.ORGANISATION if organisation else CustomerKind.PERSON):
+    holder = await customers.get_customer(session, customer_id=customer_id)
+    if holder.kind is not (CustomerKind.ORGANISATION if organisation else CustomerKind.PERSON):
         raise HolderDoesNotFit(wanted=wanted)
 
 
