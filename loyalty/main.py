@@ -24,6 +24,7 @@ from loyalty.authorizations.worker import Pump
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import open_first_period
+from loyalty.pos_api import handlers as pos_handlers
 from loyalty.problems import exception_handlers
 from loyalty.settings import SettingRefused, Settings
 
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> Litestar:
         raise SettingRefused("A web process needs DATABASE_URL; `loyalty up` gives it that of the embedded server.")
     configure_logging(settings.log_level)
     return Litestar(
-        route_handlers=[health],
+        route_handlers=[health, *pos_handlers],
         dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},
         exception_handlers=exception_handlers(),
         openapi_config=OpenAPIConfig(
