@@ -41,7 +41,7 @@ class Cluster:
         """Return the template's URL, making it now if it is not there."""
         if self.server is None:
             # Not pytest's own folder: that one is closed to the user nobody, as whom PostgreSQL runs under root.
-            self.folder = Path(tempfile.mkdtemp(prefix="loyalty-tests-"))
+            self.folder = Path(tempfile.mkdtemp(prefix="loyalty-tests-", dir=_memory_folder()))
             self.folder.chmod(0o755)
             self.server = EmbeddedServer(self.folder / "data", self.folder / "keys", settings=TEST_SETTINGS, durable=False)
             self.server.start()
@@ -64,6 +64,16 @@ async def _prepare(url: str) -> None:
         await connection.execute("SELECT make_month_partitions(date '2026-06-01', 9)")
     finally:
         await connection.close()
+
+
+def _memory_folder() -> str | None:
+    """Return a folder in memory if there is a roomy one: a clone's 900 files take 14 ms there and 400 ms on a disk."""
+    try:
+        found = os.statvfs("/dev/shm")  # noqa: S108 - mkdtemp makes an unguessable name in it
+    except OSError:
+        return None
+    is_roomy = found.f_bavail * found.f_frsize >= 2 << 30
+    return "/dev/shm" if is_roomy and not found.f_flag & os.ST_NOEXEC else None  # noqa: S108 - as above
 
 
 _cluster = Cluster()
@@ -143,7 +153,7 @@ class Databases:
     async def clone(self) -> str:
         self._made += 1
         name = f"test_{self._worker}_{self._made}"
-        await self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY WAL_LOG")
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
         return self.url_of(name)
 
     async def drop(self, url: str) -> None:
