@@ -108,8 +108,8 @@ class Customer(Base):
         CheckConstraint("(status = 'merged') = (merged_into IS NOT NULL) AND merged_into <> customer_id", name="merged_into"),
         CheckConstraint("(phone_sealed IS NULL) = (phone_index IS NULL) AND (phone_sealed IS NULL) = (phone_tail IS NULL)", name="phone"),
         CheckConstraint("referrer_id <> customer_id", name="no_self_referral"),
-        # Prefix search, in byte order whatever the database's collation.
-        Index("ix_customers_name_key", "name_key", "customer_id", postgresql_ops={"name_key": "text_pattern_ops"}),
+        Index("ix_customers_name_key", "name_key", "customer_id"),
+        Index("ix_customers_created_at", "created_at", "customer_id"),
         Index("ix_customers_phone_index", "phone_index", postgresql_where=text("phone_index IS NOT NULL")),
         Index("ix_customers_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         Index("ix_customers_referrer_id", "referrer_id", postgresql_where=text("referrer_id IS NOT NULL")),
@@ -118,8 +118,8 @@ class Customer(Base):
     customer_id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[CustomerKind]
     name: Mapped[str]
-    name_key: Mapped[str]
-    """The name as it is compared and searched: see `rules.name_key`."""
+    name_key: Mapped[str] = mapped_column(Text(collation="C"))
+    """The name as it is compared and searched: see `rules.name_key`. In byte order, so that one index serves prefix and page."""
     short_name: Mapped[str | None]
     locale: Mapped[str]
     country: Mapped[str]

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(collation="C"), nullable=False),
         sa.Column("short_name", sa.Text(), nullable=True),
         sa.Column("locale", sa.Text(), nullable=False),
         sa.Column("country", sa.Text(), nullable=False),
@@ -68,9 +68,8 @@ def upgrade() -> None:
     op.create_index(
         "ix_customers_merged_into", "customers", ["merged_into"], unique=False, postgresql_where=sa.text("merged_into IS NOT NULL")
     )
-    op.create_index(
-        "ix_customers_name_key", "customers", ["name_key", "customer_id"], unique=False, postgresql_ops={"name_key": "text_pattern_ops"}
-    )
+    op.create_index("ix_customers_name_key", "customers", ["name_key", "customer_id"], unique=False)
+    op.create_index("ix_customers_created_at", "customers", ["created_at", "customer_id"], unique=False)
     op.create_index(
         "ix_customers_phone_index", "customers", ["phone_index"], unique=False, postgresql_where=sa.text("phone_index IS NOT NULL")
     )

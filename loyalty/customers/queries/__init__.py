@@ -17,7 +17,7 @@ from .details import (
     list_suggestions,
     merges_of,
 )
-from .family import CustomerNotFound, family_of, get_customer_for_update, survivor_of
+from .family import CustomerNotFound, family_of, get_customer_for_update, survivor_of, survivors_of
 from .records import (
     CustomerFilter,
     CustomerView,
@@ -63,4 +63,5 @@ __all__ = [
     "merges_of",
     "names_of",
     "survivor_of",
+    "survivors_of",
 ]

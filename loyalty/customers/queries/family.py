@@ -4,6 +4,7 @@ Rooms that keep a `customer_id` keep it for ever; they read by the whole family 
 its undoing touches them.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Select, literal, select
@@ -38,18 +39,24 @@ async def survivor_of(session: AsyncSession, *, customer_id: UUID) -> CustomerId
 
     :raises CustomerNotFound: if there is no such customer
     """
+    found = await survivors_of(session, customer_ids=[customer_id])
+    if customer_id not in found:
+        raise CustomerNotFound
+    return found[customer_id]
+
+
+async def survivors_of(session: AsyncSession, *, customer_ids: Collection[UUID]) -> dict[UUID, CustomerId]:
+    """Return for each record the one that stands for it; unknown ids are left out."""
     climb = (
-        select(Customer.customer_id, Customer.merged_into, literal(0).label("steps"))
-        .where(Customer.customer_id == customer_id)
+        select(Customer.customer_id.label("asked_id"), Customer.customer_id, Customer.merged_into)
+        .where(Customer.customer_id.in_(list(customer_ids)))
         .cte("climb", recursive=True)
     )
     climb = climb.union_all(
-        select(Customer.customer_id, Customer.merged_into, climb.c.steps + 1).where(Customer.customer_id == climb.c.merged_into)
+        select(climb.c.asked_id, Customer.customer_id, Customer.merged_into).where(Customer.customer_id == climb.c.merged_into)
     )
-    found = await session.scalar(select(climb.c.customer_id).order_by(climb.c.steps.desc()).limit(1))
-    if found is None:
-        raise CustomerNotFound
-    return CustomerId(found)
+    found = await session.execute(select(climb.c.asked_id, climb.c.customer_id).where(climb.c.merged_into.is_(None)))
+    return {asked_id: CustomerId(customer_id) for asked_id, customer_id in found}
 
 
 async def family_of(session: AsyncSession, *, customer_id: UUID) -> list[CustomerId]:

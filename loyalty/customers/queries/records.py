@@ -4,11 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.util import clean
 
@@ -18,7 +17,7 @@ from loyalty.customers.rules import InvalidPhone, name_key, phone_text, read_pho
 from loyalty.ids import CustomerId
 from loyalty.paging import PAGE_SIZE, Column, Page, keys_for, page
 
-from .family import CustomerNotFound, survivor_of
+from .family import CustomerNotFound, survivors_of
 
 
 class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,17 +139,19 @@ async def find_customers(session: AsyncSession, *, text: str, country: str = "CN
 
     Exact finds come first. Merged and closed records lead to who stands for them.
     """
-    hits: dict[UUID, Hit] = {}
-    for matched_by, found in (
-        (MatchedBy.PHONE, await find_by_phone(session, text=text, country=country)),
-        (MatchedBy.IDENTIFIER, await find_by_document(session, text=text)),
-        (MatchedBy.NAME, await _by_name(session, text, limit)),
-    ):
+    matched = {
+        MatchedBy.PHONE: await find_by_phone(session, text=text, country=country),
+        MatchedBy.IDENTIFIER: await find_by_document(session, text=text),
+        MatchedBy.NAME: await _by_name(session, text, limit),
+    }
+    survivors = await survivors_of(session, customer_ids={each for found in matched.values() for each in found})
+    ways: dict[CustomerId, MatchedBy] = {}
+    for matched_by, found in matched.items():
         for customer_id in found:
-            survivor = await survivor_of(session, customer_id=customer_id)
-            if survivor not in hits and len(hits) < limit:
-                hits[survivor] = Hit(await get_customer(session, customer_id=survivor), matched_by)
-    return list(hits.values())
+            ways.setdefault(survivors[customer_id], matched_by)
+    wanted = list(ways)[:limit]
+    rows = {row.customer_id: row for row in await session.scalars(select(Customer).where(Customer.customer_id.in_(wanted)))}
+    return [Hit(view_of(rows[customer_id]), ways[customer_id]) for customer_id in wanted]
 
 
 async def find_by_phone(session: AsyncSession, *, text: str, country: str = "CN") -> list[CustomerId]:
@@ -186,18 +187,20 @@ async def find_by_references(session: AsyncSession, *, source: str, references: 
     return {reference: CustomerId(customer_id) for reference, customer_id in found}
 
 
-async def _by_name(session: AsyncSession, text: str, limit: int) -> list[UUID]:
+async def _by_name(session: AsyncSession, text: str, limit: int) -> list[CustomerId]:
     key = name_key(text)
     if not key:
         return []
     found = await session.scalars(
         select(Customer.customer_id).where(_begins_with(key)).order_by(Customer.name_key, Customer.customer_id).limit(limit)
     )
-    return list(found)
+    return [CustomerId(each) for each in found]
 
 
-def _begins_with(key: str) -> Any:
-    return Customer.name_key.startswith(key, autoescape=True)
+def _begins_with(key: str) -> ColumnElement[bool]:
+    # The whole pattern as one value, or the planner does not see that it is a prefix.
+    escaped = key.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return Customer.name_key.like(f"{escaped}%")
 
 
 def _filtered(statement: Select[Customer], by: CustomerFilter) -> Select[Customer]:
