@@ -130,7 +130,9 @@ def bar_chart(
 
     `text` writes a figure with its unit, `tick_text` the same for the axis (default: `text`); `limit` is a level and its name.
     """
-    ground = _ground(title, labels, series, text, label_head, tick_text, limit, max((max(one.values, default=0) for one in series), default=0))
+    ground = _ground(
+        title, labels, series, text, label_head, tick_text, limit, max((max(one.values, default=0) for one in series), default=0)
+    )
     count, wide = len(labels), len(series)
     bars = []
     for position, one in enumerate(series):
@@ -181,7 +183,9 @@ def line_chart(
     area: bool = False,
 ) -> Chart:
     """Draw a line a series; `area` fills below the first."""
-    ground = _ground(title, labels, series, text, label_head, tick_text, limit, max((max(one.values, default=0) for one in series), default=0))
+    ground = _ground(
+        title, labels, series, text, label_head, tick_text, limit, max((max(one.values, default=0) for one in series), default=0)
+    )
     count, base = len(labels), HEIGHT - FOOT
     lines = []
     for position, one in enumerate(series):

@@ -64,6 +64,4 @@ def cookie(
     name: str, value: str, *, tls: bool, max_age: int | None = None, samesite: Literal["lax", "strict"] = "lax", httponly: bool = True
 ) -> Cookie:
     """Make a cookie for this host and every path; `max_age` in seconds, None for the browser's session, 0 removes it."""
-    return Cookie(
-        key=cookie_name(name, tls=tls), value=value, path="/", max_age=max_age, secure=tls, httponly=httponly, samesite=samesite
-    )
+    return Cookie(key=cookie_name(name, tls=tls), value=value, path="/", max_age=max_age, secure=tls, httponly=httponly, samesite=samesite)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_skeleton
 
 from loyalty.money import POINTS, minor_digits
-from loyalty.web.i18n import Language, N_
+from loyalty.web.i18n import N_, Language
 
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -145,7 +145,7 @@ class Formats:
 
 
 def scaled(whole: int, places: int) -> str:
-    """Write a non-negative integer of 10⁻ᵖˡᵃᶜᵉˢ units with its thousands: scaled(123450, 2) = "1,234.50"."""
+    """Write a non-negative integer of 10⁻ᵖˡᵃᶜᵉˢ units with its thousands: 123450 with two places is 1,234.50."""
     if places == 0:
         return f"{whole:,}"
     units, rest = divmod(whole, 10**places)

@@ -78,8 +78,8 @@ def language(locale: str) -> Language:
                 if not message.id or message.fuzzy:
                     continue
                 if isinstance(message.id, tuple | list):
-                    forms = tuple(message.string)
-                    plurals |= {message.id[0]: forms} if all(forms) else {}
+                    forms = tuple(message.string or ())
+                    plurals |= {message.id[0]: forms} if forms and all(forms) else {}
                 elif message.string:
                     sentences[str(message.id)] = str(message.string)
     return Language(locale, sentences, plurals)

@@ -28,7 +28,7 @@ class Listing:
         return f"{self.path}?{urlencode(params)}" if params else self.path
 
     def sort_href(self, name: str) -> str:
-        """Return the address that sorts by `name`, the other way round if it already does; the cursor is dropped, as it is of another order."""
+        """Return the address that sorts by `name`, the other way round if it already does; a cursor belongs to one order."""
         return self.href(sort=f"-{name}" if self.sort == name else name, cursor=None)
 
     def direction(self, name: str) -> str:

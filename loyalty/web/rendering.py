@@ -131,10 +131,8 @@ def render(
         "htmx": partial,
     } | values
     page = environment(reader.language.locale).get_template(template)
-    if partial and fragment is not None:
-        html = "".join(page.blocks[fragment](page.new_context(context)))
-    else:
-        html = page.render(context)
+    in_part = partial and fragment is not None
+    html = "".join(page.blocks[fragment](page.new_context(context))) if in_part else page.render(context)
     return Response(
         html, status_code=status_code, media_type=HTML, headers=page_headers(request) | dict(headers or {}), cookies=cookies or []
     )
@@ -179,7 +177,12 @@ def environment(locale: str) -> Environment:
     """Return the templates of one language, made once a process: macros see their language without being told."""
     words = language(locale)
     env = Environment(
-        loader=_loader(), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n", "jinja2.ext.do"], trim_blocks=True, lstrip_blocks=True
+        loader=_loader(),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     # The i18n extension adds this method to the environment; newstyle escapes the fields and fills them.
     env.install_gettext_callables(words.plain, words.plain_plural, newstyle=True)  # type: ignore[attr-defined]

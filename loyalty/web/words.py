@@ -1,7 +1,7 @@
 """Which sentences the pages use, and the catalogues that must have them.
 
-`python -m loyalty.web.words cashier` adds what is missing to `locales/<language>/cashier.po`, drops what nobody uses, and lists what is still
-to be translated. A portal's sentences stand in its own file, unless `base.po` has them: the words of the shared pieces and the terms of the
+`python -m loyalty.web.words cashier` adds what is missing to `locales/<language>/cashier.po`, drops what nobody uses, and lists what is
+still to be translated. A portal's sentences stand in its own file, unless `base.po` has them: the words of the shared pieces and the terms of the
 trade that the page of all pieces shows.
 """
 
@@ -30,7 +30,13 @@ def used(folder: Path = WEB) -> dict[MessageId, set[str]]:
         inside = path.relative_to(folder).parts
         portal = inside[0] if len(inside) > 1 and inside[0] not in {"templates", "gallery"} else BASE
         method = "jinja2.ext:babel_extract" if path.suffix == ".html" else "python"
-        options = {"newstyle_gettext": "true", "trim_blocks": "true", "lstrip_blocks": "true", "extensions": "jinja2.ext.do", "silent": "false"}
+        options = {
+            "newstyle_gettext": "true",
+            "trim_blocks": "true",
+            "lstrip_blocks": "true",
+            "extensions": "jinja2.ext.do",
+            "silent": "false",
+        }
         for _line, message, _comments, _context in extract_from_file(
             method, path, keywords=_KEYWORDS, options=options if path.suffix == ".html" else {}
         ):

@@ -73,7 +73,9 @@ def _columns(words: Language) -> list[Column]:
 def _charts(words: Language, figures: Formats) -> dict[str, charts.Chart]:
     _ = words.gettext
     days = [words.either(f"{day} 日", str(day)) for day in range(1, len(_FUEL) + 1)]
-    stations = [words.either(name, latin) for name, latin in (("一号站", "No. 1"), ("二号站", "No. 2"), ("三号站", "No. 3"), ("东门站", "East"))]
+    stations = [
+        words.either(name, latin) for name, latin in (("一号站", "No. 1"), ("二号站", "No. 2"), ("三号站", "No. 3"), ("东门站", "East"))
+    ]
 
     def litres(value: int) -> str:
         return figures.quantity(value * 1000, digits=0)
