@@ -69,7 +69,7 @@ class EnrolmentAnswer(Struct):
 class Heartbeat(Struct, forbid_unknown_fields=True):
     """That a till lives, and what runs on it."""
 
-    software: Annotated[str, Meta(max_length=80)] | None = None
+    software: Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f]*$")] | None = None
 
 
 class HeartbeatAnswer(Struct):

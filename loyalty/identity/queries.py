@@ -120,7 +120,7 @@ async def list_staff(
     if status is not None:
         wanted = wanted.where(Staff.status == status)
     if search:
-        plain = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        plain = search.replace("\0", "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         wanted = wanted.where(or_(Staff.employee_number.ilike(f"{plain}%"), Staff.name.ilike(f"%{plain}%")))
     found = await page(session, wanted, keys=[Key(Staff.employee_number)], cursor=cursor, limit=limit)
     return Page(await _viewed(session, found.rows, now), found.next, found.previous)

@@ -229,6 +229,19 @@ async def test_a_revoked_till_ends_its_browsers_at_once(session, people, places)
         await sign_in(session, device)
 
 
+async def test_one_browser_is_revoked_and_the_other_goes_on(session, people):
+    await people.at_station()
+    lost, kept = await people.device(), await people.device()
+    token = (await sign_in(session, lost)).token
+    other = (await sign_in(session, kept)).token
+    await operations.revoke_device(session, device_id=lost.device_id, reason="lost", now=NOW)
+    with pytest.raises(NotSignedIn):
+        await at_work(session, lost, token)
+    await at_work(session, kept, other)
+    with pytest.raises(operations.TerminalNotFound):
+        await operations.revoke_device(session, device_id=lost.device_id, reason="lost", now=NOW)
+
+
 async def test_the_pin_is_never_stored_readably(session, people):
     await people.at_station()
     device = await people.device()

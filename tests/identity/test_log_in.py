@@ -68,6 +68,10 @@ async def test_unknown_name_wrong_password_and_closed_log_in_answer_alike(sessio
     assert wrong == unknown == closed == LogIn()
 
 
+async def test_a_name_with_a_null_byte_is_just_unknown(session, people):
+    assert (await sign_in(session, name="wang\0li", password="\0" * 20)).refused
+
+
 async def test_both_a_known_and_an_unknown_name_wait_after_five_failures(session, people):
     await people.in_office(Role.OFFICE)
     for name in ("wang.li", "nobody"):

@@ -92,6 +92,23 @@ async def test_the_phone_number_stands_sealed(session):
     assert b"138001" not in row.phone
 
 
+async def test_the_office_corrects_what_it_knows_and_ends_sessions(session, people, places):
+    staff_id = await people.at_station()
+    device = await people.device()
+    signed = await operations.sign_in_at_terminal(session, device_token=device.token, card_number=CARD, pin=PIN, now=NOW)
+    office = await people.principal(Role.OFFICE)
+    facts = {"name": "新名", "home_station_id": places.stations[1], "phone": "+8613900139000", "locale": "en"}
+    for _ in range(2):
+        await operations.change_staff(session, staff_id=staff_id, **facts, by=office, now=NOW)
+    assert (await actions(session)).count("identity.staff_changed") == 1
+    view = await queries.staff_view(session, staff_id=staff_id, now=NOW)
+    assert (view.name, view.home_station_id, view.locale) == ("新名", places.stations[1], "en")
+    assert await queries.staff_phone(session, staff_id=staff_id) == "+8613900139000"
+    assert await operations.revoke_sessions_of(session, staff_id=staff_id, by=office, now=NOW) == 1
+    with pytest.raises(operations.NotSignedIn):
+        await operations.resume(session, token=signed.token, portal=Portal.CASHIER, device_token=device.token, now=NOW)
+
+
 @pytest.mark.parametrize(("status", "to"), list(product(StaffStatus, StaffStatus)))
 async def test_staff_move_by_the_table_only(session, people, status, to):
     staff_id = await people.hire()

@@ -58,7 +58,7 @@ async def start_log_in(
 
     `previous_token`, whatever cookie the browser brought, is ended and never adopted. `now` is real time.
     """
-    plain = name.strip().lower()[:_NAME_MAX]
+    plain = name.replace("\0", "").strip().lower()[:_NAME_MAX]
     if previous_token is not None:
         await log_out(session, token=previous_token, now=now)
     if address is not None and not await take_attempt(session, kind=AttemptKind.LOG_IN_ADDRESS, subject=address, now=now):

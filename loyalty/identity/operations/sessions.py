@@ -215,7 +215,7 @@ async def log_out(session: AsyncSession, *, token: str, now: datetime) -> None:
 
 
 async def revoke_session(session: AsyncSession, *, session_id: UUID, by: Principal, now: datetime) -> None:
-    """End one of one's own sessions at once; another person's are ended with `revoke_sessions`.
+    """End one of one's own sessions at once; another person's are ended with `revoke_sessions_of`.
 
     :raises SessionNotFound: if it is not an open session of the caller
     """

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.card_numbers import plain_card_number
-from loyalty.crypto import Purpose, blind_index, pin_verifier, seal_text
+from loyalty.crypto import Purpose, blind_index, open_text, pin_verifier, seal_text
 from loyalty.errors import NotAllowed, Refusal
 from loyalty.identity.model import STAFF_MOVES, Role, ScopeKind, Staff, StaffRole, StaffStatus, User
 from loyalty.identity.queries import StaffNotFound, get_staff_for_update, stations_in_scope
@@ -46,6 +46,8 @@ class StaffCannotMove(Refusal):
 
     zh = "员工状态为 {status}，不能变为 {to}。"
     en = "A member of staff cannot go from {status} to {to}."
+    next_zh = "请刷新后查看当前状态。"
+    next_en = "Reload to see the present status."
 
 
 class StaffHasNoCard(Refusal):
@@ -92,6 +94,7 @@ async def hire(
     if await session.scalar(select(Staff.staff_id).where(Staff.employee_number == employee_number)):
         raise EmployeeNumberTaken(employee_number=employee_number)
     staff_id = StaffId(uuid7(now))
+    sealed, index = _sealed_phone(staff_id, phone)
     await session.execute(
         insert(Staff).values(
             staff_id=staff_id,
@@ -100,13 +103,58 @@ async def hire(
             status=StaffStatus.ACTIVE,
             locale=locale,
             home_station_id=home_station_id,
-            phone=None if phone is None else seal_text(Purpose.CONTACT, table="staff", column="phone", row_id=staff_id, plaintext=phone),
-            phone_index=None if phone is None else blind_index(Purpose.INDEX_PHONE, phone),
+            phone=sealed,
+            phone_index=index,
             hired_at=now,
         )
     )
     await _record(session, by, "identity.hired", staff_id, {"employee_number": employee_number}, now, home_station_id)
     return staff_id
+
+
+async def change_staff(
+    session: AsyncSession,
+    *,
+    staff_id: UUID,
+    name: str,
+    home_station_id: UUID | None,
+    phone: str | None,
+    locale: str,
+    by: Principal | None = None,
+    now: datetime,
+) -> None:
+    """Write what is known of a member of staff anew. `phone` in E.164, None forgets it; roles are not touched.
+
+    :raises StaffNotFound: if there is none
+    :raises NotFound: if the present or the new home station lies outside the caller's scope
+    """
+    staff = await _in_scope(session, staff_id, by, Permission.EDIT_STAFF)
+    if by is not None and home_station_id != staff.home_station_id:
+        require(by, Permission.EDIT_STAFF, station_id=home_station_id)
+    changed = [
+        field
+        for field, value in (("name", name), ("home_station_id", home_station_id), ("locale", locale))
+        if getattr(staff, field) != value
+    ]
+    staff.name, staff.home_station_id, staff.locale = name, home_station_id, locale
+    if phone != _phone_of(staff):
+        changed.append("phone")
+        staff.phone, staff.phone_index = _sealed_phone(staff_id, phone)
+    await session.flush()
+    if changed:
+        await _record(session, by, "identity.staff_changed", staff_id, {"changed": changed}, now, home_station_id)
+
+
+async def revoke_sessions_of(session: AsyncSession, *, staff_id: UUID, by: Principal, now: datetime) -> int:
+    """End every session of a member of staff at once and return how many.
+
+    :raises StaffNotFound: if there is none
+    :raises NotFound: if they belong to a station outside the caller's scope
+    """
+    staff = await _in_scope(session, staff_id, by, Permission.EDIT_STAFF)
+    ended = await end_sessions_of(session, staff_id=staff_id, reason="revoked by the office", now=now)
+    await _record(session, by, "identity.sessions_revoked", staff_id, {"ended": ended}, now, staff.home_station_id)
+    return ended
 
 
 async def let_go(session: AsyncSession, *, staff_id: UUID, by: Principal | None, now: datetime) -> None:
@@ -285,6 +333,19 @@ async def _refuse_wider(session: AsyncSession, by: Principal, scope: ScopeKind, 
     wanted = None if scope is ScopeKind.ALL else await stations_in_scope(session, scope=scope, scope_id=scope_id)
     if wanted is None or not any(stations is not None and wanted <= stations for stations in mine) or not wanted:
         raise NotAllowed(permission=Permission.GRANT_ROLES.value)
+
+
+def _sealed_phone(staff_id: UUID, phone: str | None) -> tuple[bytes | None, bytes | None]:
+    if phone is None:
+        return None, None
+    sealed = seal_text(Purpose.CONTACT, table="staff", column="phone", row_id=staff_id, plaintext=phone)
+    return sealed, blind_index(Purpose.INDEX_PHONE, phone)
+
+
+def _phone_of(staff: Staff) -> str | None:
+    if staff.phone is None:
+        return None
+    return open_text(Purpose.CONTACT, table="staff", column="phone", row_id=staff.staff_id, envelope=staff.phone)
 
 
 def _move(staff: Staff, to: StaffStatus) -> None:

@@ -271,6 +271,29 @@ async def revoke_terminal(session: AsyncSession, *, terminal_id: UUID, reason: s
     await _record(session, actor_of(by), "identity.terminal_revoked", terminal_id, {"reason": reason}, station_id, now)
 
 
+async def revoke_device(session: AsyncSession, *, device_id: UUID, reason: str, by: Principal | None = None, now: datetime) -> None:
+    """Make one browser no till any more, and end whoever is signed in on it; the till's key and other browsers stay.
+
+    :raises TerminalNotFound: if there is no such browser in the caller's scope
+    """
+    device = await session.scalar(
+        select(TerminalDevice).where(TerminalDevice.device_id == device_id, TerminalDevice.revoked_at.is_(None)).with_for_update()
+    )
+    if device is None:
+        raise TerminalNotFound
+    if by is not None:
+        require(by, Permission.REVOKE_TERMINALS, station_id=device.station_id)
+    device.revoked_at, device.revoke_reason = now, reason
+    await session.flush()
+    await session.execute(
+        update(UserSession)
+        .where(UserSession.device_id == device_id, UserSession.ended_at.is_(None))
+        .values(ended_at=now, end_reason="device revoked")
+    )
+    facts = {"device_id": device_id, "reason": reason}
+    await _record(session, actor_of(by), "identity.device_revoked", device.terminal_id, facts, device.station_id, now)
+
+
 async def _end_key(session: AsyncSession, terminal_id: UUID, *, reason: str, now: datetime) -> None:
     """Revoke the present key. Its day sessions are not ended: what the till still reports is verified, booked and flagged, no more."""
     await session.execute(
