@@ -24,6 +24,7 @@ from loyalty import schema
 from loyalty.db import Sessions, make_engine, make_sessions
 from loyalty.postgres import EmbeddedServer
 from loyalty.postgres.tuning import TEST_SETTINGS
+from loyalty.running import AlreadyRunning, FolderLock
 
 NOW = datetime(2026, 9, 24, 2, 15, tzinfo=UTC)
 TEMPLATE = "loyalty"
@@ -36,6 +37,7 @@ class Cluster:
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.server: EmbeddedServer | None = None
+        self.lock: FolderLock | None = None
 
     def url(self) -> str:
         """Return the template's URL, making it now if it is not there."""
@@ -43,6 +45,9 @@ class Cluster:
             # Not pytest's own folder: that one is closed to the user nobody, as whom PostgreSQL runs under root.
             self.folder = Path(tempfile.mkdtemp(prefix="loyalty-tests-", dir=_memory_folder()))
             self.folder.chmod(0o755)
+            self.lock = FolderLock(self.folder / "data")
+            self.lock.take()
+            _sweep(self.folder.parent)
             self.server = EmbeddedServer(self.folder / "data", self.folder / "keys", settings=TEST_SETTINGS, durable=False)
             self.server.start()
             asyncio.run(_prepare(self.server.url))
@@ -52,6 +57,8 @@ class Cluster:
         """Stop it and leave nothing behind."""
         if self.server is not None:
             self.server.stop()
+        if self.lock is not None:
+            self.lock.free()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -74,6 +81,18 @@ def _memory_folder() -> str | None:
         return None
     is_roomy = found.f_bavail * found.f_frsize >= 2 << 30
     return "/dev/shm" if is_roomy and not found.f_flag & os.ST_NOEXEC else None  # noqa: S108 - as above
+
+
+def _sweep(place: Path) -> None:
+    """Remove what killed runs left: memory is too dear to leak. A living run holds its lock."""
+    for state in place.glob("loyalty-tests-*/data/running.json"):
+        lock = FolderLock(state.parent)
+        try:
+            lock.take()
+        except AlreadyRunning:
+            continue
+        lock.free()
+        shutil.rmtree(state.parents[1], ignore_errors=True)
 
 
 _cluster = Cluster()
