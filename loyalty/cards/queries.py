@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import paging
+from loyalty.customers.queries import family_of
 from loyalty.errors import NotFound
 
 from .model import LIVING, Card, CardEvent, CardIssue, CardProduct, CardStatus, CardStockMove, ProductKind, StockMoveKind
@@ -118,8 +119,12 @@ async def find_by_number(session: AsyncSession, *, number: str) -> Card:
 
 
 async def cards_of_customer(session: AsyncSession, *, customer_id: UUID) -> list[Card]:
-    """Return a customer's cards of every status, the newest first."""
-    return list(await session.scalars(select(Card).where(Card.customer_id == customer_id).order_by(Card.card_id.desc())))
+    """Return a customer's cards of every status, the newest first; those of records merged with it too.
+
+    :raises CustomerNotFound: if there is no such customer
+    """
+    family = await family_of(session, customer_id=customer_id)
+    return list(await session.scalars(select(Card).where(Card.customer_id.in_(family)).order_by(Card.card_id.desc())))
 
 
 async def cards_of_account(session: AsyncSession, *, account_id: UUID, living: bool = False) -> list[Card]:

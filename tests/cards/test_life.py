@@ -9,10 +9,12 @@ from loyalty.cards import operations, queries
 from loyalty.cards.model import MOVES, CardStatus, EventKind, ProductKind
 from loyalty.cards.operations.moving import move
 from loyalty.cards.rules import PinCheck, Replacing
-from loyalty.customers.model import CustomerKind
+from loyalty.customers.model import CustomerKind, IdentifierType
+from loyalty.customers.operations import add_identifier, verify_identifier
 from loyalty.ledger.model import AccountStatus, HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import Leg, ensure_house, ensure_purse, move_account, post
 from loyalty.ledger.queries import get_account, purses_of
+from loyalty.policy import load_policy
 
 from .conftest import PIN, active, blanks, issued, new_customer
 
@@ -318,3 +320,47 @@ async def test_label_and_plate_change_together_and_raise_the_version(shop):
     assert (card.plate, card.holder_label, card.version) == ("京AD12345", "替班", version + 1)
     with pytest.raises(operations.PlateNeeded):
         await operations.label_card(shop.session, card_id=card.card_id, holder_label=None, plate=None, actor=shop.actor, now=shop.now)
+
+
+async def test_the_profile_asks_for_a_verified_document_before_a_registered_card(shop, policy):
+    customer = await new_customer(shop.session, shop.now)
+    with pytest.raises(operations.IdentityNotVerified) as refused:
+        await issued(shop, customer_id=customer, policy=policy)
+    assert "§15" in refused.value.sentence("zh")
+    added = await add_identifier(
+        shop.session,
+        customer_id=customer,
+        type=IdentifierType.RESIDENT_ID,
+        value="34052419800101001X",
+        actor=shop.actor,
+        now=shop.now,
+    )
+    with pytest.raises(operations.IdentityNotVerified):
+        await issued(shop, customer_id=customer, policy=policy)
+    await verify_identifier(shop.session, identifier_id=added.identifier_id, staff_id=shop.actor.actor_id, actor=shop.actor, now=shop.now)
+    card = await issued(shop, customer_id=customer, policy=policy)
+    assert [found.card_id for found in await queries.cards_of_customer(shop.session, customer_id=customer)] == [card.card_id]
+    assert (await issued(shop, kind=ProductKind.ANONYMOUS, policy=policy)).customer_id is None
+    assert (await issued(shop, policy=load_policy("generic"))).status is CardStatus.ISSUED
+
+
+async def test_the_stop_list_names_what_was_usable_once_and_is_not_now(shop):
+    lost, closed, fine = await active(shop), await active(shop), await active(shop)
+    await blanks(shop)
+    await operations.report_lost(shop.session, card_id=lost.card_id, actor=shop.actor, reason="lost", now=shop.now)
+    later = shop.now + timedelta(hours=1)
+    await operations.close_card(shop.session, card_id=closed.card_id, actor=shop.actor, reason="gone", now=later)
+    assert {card.card_id for card in await queries.stopped_cards(shop.session)} == {lost.card_id, closed.card_id}
+    assert [card.card_id for card in await queries.stopped_cards(shop.session, since=later)] == [closed.card_id]
+    assert fine.status is CardStatus.ACTIVE
+
+
+async def test_cards_are_listed_in_pages_by_what_is_known_of_them(shop):
+    one = await active(shop)
+    others = await blanks(shop, count=3)
+    found = await queries.list_cards(shop.session, tail=one.number_tail, account_id=one.account_id)
+    assert [card.card_id for card in found.rows] == [one.card_id]
+    first = await queries.list_cards(shop.session, status=CardStatus.BLANK, limit=2)
+    second = await queries.list_cards(shop.session, status=CardStatus.BLANK, limit=2, cursor=first.next)
+    assert {card.card_id for card in [*first.rows, *second.rows]} == {card.card_id for card in others}
+    assert second.next is None

@@ -22,6 +22,7 @@ from loyalty.ledger import operations as ledger
 from loyalty.ledger import queries as ledger_queries
 from loyalty.ledger.model import AccountKind, AccountStatus
 from loyalty.limits.rules import plate_key
+from loyalty.policy import Policy
 from loyalty.stations import queries as stations
 
 from .moving import CardCannotMove, move, record
@@ -79,6 +80,15 @@ class HolderDoesNotFit(Refusal):
     en = "The holder of this card product must be: {wanted}."
     next_zh = "请选择正确的客户或卡产品。"
     next_en = "Choose the right customer or card product."
+
+
+class IdentityNotVerified(Refusal):
+    """A registered card has an owner whose document somebody has seen."""
+
+    zh = "办理记名卡须先核验持卡人（单位）证件（{rule}）。"
+    en = "A registered card needs its holder's document verified first ({rule})."
+    next_zh = "请核验证件后再办理。"
+    next_en = "Verify the document, then issue the card."
 
 
 class AccountDoesNotFit(Refusal):
@@ -147,8 +157,11 @@ async def issue_card(
     plate: str | None = None,
     holder_label: str | None = None,
     developed: Developed = BY_NOBODY,
+    policy: Policy | None = None,
 ) -> Card:
     """Bind a blank card to its account: it is issued, not yet usable.
+
+    With `policy` the profile's real-name rule is applied here; without it the caller has recorded buyer and holder (a purchase does).
 
     Without `account_id` a person's card joins the account another card of the same product opens, a company's the one of the currency;
     else an account is opened. The first card of an account is its main card unless `is_main` says otherwise.
@@ -159,6 +172,7 @@ async def issue_card(
     :raises StationMayNotIssue: if the station has not that ability
     :raises CardProductInactive: if its product is no longer issued
     :raises HolderDoesNotFit: if the customer is not of the product's kind
+    :raises IdentityNotVerified: if the profile asks for a verified document and there is none
     :raises AccountDoesNotFit: if the account is another's, of another currency or kind
     :raises AccountNotOpen: if the account is frozen or closed
     :raises MainCardExists: if a second main card is asked for
@@ -179,6 +193,8 @@ async def issue_card(
     product = await get_product(session, product_id=card.product_id)
     if not product.active:
         raise CardProductInactive(code=product.code)
+    if policy is not None:
+        await require_identity(session, product, customer_id=customer_id, policy=policy, today=today)
     await _bind(
         session, card, product, customer_id=customer_id, account_id=account_id, is_main=is_main, plate=plate, developed=developed, now=now
     )
@@ -380,6 +396,18 @@ async def require_holder(session: AsyncSession, product: CardProduct, *, custome
     holder = await customers.get_customer(session, customer_id=customer_id)
     if holder.kind is not (CustomerKind.ORGANISATION if organisation else CustomerKind.PERSON):
         raise HolderDoesNotFit(wanted=wanted)
+
+
+async def require_identity(session: AsyncSession, product: CardProduct, *, customer_id: UUID | None, policy: Policy, today: date) -> None:
+    """Make sure the holder of a registered card is known by a verified document, where the profile says so.
+
+    :raises IdentityNotVerified: if there is none that is valid today
+    """
+    rule = policy.for_currency(product.currency).real_name
+    if customer_id is None or product.bearer or not rule.registered_always:
+        return
+    if not await customers.has_verified_identity(session, customer_id=customer_id, at=today):
+        raise IdentityNotVerified(rule=rule.rule)
 
 
 def require_other_referrer(developed: Developed, customer_id: UUID | None) -> None:

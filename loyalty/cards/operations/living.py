@@ -19,7 +19,17 @@ from loyalty.ledger.model import AccountKind
 from loyalty.policy import Policy
 from loyalty.stations import queries as stations
 
-from .issuing import BY_NOBODY, CardElsewhere, Developed, MainCardExists, activate, free_plate, require_holder, require_other_referrer
+from .issuing import (
+    BY_NOBODY,
+    CardElsewhere,
+    Developed,
+    MainCardExists,
+    activate,
+    free_plate,
+    require_holder,
+    require_identity,
+    require_other_referrer,
+)
 from .moving import CardCannotMove, CardIsBearer, move, record, require_living, require_status, touch_cards
 from .stock import require_blank
 
@@ -92,17 +102,19 @@ async def register_card(
     now: datetime,
     station_id: UUID | None = None,
     developed: Developed = BY_NOBODY,
+    policy: Policy | None = None,
 ) -> Card:
     """Turn an anonymous card into a registered one of a personal product: once, never back.
 
-    Account, balance, points and history go along; only owner and terms change. PIN, limits and counters stay. The caller has checked the
-    holder's ID.
+    Account, balance, points and history go along; only owner and terms change. PIN, limits and counters stay. With `policy` the profile's
+    real-name rule is applied here; without it the caller has checked the holder's ID.
 
     :raises CardNotFound: if there is no such card
     :raises AlreadyRegistered: if it is no anonymous card
     :raises CardCannotMove: if it is blank, replaced or closed
     :raises ProductDoesNotFit: if the product is not personal, or of another currency
     :raises HolderDoesNotFit: if the customer is no person
+    :raises IdentityNotVerified: if the profile asks for a verified document and there is none
     :raises AccountNotOpen: if its account is frozen or closed
     :raises ReferrerIsHolder: if the customer refers themselves
     """
@@ -114,6 +126,9 @@ async def register_card(
     if new.kind is not ProductKind.PERSONAL or new.currency != old.currency or not new.active:
         raise ProductDoesNotFit(product=new.code)
     await require_holder(session, new, customer_id=customer_id)
+    if policy is not None:
+        today = await _today(session, station_id=station_id, now=now)
+        await require_identity(session, new, customer_id=customer_id, policy=policy, today=today)
     require_other_referrer(developed, customer_id)
     await ledger.assign_account(
         session,
