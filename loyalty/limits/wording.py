@@ -1,0 +1,41 @@
+"""Limits in words: the name a refusal, a receipt and a page use for `day.amount`, `grades`, `tank` …"""
+
+from typing import Final
+
+from .model import LimitKind, Window
+
+_WINDOWS: Final[dict[str, tuple[str, str]]] = {
+    Window.TRANSACTION: ("单次", "per fill"),
+    Window.DAY: ("每日", "per day"),
+    Window.WEEK: ("每周", "per week"),
+    Window.MONTH: ("每月", "per month"),
+}
+_KINDS: Final[dict[str, tuple[str, str]]] = {
+    LimitKind.GRADES: ("油品限制", "fuel grades"),
+    LimitKind.SHOP: ("商品类别限制", "shop categories"),
+    LimitKind.STATIONS: ("站点限制", "stations"),
+    LimitKind.DISTRICTS: ("片区限制", "districts"),
+    LimitKind.REGIONS: ("区域限制", "regions"),
+    LimitKind.HOURS: ("时段限制", "hours"),
+    LimitKind.PLATE: ("车牌限制", "number plate"),
+    LimitKind.AMOUNT: ("金额上限", "amount"),
+    LimitKind.QUANTITY: ("加油量上限", "quantity"),
+    LimitKind.COUNT: ("次数上限", "number of fills"),
+    LimitKind.MIN_INTERVAL: ("最短间隔", "shortest interval"),
+    LimitKind.TANK: ("油箱容量", "tank capacity"),
+}
+
+
+def limit_label(name: str, language: str) -> str:
+    """Return a limit's name for a reader of `language` ("zh…" or anything else for English): `day.amount` → 每日金额上限 / amount per day.
+
+    A name from elsewhere (`terminal`, a code of a later release) is returned as it is.
+    """
+    chinese = language.startswith("zh")
+    window, dot, measure = name.rpartition(".")
+    kind = _KINDS.get(measure)
+    if kind is None or (dot and window not in _WINDOWS):
+        return name
+    if not dot:
+        return kind[0] if chinese else kind[1]
+    return f"{_WINDOWS[window][0]}{kind[0]}" if chinese else f"{kind[1]} {_WINDOWS[window][1]}"
