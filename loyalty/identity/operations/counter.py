@@ -148,7 +148,7 @@ async def sign_in_at_terminal(
     :raises DeviceNotEnrolled: if the browser is no till
     """
     device = await get_device(session, device_token=device_token)
-    staff, locked = await _judge_card(session, device, card_number, pin, now=now)
+    staff, locked = await judge_card(session, device.device_id, card_number, pin, now=now)
     if staff is None:
         await _note_refusal(session, device, address, user_agent, now)
         return SignIn(locked=locked)
@@ -247,7 +247,7 @@ async def approve_on_screen(
     :raises DeviceNotEnrolled: if the asker's session is not at a counter
     """
     device = await _device_of(session, asked_by)
-    staff, locked = await _judge_card(session, device, card_number, pin, now=now)
+    staff, locked = await judge_card(session, device.device_id, card_number, pin, now=now)
     if staff is None:
         await _note_refusal(session, device, asked_by.address, asked_by.user_agent, now)
         return Approval(locked=locked)
@@ -320,11 +320,9 @@ async def _device_of(session: AsyncSession, principal: Principal) -> TerminalDev
     return device
 
 
-async def _judge_card(
-    session: AsyncSession, device: TerminalDevice, card_number: str, pin: str, *, now: datetime
-) -> tuple[Staff | None, bool]:
-    """Return whose card and PIN these are, else None and whether no tries are left."""
-    if not await take_attempt(session, kind=AttemptKind.DEVICE, subject=device.device_id.bytes, now=now):
+async def judge_card(session: AsyncSession, place_id: UUID, card_number: str, pin: str, *, now: datetime) -> tuple[Staff | None, bool]:
+    """Return whose card and PIN these are, else None and whether no tries are left; `place_id` is the device or till that asks."""
+    if not await take_attempt(session, kind=AttemptKind.DEVICE, subject=place_id.bytes, now=now):
         return None, True
     index = blind_index(Purpose.INDEX_CARD_NUMBER, plain_card_number(card_number))
     staff = await session.scalar(
@@ -334,10 +332,10 @@ async def _judge_card(
         .execution_options(populate_existing=True)
     )
     if staff is None or staff.pin_verifier is None:
-        return None, await _spend_unknown(session, index, device, pin, now)
+        return None, await _spend_unknown(session, index, place_id, pin, now)
     if not await _pin_is_right(session, staff, pin):
         return None, staff.pin_tries >= PIN_TRIES
-    await forgive(session, kind=AttemptKind.DEVICE, subject=device.device_id.bytes)
+    await forgive(session, kind=AttemptKind.DEVICE, subject=place_id.bytes)
     return staff, False
 
 
@@ -354,9 +352,9 @@ async def _pin_is_right(session: AsyncSession, staff: Staff, pin: str) -> bool:
     return True
 
 
-async def _spend_unknown(session: AsyncSession, index: bytes, device: TerminalDevice, pin: str, now: datetime) -> bool:
+async def _spend_unknown(session: AsyncSession, index: bytes, place_id: UUID, pin: str, now: datetime) -> bool:
     """Do for an unknown card what is done for a known one, and say whether it would be locked by now."""
-    pin_verifier(card_id=device.device_id, generation=0, pin=pin)
+    pin_verifier(card_id=place_id, generation=0, pin=pin)
     if not await take_attempt(session, kind=AttemptKind.STAFF_CARD, subject=index, now=now):
         return True
     return await used_up(session, kind=AttemptKind.STAFF_CARD, subject=index, now=now)
