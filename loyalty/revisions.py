@@ -1,8 +1,8 @@
 """Revision counters of reference data, one a kind.
 
-Hot workers keep reference data (stations, terminals, prices, card products, discount terms, the open period) in memory. Whoever changes such
-data bumps its kind in the same transaction; the hot write compares the counters under its own snapshot and answers *stale* when one differs,
-so no decision on old data is ever committed.
+Hot workers keep reference data (stations, terminals, prices, card products, discount terms, the open period) in memory. Whoever changes
+such data bumps its kind in the same transaction; the hot write compares the counters under its own snapshot and answers *stale* when one
+differs, so no decision on old data is ever committed.
 """
 
 from enum import StrEnum
