@@ -27,6 +27,7 @@ from loyalty.ledger.operations import open_first_period
 from loyalty.pos_api import handlers as pos_handlers
 from loyalty.problems import exception_handlers
 from loyalty.settings import SettingRefused, Settings
+from loyalty.web.routes import web_routes
 
 
 @get("/health", summary="Is this process able to serve? / 健康检查", opt={"public": True})
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> Litestar:
         raise SettingRefused("A web process needs DATABASE_URL; `loyalty up` gives it that of the embedded server.")
     configure_logging(settings.log_level)
     return Litestar(
-        route_handlers=[health, *pos_handlers],
+        route_handlers=[health, *pos_handlers, *web_routes(demo=settings.fills_demo)],
         dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},
         exception_handlers=exception_handlers(),
         openapi_config=OpenAPIConfig(
