@@ -241,7 +241,10 @@ class Refund(Base):
     discount_minor: Mapped[int] = mapped_column(BigInteger)
     card_minor: Mapped[int] = mapped_column(BigInteger)
     tenders: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """What the cashier hands back otherwise: tender → minor units."""
     quantity_milli: Mapped[int] = mapped_column(BigInteger)
+    lines: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """Shop lines taken back: place in the sale → amount and quantity."""
     reason: Mapped[str] = mapped_column(Text)
     terminal_id: Mapped[UUID]
     station_id: Mapped[UUID]
@@ -339,8 +342,11 @@ class UnresolvedDispense(Base):
     """`late_completion`, `pump_record`, `released`."""
     evidence: Mapped[str | None] = mapped_column(Text)
     staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
+    approved_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
+    """The second person, from an amount on."""
 
     __table_args__ = (
+        CheckConstraint("approved_by <> staff_id", name="two_people"),
         CheckConstraint("resolution IN ('late_completion', 'pump_record', 'released')", name="resolution"),
         CheckConstraint("(resolved_at IS NULL) = (resolution IS NULL)", name="resolved"),
         Index("ix_unresolved_dispenses_open", "station_id", "opened_at", postgresql_where="resolved_at IS NULL"),

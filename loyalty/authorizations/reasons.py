@@ -47,6 +47,7 @@ class Reason(IntEnum):
     ORIGINAL_UNKNOWN = 1001
     ORIGINAL_DECLINED = 1002
     ORIGINAL_REVERSED = 1003
+    ORIGINAL_COMPLETED = 1004
     TENDERS_EXCEED = 1101
     FILL_UNKNOWN = 1201
     FILL_PAID = 1202
@@ -97,6 +98,7 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.ORIGINAL_UNKNOWN: ("找不到原交易。", "The original is not known."),
     Reason.ORIGINAL_DECLINED: ("原交易当时被拒绝。", "The original was declined."),
     Reason.ORIGINAL_REVERSED: ("原交易已被冲正。", "The original was reversed."),
+    Reason.ORIGINAL_COMPLETED: ("原授权已完成，不能冲正；请对该笔销售办理退款。", "The authorisation was completed. Refund its sale instead."),
     Reason.TENDERS_EXCEED: ("其他支付方式合计超过应付金额。", "The other tenders exceed what is due."),
     Reason.FILL_UNKNOWN: ("本站没有这笔加油记录。", "This station has no such fill."),
     Reason.FILL_PAID: ("这笔加油已经付过款。", "This fill is already paid."),
