@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from loyalty.customers.model import IdentifierType
@@ -440,7 +440,8 @@ class TopupEvent(Base):
     __tablename__ = "topup_events"
     __table_args__ = (Index("ix_topup_events_subject_id", "subject_id", "event_id"),)
 
-    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    """Counted, since a request and its approval may fall into one instant."""
     subject_kind: Mapped[str]
     """`topup`, `purchase`, `adjustment`, `freeze` or `closure`."""
     subject_id: Mapped[UUID]

@@ -463,4 +463,4 @@ async def bonus_granted_by(session: AsyncSession, *, account_id: UUID, kinds: tu
         .group_by(Transfer.credit_id, Transfer.debit_id)
         .order_by(Transfer.credit_id, func.sum(Transfer.amount_minor))
     )
-    return dict((await session.execute(statement)).tuples().all())
+    return {row[0]: row[1] for row in await session.execute(statement)}

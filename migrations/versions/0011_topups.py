@@ -249,7 +249,7 @@ CREATE INDEX ix_account_closures_account_id ON account_closures (account_id, clo
 CREATE INDEX ix_account_closures_waiting ON account_closures (status, closure_id) WHERE status IN ('requested', 'approved');
 CREATE UNIQUE INDEX ux_account_closures_running ON account_closures (account_id) WHERE status IN ('requested', 'approved');
 CREATE TABLE topup_events (
-    event_id UUID NOT NULL,
+    event_id BIGINT GENERATED ALWAYS AS IDENTITY,
     subject_kind TEXT NOT NULL,
     subject_id UUID NOT NULL,
     moved_to TEXT NOT NULL,

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor
 from loyalty.errors import NotAllowed, Refusal
-from loyalty.ids import uuid7
 from loyalty.topups.model import PaymentReference, TopupEvent
 
 S = TypeVar("S", bound=StrEnum)
@@ -68,7 +67,6 @@ def note(
     """Append one line to the history of a top-up, purchase, adjustment, freeze or closure; no personal data in it."""
     session.add(
         TopupEvent(
-            event_id=uuid7(now),
             subject_kind=subject[0],
             subject_id=subject[1],
             moved_to=str(moved_to),
