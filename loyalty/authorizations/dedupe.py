@@ -1,7 +1,7 @@
 """One effect per key, for every operation outside the hot path: the answer is stored in the operation's own transaction.
 
-`requests` is the one dedupe space of hot and cold operations. A replay gets the stored bytes for ever; only answers that were given (declines
-included) are stored, so a refusal may be tried again with the same key.
+`requests` is the one dedupe space of hot and cold operations. A replay gets the stored bytes for ever; only answers that were given
+(declines included) are stored, so a refusal may be tried again with the same key.
 """
 
 from collections.abc import Awaitable, Callable

@@ -141,9 +141,10 @@ async def ensure_purse(
     card_id: UUID | None = None,
     expires_at: datetime | None = None,
     credit_limit_minor: int = 0,
+    purse_id: UUID | None = None,
     now: datetime,
 ) -> PurseId:
-    """Return the account's purse of this kind, card and expiry, made if missing."""
+    """Return the account's purse of this kind, card and expiry, made if missing (as `purse_id`, where its id is computed)."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(account_id), 7))))
     found = await session.scalar(
         select(Purse.purse_id)
@@ -159,9 +160,12 @@ async def ensure_purse(
     )
     if found is not None:
         return PurseId(found)
-    made = PurseId(uuid7(now))
+    made = PurseId(purse_id or uuid7(now))
+    # The pump takes no advisory lock: it may make a purse of a computed id at this moment.
     await session.execute(
-        insert(Purse).values(
+        upsert(Purse)
+        .on_conflict_do_nothing(index_elements=[Purse.account_id, Purse.purse_id])
+        .values(
             account_id=account_id,
             purse_id=made,
             card_id=card_id,

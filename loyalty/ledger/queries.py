@@ -1,14 +1,14 @@
 """Reading the ledger."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Row, Select, and_, func, literal, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.errors import NotFound, Refusal
-from loyalty.ids import uuid7_floor
+from loyalty.ids import instant_of, uuid7_floor
 
 from .model import Account, DailyBalance, Period, Purse, PurseKind, Transfer
 from .rules import PurseView
@@ -136,12 +136,36 @@ async def liability_at(session: AsyncSession, *, instant: datetime) -> dict[tupl
     return {(unit, PurseKind(kind)): int(amount) for unit, kind, amount in rows}
 
 
-async def transfers_of(session: AsyncSession, *, account_id: UUID, operation_id: UUID | None = None, limit: int = 200) -> list[Transfer]:
-    """Return an account's transfers, the latest first; with `operation_id` only that operation's."""
+async def transfers_of(
+    session: AsyncSession, *, account_id: UUID, operation_id: UUID | None = None, booked_at: datetime | None = None, limit: int = 200
+) -> list[Transfer]:
+    """Return an account's transfers, the latest first; with `operation_id` only that operation's.
+
+    `booked_at`, where known, spares reading the account's other transfers: an operation's ids carry its booking instant.
+    """
     statement = select(Transfer).where(Transfer.account_id == account_id)
     if operation_id is not None:
         statement = statement.where(Transfer.operation_id == operation_id)
+    if booked_at is not None:
+        after = uuid7_floor(booked_at + timedelta(milliseconds=1))
+        statement = statement.where(Transfer.transfer_id >= uuid7_floor(booked_at), Transfer.transfer_id < after)
     return list((await session.scalars(statement.order_by(Transfer.transfer_id.desc()).limit(limit))).all())
+
+
+async def mirrored_of(session: AsyncSession, *, account_id: UUID, transfer_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how much of each of an account's transfers later ones have taken back, minor units; those untouched are missing."""
+    if not transfer_ids:
+        return {}
+    statement = (
+        select(Transfer.mirrors, func.sum(Transfer.amount_minor))
+        .where(
+            Transfer.account_id == account_id,
+            Transfer.transfer_id >= uuid7_floor(instant_of(min(transfer_ids))),
+            Transfer.mirrors.in_(transfer_ids),
+        )
+        .group_by(Transfer.mirrors)
+    )
+    return {transfer_id: int(amount) for transfer_id, amount in (await session.execute(statement)).all() if transfer_id is not None}
 
 
 async def house_sum(session: AsyncSession, *, house_id: UUID) -> int:

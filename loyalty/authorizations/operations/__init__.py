@@ -1,0 +1,1 @@
+"""Writing the pump's rows outside the hot path."""
