@@ -24,9 +24,9 @@ from loyalty.db import make_engine
 from loyalty.installation import open_keys
 from loyalty.postgres import EmbeddedServer, launcher_command
 from loyalty.running import FolderLock, Running
+from loyalty.serving import web_command
 from loyalty.settings import Settings
 
-_WEB_STOP_SECONDS = 12
 _CHILD_STOP_SECONDS = 20.0
 _HEALTH_SECONDS = 60.0
 _RESTARTS_MAX = 5
@@ -88,7 +88,7 @@ def run_web(arguments: argparse.Namespace, settings: Settings) -> int:
     settings = served(arguments, settings)
     if settings.database_url is None:
         raise CannotStart("`loyalty web` serves from the PostgreSQL that DATABASE_URL names; `loyalty up` brings its own.")
-    os.execve(sys.executable, web_command(arguments, settings), os.environ | settings.to_environment())  # noqa: S606 - no shell
+    os.execve(sys.executable, _web_command(arguments, settings), os.environ | settings.to_environment())  # noqa: S606 - no shell
 
 
 def served(arguments: argparse.Namespace, settings: Settings) -> Settings:
@@ -113,16 +113,10 @@ def served(arguments: argparse.Namespace, settings: Settings) -> Settings:
     return settings if arguments.workers is None else replace(settings, workers=max(1, arguments.workers))
 
 
-def web_command(arguments: argparse.Namespace, settings: Settings) -> list[str]:
-    """Return the command line of the web server."""
-    words = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "loyalty.main:app_from_environment"]
-    words += ["--host", arguments.host, "--port", str(arguments.port), "--workers", str(settings.workers)]
-    # Measured: asyncio's loop is 22-40 % slower; without a kill timeout a SIGTERM during start-up hangs for ever.
-    words += ["--loop", "uvloop", "--workers-kill-timeout", str(_WEB_STOP_SECONDS), "--respawn-failed-workers", "--no-ws"]
-    words += ["--backlog", "2048", "--backpressure", "1024", "--log-level", "warning"]
-    if arguments.tls_cert is not None:
-        words += ["--ssl-certificate", str(arguments.tls_cert), "--ssl-keyfile", str(arguments.tls_key)]
-    return words
+def _web_command(arguments: argparse.Namespace, settings: Settings) -> list[str]:
+    return web_command(
+        host=arguments.host, port=arguments.port, workers=settings.workers, tls_cert=arguments.tls_cert, tls_key=arguments.tls_key
+    )
 
 
 class Child:
@@ -176,7 +170,7 @@ def _serve(
     log_ins = _fill_demo(settings) if wants_demo else ""
     environment = dict(os.environ) | settings.to_environment()
     children = [
-        Child("web", web_command(arguments, settings), environment),
+        Child("web", _web_command(arguments, settings), environment),
         Child("scheduler", [sys.executable, "-m", "jobs"], environment),
     ]
     try:

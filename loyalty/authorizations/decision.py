@@ -2,7 +2,8 @@
 
 from datetime import date, datetime
 from enum import IntEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from loyalty.ids import NOBODY
@@ -11,6 +12,17 @@ from loyalty.ledger.rules import PurseView, Take, house_id
 
 from .model import Flag, Flow, Status
 from .reasons import Reason
+
+
+_TRANSFER_SALE: Final = int(TransferKind.SALE)
+_TRANSFER_DISCOUNT: Final = int(TransferKind.DISCOUNT)
+_TRANSFER_TENDER: Final = int(TransferKind.TENDER)
+
+
+@lru_cache(maxsize=65_536)
+def sales_of(station_id: UUID, currency: str) -> UUID:
+    """Return the house account of a station's sales."""
+    return house_id(HouseCode.SALES, currency, str(station_id))
 
 
 class Write(IntEnum):
@@ -93,9 +105,9 @@ class Decision:
         self.card_version: int | None = None
         self.card_tries: int | None = None
         self.tries_new: int | None = None
-        self.status: int = Status.DECLINED
+        self.status = int(Status.DECLINED)
         self.reason: Reason = Reason.NONE
-        self.flow: int = Flow.PRESET
+        self.flow = int(Flow.PRESET)
         self.nozzle: int | None = None
         self.product_id: UUID | None = None
         self.requested_minor: int | None = None
@@ -106,7 +118,7 @@ class Decision:
         self.card_minor = 0
         self.detail: dict[str, Any] | None = None
         self.prompts: dict[str, Any] | None = None
-        self.flags: int = Flag.NONE
+        self.flags = 0
         self.staff_id: UUID | None = None
         self.fill_id: UUID | None = None
         self.expires_at: datetime | None = None
@@ -121,24 +133,24 @@ class Decision:
 
     def hold(self, takes: list[Take], purses: list[PurseView], *, exact: bool) -> None:
         """Set value aside; with `exact`, only while the purses are as they were read."""
-        available = {purse.purse_id: purse.available_minor for purse in purses}
+        seen = _available(purses) if exact else {}
         for take in takes:
-            self.changes.append(PurseChange(take.purse_id, take.amount_minor, 0, available[take.purse_id] if exact else None))
+            self.changes.append(PurseChange(take.purse_id, take.amount_minor, 0, seen.get(take.purse_id)))
 
     def spend(self, takes: list[Take], purses: list[PurseView], *, exact: bool) -> None:
         """Take value that was not held before, to this station's sales."""
-        available = {purse.purse_id: purse.available_minor for purse in purses}
-        sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
+        seen = _available(purses) if exact else {}
+        sales = sales_of(self.station_id, self.currency)
         for take in takes:
-            self.changes.append(PurseChange(take.purse_id, 0, -take.amount_minor, available[take.purse_id] if exact else None))
-            self.transfers.append((take.purse_id, sales, take.amount_minor, TransferKind.SALE))
+            self.changes.append(PurseChange(take.purse_id, 0, -take.amount_minor, seen.get(take.purse_id)))
+            self.transfers.append((take.purse_id, sales, take.amount_minor, _TRANSFER_SALE))
 
     def capture(self, takes: list[Take]) -> None:
         """Take held value to this station's sales."""
-        sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
+        sales = sales_of(self.station_id, self.currency)
         for take in takes:
             self.changes.append(PurseChange(take.purse_id, -take.amount_minor, -take.amount_minor, None))
-            self.transfers.append((take.purse_id, sales, take.amount_minor, TransferKind.SALE))
+            self.transfers.append((take.purse_id, sales, take.amount_minor, _TRANSFER_SALE))
 
     def release(self, takes: list[Take]) -> None:
         """Give held value back."""
@@ -150,22 +162,26 @@ class Decision:
         receivable = next((purse.purse_id for purse in purses if purse.kind == PurseKind.RECEIVABLE and purse.unit == self.currency), None)
         if receivable is None:
             receivable = self.new_receivable = receivable_id(self.account_id)
-        sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
+        sales = sales_of(self.station_id, self.currency)
         self.changes.append(PurseChange(receivable, 0, -amount_minor, None))
-        self.transfers.append((receivable, sales, amount_minor, TransferKind.SALE))
-        self.flags |= Flag.RECEIVABLE
+        self.transfers.append((receivable, sales, amount_minor, _TRANSFER_SALE))
+        self.flags |= int(Flag.RECEIVABLE)
 
     def discount(self, amount_minor: int, funder: str) -> None:
         """Book a discount: its funder pays the station."""
         if amount_minor:
-            sales = house_id(HouseCode.SALES, self.currency, str(self.station_id))
-            self.transfers.append((house_id(HouseCode.DISCOUNT, self.currency, funder), sales, amount_minor, TransferKind.DISCOUNT))
+            sales = sales_of(self.station_id, self.currency)
+            self.transfers.append((house_id(HouseCode.DISCOUNT, self.currency, funder), sales, amount_minor, _TRANSFER_DISCOUNT))
 
     def tender(self, tender: str, amount_minor: int) -> None:
         """Book another tender's share."""
         station = str(self.station_id)
         clearing = house_id(HouseCode.TENDER, self.currency, f"{station}:{tender}")
-        self.transfers.append((clearing, house_id(HouseCode.SALES, self.currency, station), amount_minor, TransferKind.TENDER))
+        self.transfers.append((clearing, sales_of(self.station_id, self.currency), amount_minor, _TRANSFER_TENDER))
+
+
+def _available(purses: list[PurseView]) -> dict[UUID, int]:
+    return {purse.purse_id: purse.available_minor for purse in purses}
 
 
 def receivable_id(account_id: UUID) -> UUID:
@@ -175,6 +191,11 @@ def receivable_id(account_id: UUID) -> UUID:
 
 def applied(purses: list[PurseView], changes: list[PurseChange]) -> list[PurseView]:
     """Return the purses as they stand after the changes: what the next request of the same batch decides on."""
+    if len(purses) == 1 and len(changes) == 1:
+        purse, change = purses[0], changes[0]
+        if purse.purse_id != change.purse_id:
+            return purses
+        return [PurseView(purse[0], purse[1], purse[2], purse[3] + change.balance, purse[4] + change.held, *purse[5:])]
     by_id = {change.purse_id: change for change in changes}
     if len(by_id) != len(changes):
         merged: dict[UUID, PurseChange] = {}

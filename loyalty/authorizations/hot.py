@@ -8,6 +8,7 @@ calls *stale* is decided again, first in the next batch.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 MAX_BATCH: Final = 128
 """More is planned as nested loops that no longer pay (measured)."""
 MAX_ATTEMPTS: Final = 20
+ANSWER_SECONDS: Final = 20.0
+"""After this the outcome is said to be unknown; the batch goes on."""
 _SCAN: Final = 1024
 _RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
 
@@ -87,6 +90,7 @@ class HotRequest:
         "account_id",
         "attempts",
         "authorization_id",
+        "began",
         "body",
         "epoch",
         "event_at",
@@ -141,6 +145,7 @@ class HotRequest:
         """False: from a quarantined or revoked terminal; a completion is booked and flagged."""
         self.lock_key: object = authorization_id if operation is Operation.COMPLETE else number_index
         self.attempts = 0
+        self.began = 0.0
         self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
 
@@ -182,7 +187,9 @@ class Lane:
         self._queue: list[HotRequest] = []
         self._pending: dict[tuple[UUID, UUID], HotRequest] = {}
         self._wake = asyncio.Event()
+        self._clock = time.monotonic
         self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._houses: set[UUID] = set()
         self.batches = 0
         self.requests = 0
@@ -191,15 +198,25 @@ class Lane:
         """Connect and serve."""
         await self._connect()
         self._task = asyncio.create_task(self._run(), name=type(self).__name__)
+        self._watch = asyncio.create_task(self._give_up(), name=f"{type(self).__name__} deadline")
+
+    async def _give_up(self) -> None:
+        """Say *unknown* to whoever waits too long: one look a second costs less than a timer a request. The batch itself goes on."""
+        while True:
+            await asyncio.sleep(1)
+            late = self._clock() - ANSWER_SECONDS
+            for request in [request for request in self._pending.values() if request.began < late]:
+                self._settle(request, OutcomeUnknown())
 
     async def stop(self) -> None:
         """Finish what waits, then close."""
         while self._queue or self._pending:
             await asyncio.sleep(0.005)
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in (self._task, self._watch):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         if self._connection is not None:
             await self._connection.close()
 
@@ -211,6 +228,7 @@ class Lane:
                 request.future.set_exception(KeyReused())
                 return request.future
             return known.future
+        request.began = self._clock()
         self._pending[request.place.terminal_id, request.key] = request
         self._queue.append(request)
         self._wake.set()

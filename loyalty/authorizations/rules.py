@@ -1,6 +1,7 @@
 """The pump's decisions: pure, on one read's facts. No I/O, no clock: the same facts give the same bytes."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -26,6 +27,7 @@ LEAST_PARTIAL_MILLI: Final = 1000
 """A partial approval below one unit is no use at a pump."""
 
 _ACTIVE, _LOST = 2, 4
+_POINTS: Final = int(PurseKind.POINTS)
 
 _LIMIT_REASONS: Final = {
     LimitReason.GRADE: Reason.GRADE_NOT_ALLOWED,
@@ -245,7 +247,7 @@ def flag_names(flags: int) -> list[str] | None:
 
 def is_private(card: CardFacts) -> bool:
     """Say whether the account's balance may be told at the pump: a company's pool is not the driver's to see."""
-    return card.account_kind in {"personal", "anonymous"}
+    return card.account_kind != "company"
 
 
 def decide_authorization(
@@ -372,18 +374,28 @@ def _approve(
     answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
     answer.discount = frozen(term, saved)
     answer.flags = flag_names(decision.flags)
-    answer.expires_at = decision.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer.expires_at = written(decision.expires_at)
     if is_private(card):
         answer.available_after_minor = funds - held
     decision.answer = encode(answer)
     return decision
 
 
+@lru_cache(maxsize=1024)
+def _written(second: datetime) -> str:
+    return second.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def written(instant: datetime) -> str:
+    """Write an instant (UTC) as the answers do: to the second, `2026-09-24T02:15:00Z`."""
+    return _written(instant.replace(microsecond=0))
+
+
 def money_left(purses: list[PurseView], unit: str) -> tuple[int, int]:
     """Return (balance, available) of the money purses of a unit, a receivable taken off both."""
     balance = available = 0
     for purse in purses:
-        if purse.unit == unit and purse.kind in {PurseKind.PRINCIPAL, PurseKind.BONUS, PurseKind.RECEIVABLE}:
+        if purse.unit == unit and purse.kind != _POINTS:
             balance += purse.balance_minor
             available += purse.available_minor
     return balance, available

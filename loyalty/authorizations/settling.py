@@ -28,13 +28,14 @@ from .rules import (
     money_left,
     place_refuses,
     product_refuses,
+    written,
 )
 from .wire import CompletionRequest, FuelLine, SaleAnswer, SaleRequest, Taken, reference
 
 TOLERANCE_MINOR: Final = 5
 """How far the pump's amount may lie from litres × price before the sale is flagged (domain notes: default ¥0.05)."""
 
-_PURSE_NAMES: Final = {PurseKind.PRINCIPAL: "principal", PurseKind.BONUS: "bonus", PurseKind.RECEIVABLE: "receivable"}
+_PURSE_NAMES: Final = {int(PurseKind.PRINCIPAL): "principal", int(PurseKind.BONUS): "bonus", int(PurseKind.RECEIVABLE): "receivable"}
 
 
 def fill_refuses(fill: FillFacts | None, fuel: FuelLine | None, product: Product | None, place: Place, now: datetime) -> Refused | None:
@@ -219,7 +220,7 @@ def _pay(
     answer.sale = reference(decision.account_id, decision.subject_id)
     answer.taken = _taken(takes, purses)
     answer.flags = flag_names(decision.flags)
-    answer.booked_at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer.booked_at = written(now)
     if is_private(card):
         balance, available = money_left(applied(card.purses, decision.changes), place.currency)
         answer.balance_after_minor, answer.available_after_minor = balance, available
@@ -239,10 +240,12 @@ def _detail(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] | N
 
 
 def _taken(takes: list[Take], purses: list[PurseView]) -> list[Taken]:
+    if len(takes) == 1 and len(purses) == 1:
+        return [Taken(_PURSE_NAMES[purses[0].kind], takes[0].amount_minor)]
     kinds = {purse.purse_id: purse.kind for purse in purses}
     sums: dict[str, int] = {}
     for take in takes:
-        name = _PURSE_NAMES[PurseKind(kinds[take.purse_id])]
+        name = _PURSE_NAMES[kinds[take.purse_id]]
         sums[name] = sums.get(name, 0) + take.amount_minor
     return [Taken(name, amount) for name, amount in sums.items()]
 
@@ -305,7 +308,7 @@ def decide_completion(
     else:
         answer.outcome = "released"
     answer.flags = flag_names(decision.flags)
-    answer.booked_at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer.booked_at = written(now)
     answer.card = original.number_tail
     if exact:
         answer.balance_after_minor, answer.available_after_minor = money_left(applied(original.purses, decision.changes), original.currency)

@@ -18,6 +18,7 @@ from .snapshot import Snapshot, load
 
 _UNKNOWN_FOR: Final = timedelta(seconds=5)
 """How long an unknown session id is not asked for again: guessing must not cost a query each."""
+_UNKNOWN_MAX: Final = 10_000
 
 
 class Pump:
@@ -30,6 +31,7 @@ class Pump:
         self.completions = CompletionLane(dsn, self)
         self._known: dict[str, DaySession] = {}
         self._unknown: dict[str, datetime] = {}
+        self._meeting: dict[str, asyncio.Task[DaySession | None]] = {}
         self._reloading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -64,16 +66,23 @@ class Pump:
         return self._known.get(session_id)
 
     async def meet_session(self, session_id: str, now: datetime) -> DaySession | None:
-        """Return a day session from the table; None where there is none, remembered for a moment."""
+        """Return a day session from the table, asked once for all who wait for it; None where there is none, remembered for a moment."""
         missed = self._unknown.get(session_id)
         if missed is not None and now - missed < _UNKNOWN_FOR:
             return None
+        meeting = self._meeting.get(session_id)
+        if meeting is None:
+            meeting = self._meeting[session_id] = asyncio.create_task(self._meet(session_id, now))
+            meeting.add_done_callback(lambda _: self._meeting.pop(session_id, None))
+        return await asyncio.shield(meeting)
+
+    async def _meet(self, session_id: str, now: datetime) -> DaySession | None:
         found = None
         with contextlib.suppress(CryptoError):
             async with transaction(self.sessions) as session:
                 found = await session_keys(session, session_id=session_id, now=now)
         if found is None:
-            if len(self._unknown) > 10_000:
+            if len(self._unknown) > _UNKNOWN_MAX:
                 self._unknown.clear()
             self._unknown[session_id] = now
         else:

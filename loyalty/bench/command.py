@@ -30,6 +30,7 @@ from loyalty import clock, schema
 from loyalty.db import driver_dsn, make_engine, make_sessions
 from loyalty.installation import open_keys
 from loyalty.postgres import EmbeddedServer, find_binaries
+from loyalty.serving import web_command
 from loyalty.settings import Settings
 
 from . import load
@@ -122,8 +123,12 @@ def _measure_all(
     operations = [name for name in OPERATIONS if not arguments.operation or name in arguments.operation]
     if "complete" in operations and "authorise" not in operations:
         operations.insert(0, "authorise")
-    yardsticks = [yardstick.measure(arguments.seconds)]
-    _say(f"TPC-B: {yardsticks[0]:,.0f} transactions/s")
+
+    def cpu_of_server() -> float:
+        return _cpu(server.pid or 0)
+
+    measured = [yardstick.measure(arguments.seconds, cpu_of_server)]
+    _say(f"TPC-B: {measured[0][0]:,.0f} transactions/s")
     port = _free_port()
     web = _start_web(settings, port)
     context = multiprocessing.get_context("spawn")
@@ -137,21 +142,22 @@ def _measure_all(
             for operation in operations:
                 rows.append(_one(ours, web, server, operation, connections, arguments.seconds))
                 _say(f"{operation} on {connections}: {rows[-1]['per_s']:,.0f}/s, p99 {rows[-1]['p99_ms']:.1f} ms {rows[-1]['first_error']}")
-        yardsticks.append(yardstick.measure(arguments.seconds))
-        _say(f"TPC-B again: {yardsticks[1]:,.0f} transactions/s")
+        measured.append(yardstick.measure(arguments.seconds, cpu_of_server))
+        _say(f"TPC-B again: {measured[1][0]:,.0f} transactions/s")
     finally:
         ours.send_bytes(b"")
         loader.join(10)
         web.terminate()
         web.wait()
-    tpcb = sum(yardsticks) / len(yardsticks)
+    tpcb = sum(per_s for per_s, _ in measured) / len(measured)
+    tpcb_cpu_us = round(1e6 * sum(cpu for _, cpu in measured) / len(measured))
     for row in rows:
         row["ratio"] = round(row["per_s"] / tpcb, 2)
     errors = sum(row.pop("errors") for row in rows)
     for row in rows:
         if not row["first_error"]:
             del row["first_error"]
-    return {"tpcb_per_s": round(tpcb), "tpcb_runs": [round(each) for each in yardsticks], "hot": rows, "errors": errors}
+    return {"tpcb_per_s": round(tpcb), "tpcb_runs": [round(per_s) for per_s, _ in measured], "tpcb_cpu_us": tpcb_cpu_us, "hot": rows, "errors": errors}
 
 
 def _one(pipe: Connection, web: subprocess.Popen[bytes], server: EmbeddedServer, operation: str, connections: int, seconds: int) -> dict[str, Any]:
@@ -163,6 +169,7 @@ def _one(pipe: Connection, web: subprocess.Popen[bytes], server: EmbeddedServer,
     after = _cpu(web.pid), _cpu(server.pid or 0)
     spent = [after[0] - before[0], after[1] - before[1], result.cpu_seconds * (seconds + warm_up) / seconds]
     whole = sum(spent) or 1.0
+    answered = result.answered or 1
     return {
         "operation": operation,
         "connections": connections,
@@ -170,6 +177,7 @@ def _one(pipe: Connection, web: subprocess.Popen[bytes], server: EmbeddedServer,
         "p50_ms": round(result.p50_ms, 2),
         "p99_ms": round(result.p99_ms, 2),
         "cpu": {"web": round(spent[0] / whole, 2), "database": round(spent[1] / whole, 2), "load": round(spent[2] / whole, 2)},
+        "cpu_us": {"web": round(1e6 * spent[0] / answered), "database": round(1e6 * spent[1] / answered), "load": round(1e6 * spent[2] / answered)},
         "errors": result.errors,
         "first_error": result.first_error,
     }
@@ -196,9 +204,7 @@ def _cpu(pid: int) -> float:
 
 
 def _start_web(settings: Settings, port: int) -> subprocess.Popen[bytes]:
-    from loyalty.supervisor import web_command
-
-    words = web_command(argparse.Namespace(host="127.0.0.1", port=port, tls_cert=None, tls_key=None), settings)
+    words = web_command(host="127.0.0.1", port=port, workers=settings.workers)
     return subprocess.Popen(words, env=os.environ | settings.to_environment(), stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
 
 
@@ -222,10 +228,10 @@ def _wait_for(port: int) -> None:
 
 
 def _print_table(report: dict[str, Any]) -> None:
-    print(f"TPC-B (pgbench -M prepared, scale 50, 8 clients): {report['tpcb_per_s']:,} transactions/s  (before, after: {report['tpcb_runs']})")
-    print(f"{'operation':<12}{'connections':>12}{'per s':>10}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}   CPU web / database / load")
+    print(f"TPC-B (pgbench -M prepared, scale 50, 8 clients): {report['tpcb_per_s']:,} transactions/s  (before, after: {report['tpcb_runs']}; {report['tpcb_cpu_us']} µs of CPU each)")
+    print(f"{'operation':<12}{'connections':>12}{'per s':>10}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}   CPU web / database / load, µs a request")
     for row in report["hot"]:
         cpu = row["cpu"]
-        split = f"{cpu['web']:.0%} / {cpu['database']:.0%} / {cpu['load']:.0%}"
+        split = f"{cpu['web']:.0%} / {cpu['database']:.0%} / {cpu['load']:.0%}  " + " / ".join(str(row["cpu_us"][name]) for name in ("web", "database", "load"))
         print(f"{row['operation']:<12}{row['connections']:>12}{row['per_s']:>10,}{row['ratio']:>8.2f}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}   {split}")
     print(f"errors: {report['errors']};  peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")

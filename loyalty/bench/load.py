@@ -40,6 +40,8 @@ class Result(msgspec.Struct):
     p50_ms: float
     p99_ms: float
     cpu_seconds: float
+    answered: int = 0
+    """All answers, those of the warm-up too."""
     ran_dry: bool = False
     first_error: str = ""
     references: list[str] = []
@@ -94,6 +96,7 @@ class _Meter:
     def __init__(self, connections: int, *, keep: bool) -> None:
         self.latencies: list[float] = []
         self.errors = 0
+        self.answers = 0
         self.first_error = ""
         self.over = False
         self.dry = False
@@ -104,6 +107,7 @@ class _Meter:
         self.closed = asyncio.Event()
 
     def answered(self, seconds: float, is_ok: bool, body: bytes) -> None:
+        self.answers += 1
         good = is_ok and (b'"outcome":"approved"' in body or b'"outcome":"booked"' in body)
         if not good:
             self.errors += 1
@@ -204,6 +208,7 @@ async def _measure(load: Load, requests: list[bytes], port: int) -> Result:
         p50_ms=1000 * taken[len(taken) // 2] if taken else 0.0,
         p99_ms=1000 * taken[min(len(taken) - 1, len(taken) * 99 // 100)] if taken else 0.0,
         cpu_seconds=cpu_seconds,
+        answered=meter.answers,
         ran_dry=meter.dry,
         first_error=meter.first_error,
         references=meter.references,
