@@ -118,6 +118,17 @@ async def find_by_number(session: AsyncSession, *, number: str) -> Card:
     return card
 
 
+async def find_by_index(session: AsyncSession, *, index: bytes) -> Card:
+    """Return the card of a blind index, as a scanned number or a holder's dynamic code gives it.
+
+    :raises CardNotFound: if there is none
+    """
+    card = await session.scalar(select(Card).where(Card.number_index == index))
+    if card is None:
+        raise CardNotFound
+    return card
+
+
 async def cards_of_customer(session: AsyncSession, *, customer_id: UUID) -> list[Card]:
     """Return a customer's cards of every status, the newest first; those of records merged with it too.
 

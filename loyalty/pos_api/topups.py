@@ -1,0 +1,299 @@
+"""Money in: one card, many cards, taken back; and what is on a card."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty import clock
+from loyalty.audit.model import Actor
+from loyalty.authorizations.callers import Caller
+from loyalty.authorizations.hot_api import present
+from loyalty.authorizations.model import Operation
+from loyalty.authorizations.reasons import Reason as DeclineReason
+from loyalty.authorizations.reasons import say
+from loyalty.authorizations.rules import Presented
+from loyalty.authorizations.wire import Credential, Minor
+from loyalty.cards import operations as cards
+from loyalty.cards.model import Card, CardStatus, ProductKind
+from loyalty.cards.queries import find_by_index, find_by_number, get_product
+from loyalty.cards.rules import PinCheck
+from loyalty.identity.rules import Permission
+from loyalty.policy import Policy
+from loyalty.topups import operations
+from loyalty.topups.model import Party, Tender, Topup
+from loyalty.topups.operations import Buyer, Item
+from loyalty.topups.queries import TopupNotFound, balance_of, get_topup
+
+from .calling import StaffCredential, happened, identify, key_of, machine, serving
+from .wire import Amount, BalanceAnswer, CardNumber, Happened, RealName, Reason, Reference, Transfer
+from .writing import Did, perform_once
+
+
+class TopupRequest(Happened, frozen=True, kw_only=True):
+    """Load a card. `payer` where somebody else pays; `bank` for a transfer; `reference` is the wallet's or acquirer's number."""
+
+    card: Credential
+    amount_minor: Amount
+    tender: Tender
+    reference: Reference | None = None
+    payer: RealName | None = None
+    bank: Transfer | None = None
+    off_premises: bool = False
+
+
+class TopupAnswer(Struct, omit_defaults=True, kw_only=True):
+    """A top-up: `booked`, or `pending` until finance finds the transfer."""
+
+    outcome: str
+    topup_id: UUID
+    card: str | None
+    tender: Tender
+    amount_minor: Minor
+    bonus_minor: int = 0
+    settled_minor: int = 0
+    """How much of it paid an open receivable."""
+    currency: str
+    balance_after_minor: int | None = None
+    booked_at: datetime | None = None
+
+
+class ReversalOfTopup(Happened, frozen=True, kw_only=True):
+    """Take a top-up back. `reversal_reference` is the wallet's number of its reversal; `approver` a second person where the rule asks."""
+
+    reason: Reason
+    reversal_reference: Reference | None = None
+    approver: StaffCredential | None = None
+
+
+class PurchaseItem(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """So much onto that card."""
+
+    number: CardNumber
+    amount_minor: Amount
+
+
+class PurchaseRequest(Happened, frozen=True, kw_only=True):
+    """Several cards in one purchase, paid once: thresholds judge the whole."""
+
+    items: Annotated[list[PurchaseItem], Meta(min_length=1, max_length=200)]
+    tender: Tender
+    buyer_party: Party = Party.PERSON
+    buyer_customer_id: UUID | None = None
+    buyer: RealName | None = None
+    agent: RealName | None = None
+    reference: Reference | None = None
+    bank: Transfer | None = None
+    off_premises: bool = False
+
+
+class PurchaseAnswer(Struct, kw_only=True):
+    """A purchase with its items, in the order they were asked for."""
+
+    outcome: str
+    purchase_id: UUID
+    total_minor: Minor
+    currency: str
+    items: list[TopupAnswer]
+
+
+class BalanceRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Whose balance: the card as it was presented, a number alone is not enough."""
+
+    card: Credential
+
+
+@post("/topups", summary="Load a card / 充值", tags=["money in"])
+async def top_up(
+    data: JSONBody[TopupRequest],
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    policy: NamedDependency[Policy],
+    now: NamedDependency[datetime],
+) -> Response[TopupAnswer]:
+    """Cash, bank card, WeChat and Alipay are booked at once; a bank transfer waits for finance."""
+    _, index = present(data.card, caller, key_of(caller))
+
+    async def perform(session: AsyncSession) -> Did:
+        actor = await serving(session, caller, Permission.LOAD)
+        card = await find_by_index(session, index=index)
+        made = await operations.load(
+            session,
+            policy=policy,
+            account_id=card.account_id,
+            card_id=card.card_id,
+            amount_minor=data.amount_minor,
+            tender=data.tender,
+            reference=data.reference,
+            payer=None if data.payer is None else data.payer.declared(),
+            bank=None if data.bank is None else data.bank.ends(),
+            off_premises=data.off_premises,
+            station_id=caller.place.station_id,
+            terminal_id=caller.place.terminal_id,
+            actor=actor,
+            event_at=happened(data.event_at, now),
+            now=now,
+        )
+        return Did(await _answered(session, made, card, now), subject_id=made.topup_id, account_id=made.account_id)
+
+    return await perform_once(request, caller, Operation.TOPUP, data.record, perform)
+
+
+@post("/topups/{topup_id:uuid}/reversal", summary="Take a top-up back / 充值撤销", tags=["money in"])
+async def reverse_top_up(
+    topup_id: FromPath[UUID],
+    data: JSONBody[ReversalOfTopup],
+    request: Request[Any, Any, Any],
+    state: State,
+    caller: NamedDependency[Caller],
+    policy: NamedDependency[Policy],
+    now: NamedDependency[datetime],
+) -> Response[TopupAnswer]:
+    """Void it while it is the account's last movement; afterwards the office refunds it by the profile."""
+    approver = None if data.approver is None else await identify(state, caller, data.approver, Permission.APPROVE_ON_SCREEN)
+
+    async def perform(session: AsyncSession) -> Did:
+        actor = await serving(session, caller, Permission.REVERSE_LOAD)
+        await _of_this_station(session, topup_id, caller)
+        undone = await operations.void_topup(
+            session,
+            policy=policy,
+            topup_id=topup_id,
+            reason=data.reason,
+            reversal_reference=data.reversal_reference,
+            approved_by=approver,
+            actor=actor,
+            now=now,
+        )
+        return Did(await _answered(session, undone, None, now), subject_id=topup_id, account_id=undone.account_id)
+
+    return await perform_once(request, caller, Operation.TOPUP_REVERSAL, data.record, perform)
+
+
+@post("/purchases", summary="Load several cards in one purchase / 批量购卡充值", tags=["money in"])
+async def purchase(
+    data: JSONBody[PurchaseRequest],
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    policy: NamedDependency[Policy],
+    now: NamedDependency[datetime],
+) -> Response[PurchaseAnswer]:
+    """One payment, one buyer, each item its own movement."""
+
+    async def perform(session: AsyncSession) -> Did:
+        actor = await serving(session, caller, Permission.LOAD)
+        held = [await find_by_number(session, number=item.number) for item in data.items]
+        made = await operations.purchase(
+            session,
+            policy=policy,
+            items=[
+                Item(account_id=card.account_id, card_id=card.card_id, amount_minor=item.amount_minor)
+                for card, item in zip(held, data.items, strict=True)
+            ],
+            buyer=Buyer(
+                party=data.buyer_party,
+                customer_id=data.buyer_customer_id,
+                declared=None if data.buyer is None else data.buyer.declared(),
+            ),
+            agent=None if data.agent is None else data.agent.declared(),
+            tender=data.tender,
+            reference=data.reference,
+            bank=None if data.bank is None else data.bank.ends(),
+            off_premises=data.off_premises,
+            station_id=caller.place.station_id,
+            terminal_id=caller.place.terminal_id,
+            actor=actor,
+            event_at=happened(data.event_at, now),
+            now=now,
+        )
+        answer = PurchaseAnswer(
+            outcome=made.purchase.status.value,
+            purchase_id=made.purchase.purchase_id,
+            total_minor=made.purchase.total_minor,
+            currency=made.purchase.currency,
+            items=[await _answered(session, topup, card, now) for topup, card in zip(made.items, held, strict=True)],
+        )
+        return Did(answer, subject_id=made.purchase.purchase_id)
+
+    return await perform_once(request, caller, Operation.PURCHASE, data.record, perform)
+
+
+@post("/balances", summary="What is on a card / 查询余额", tags=["money in"], status_code=200)
+async def balance(
+    data: JSONBody[BalanceRequest],
+    caller: NamedDependency[Caller],
+    session: NamedDependency[AsyncSession],
+    now: NamedDependency[datetime],
+) -> BalanceAnswer:
+    """To whoever presented the card whole: with its PIN, its check value, or as a dynamic code. A wrong PIN counts."""
+    presented, index = present(data.card, caller, key_of(caller))
+    card = await find_by_index(session, index=index)
+    refused = await _not_presented(session, card, presented, machine(caller), caller.place.station_id, now)
+    product = await get_product(session, product_id=card.product_id)
+    answer = BalanceAnswer(
+        outcome="approved", card=card.number_tail, status=card.status.name.lower(), product=product.code, as_of=clock.business_now()
+    )
+    if refused is not None:
+        answer.outcome, answer.reason = "declined", refused.code
+        answer.message_zh, answer.message_en = say(refused, remaining="—")
+        return answer
+    if product.kind in {ProductKind.COMPANY, ProductKind.FLEET} or card.status is CardStatus.BLANK:
+        return answer
+    held = await balance_of(session, account_id=card.account_id, now=now)
+    answer.currency = held.currency
+    answer.principal_minor, answer.bonus_minor = held.principal_minor, held.bonus_minor
+    answer.held_minor, answer.owed_minor, answer.available_minor = held.held_minor, held.owed_minor, held.available_minor
+    return answer
+
+
+async def _not_presented(
+    session: AsyncSession, card: Card, presented: Presented, actor: Actor, station_id: UUID, now: datetime
+) -> DeclineReason | None:
+    """Say why a card was not presented whole; the PIN's try is counted."""
+    if presented.token_wrong:
+        return DeclineReason.TOKEN_WRONG
+    if presented.token_ok:
+        return None
+    if presented.check_value_index is not None:
+        return None if presented.check_value_index == card.check_value_index else DeclineReason.CHECK_VALUE_WRONG
+    if presented.pin is None:
+        return DeclineReason.PIN_UNREADABLE if presented.pin_unreadable else DeclineReason.CREDENTIAL_NEEDED
+    tried = await cards.check_pin(session, card_id=card.card_id, pin=presented.pin, actor=actor, station_id=station_id, now=now)
+    return {
+        PinCheck.RIGHT: None,
+        PinCheck.WRONG: DeclineReason.PIN_WRONG,
+        PinCheck.LOCKED: DeclineReason.PIN_LOCKED,
+        PinCheck.NOT_SET: DeclineReason.PIN_NOT_SET,
+    }[tried.check]
+
+
+async def _answered(session: AsyncSession, topup: Topup, card: Card | None, now: datetime) -> TopupAnswer:
+    held = await balance_of(session, account_id=topup.account_id, now=now)
+    return TopupAnswer(
+        outcome=topup.status.value,
+        topup_id=topup.topup_id,
+        card=None if card is None else card.number_tail,
+        tender=topup.tender,
+        amount_minor=topup.amount_minor,
+        bonus_minor=topup.bonus_minor,
+        settled_minor=topup.settled_minor,
+        currency=topup.currency,
+        balance_after_minor=held.principal_minor + held.bonus_minor,
+        booked_at=topup.booked_at,
+    )
+
+
+async def _of_this_station(session: AsyncSession, topup_id: UUID, caller: Caller) -> None:
+    """A till takes back only what its own station loaded; anything else is not found.
+
+    :raises TopupNotFound: if it is another station's
+    """
+    topup = await get_topup(session, topup_id=topup_id)
+    if topup.station_id != caller.place.station_id:
+        raise TopupNotFound(topup=topup_id)
