@@ -131,8 +131,8 @@ def render(
         "htmx": partial,
     } | values
     page = environment(reader.language.locale).get_template(template)
-    in_part = partial and fragment is not None
-    html = "".join(page.blocks[fragment](page.new_context(context))) if in_part else page.render(context)
+    block = page.blocks[fragment] if partial and fragment is not None else page.root_render_func
+    html = "".join(block(page.new_context(context)))
     return Response(
         html, status_code=status_code, media_type=HTML, headers=page_headers(request) | dict(headers or {}), cookies=cookies or []
     )

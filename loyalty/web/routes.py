@@ -12,7 +12,7 @@ from litestar.response import Response
 from msgspec import Meta, Struct
 
 from loyalty.web.assets import Asset, assets
-from loyalty.web.gallery.pages import design
+from loyalty.web.gallery.pages import design, design_once
 from loyalty.web.i18n import LOCALE_COOKIE, LOCALES
 from loyalty.web.rendering import DENSITIES, DENSITY_COOKIE, SECURITY_HEADERS, THEME_COOKIE, THEMES, redirect
 
@@ -67,7 +67,7 @@ def local_path(path: str, default: str = "/") -> str:
 def web_routes(*, demo: bool) -> Sequence[HTTPRouteHandler]:
     """Return the routes to mount beside the portals; the page of all pieces is there for demonstrations only."""
     routes: list[HTTPRouteHandler] = [static_file, favicon, choose_preferences]
-    return [*routes, design] if demo else routes
+    return [*routes, design, design_once] if demo else routes
 
 
 def _sent(request: Request[Any, Any, Any], asset: Asset, caching: str) -> Response[bytes]:

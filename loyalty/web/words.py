@@ -1,8 +1,8 @@
 """Which sentences the pages use, and the catalogues that must have them.
 
 `python -m loyalty.web.words cashier` adds what is missing to `locales/<language>/cashier.po`, drops what nobody uses, and lists what is
-still to be translated. A portal's sentences stand in its own file, unless `base.po` has them: the words of the shared pieces and the terms of the
-trade that the page of all pieces shows.
+still to be translated. A portal's sentences stand in its own file, unless `base.po` has them: the words of the shared pieces and the terms
+of the trade that the page of all pieces shows.
 """
 
 import io

@@ -1,10 +1,13 @@
 """/design: served in demonstrations only. Its figures are made up; its words are real and translated."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from litestar import Request, get
+from litestar import Request, get, post
+from litestar.params import URLEncodedBody
 from litestar.response import Response
+from msgspec import Struct
 
 from loyalty.web import charts
 from loyalty.web.formats import Formats
@@ -15,6 +18,14 @@ from loyalty.web.rendering import DEFAULT_ZONE, Frame, Link, reader_of, render
 NOW = datetime(2026, 9, 24, 6, 5, tzinfo=UTC)
 _FUEL = (590, 838, 712, 871, 982, 552, 248, 581, 950, 891, 730, 975, 608, 281, 640, 858, 926, 785, 1024, 610, 271, 806, 919, 642)
 _BEFORE = (628, 805, 846, 809, 842, 573, 284, 741, 918, 810, 792, 956, 549, 320, 636, 795, 926, 740, 904, 643, 305, 744, 872, 701)
+
+
+class Once(Struct):
+    """What the form that is sent once carries."""
+
+    idempotency_key: str = ""
+    amount: str = ""
+    csrf_token: str = ""
 
 
 @get("/design", opt={"public": True}, include_in_schema=False)
@@ -30,10 +41,17 @@ async def design(request: Request[Any, Any, Any]) -> Response[str]:
         frame=_frame(words),
         figures=_charts(words, figures),
         listing=listing,
+        key=secrets.token_urlsafe(12),
         columns=_columns(words),
         earlier=[NOW - age for age in (timedelta(minutes=7), timedelta(hours=3), timedelta(days=1, hours=2), timedelta(days=63))],
         spark=charts.sparkline(_FUEL[:14]),
     )
+
+
+@post("/design/once", opt={"public": True}, include_in_schema=False, status_code=200)
+async def design_once(request: Request[Any, Any, Any], data: URLEncodedBody[Once]) -> Response[str]:
+    """Answer the form that is sent once: it shows what the browser does when the network drops."""
+    return render(request, "gallery/once.html", now=NOW, key=data.idempotency_key, amount=data.amount)
 
 
 def _frame(words: Language) -> Frame:

@@ -7,7 +7,9 @@
   const waiting = new Map();
 
   function once(event) {
-    const element = event.detail.elt;
+    // htmx names the target in some events; the one who asked always stands in the request.
+    const asked = event.detail.requestConfig;
+    const element = (asked && asked.elt) || event.detail.elt;
     return element && element.matches && element.matches("form[data-once]") ? element : null;
   }
 

@@ -1,0 +1,132 @@
+"""Screenshots of every page, in both languages, light and dark, on a phone and on a desk: to be looked at.
+
+A portal lists its pages in `loyalty/web/<portal>/pictures.py` as `PICTURES`, and says in `prepare(page, base_url)` how to sign in.
+Playwright is a tool of development: it is imported only when pictures are taken.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from loyalty.web.i18n import LOCALE_COOKIE, LOCALES
+from loyalty.web.rendering import THEMES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTHS = (390, 1360)
+HEIGHT = 900
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+
+Prepare = Callable[["Page", str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One page to be taken: `then` brings it into the state worth seeing (a dialog open, a card looked up)."""
+
+    name: str
+    path: str
+    then: Callable[["Page"], None] | None = None
+    full: bool = True
+    """The whole page, not only what the window shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """The pictures of one portal; `prepare` is called once for each context, before its first page."""
+
+    portal: str
+    pictures: Sequence[Picture]
+    prepare: Prepare | None = None
+
+
+GALLERY = Album("design", [Picture("every-piece", "/design")])
+
+
+def albums() -> list[Album]:
+    """Return every portal's pictures, found by their modules."""
+    found = [GALLERY]
+    for path in sorted(Path(__file__).parent.glob("*/pictures.py")):
+        module: Any = importlib.import_module(f"loyalty.web.{path.parent.name}.pictures")
+        found.append(Album(path.parent.name, module.PICTURES, getattr(module, "prepare", None)))
+    return found
+
+
+def take(
+    base_url: str, folder: Path, wanted: Iterable[Album], *, chromium: str, locales: Sequence[str] = LOCALES, widths: Sequence[int] = WIDTHS
+) -> Iterator[tuple[Path, list[str]]]:
+    """Take every picture into `folder`/<portal>/<name>-<locale>-<theme>-<width>.png; yield each path with what the page complained of."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - a tool of development
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_ARGUMENTS))
+        try:
+            for album in wanted:
+                (folder / album.portal).mkdir(parents=True, exist_ok=True)
+                for locale in locales:
+                    for theme in THEMES:
+                        for width in widths:
+                            yield from _taken(browser, base_url, folder, album, locale, theme, width)
+        finally:
+            browser.close()
+
+
+def _taken(
+    browser: "Browser", base_url: str, folder: Path, album: Album, locale: str, theme: str, width: int
+) -> Iterator[tuple[Path, list[str]]]:
+    context = browser.new_context(**reader_options(base_url, locale=locale, theme=theme, width=width))
+    try:
+        page = context.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        if album.prepare is not None:
+            album.prepare(page, base_url)
+        for picture in album.pictures:
+            complaints.clear()
+            answer = page.goto(base_url + picture.path)
+            if answer is None or not answer.ok:
+                complaints.append(f"status {answer.status if answer else 'none'}")
+            if picture.then is not None:
+                picture.then(page)
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                complaints.append("wider than the window")
+            path = folder / album.portal / f"{picture.name}-{locale}-{theme}-{width}.png"
+            page.screenshot(path=path, full_page=picture.full, animations="disabled")
+            yield path, list(complaints)
+    finally:
+        context.close()
+
+
+def reader_options(base_url: str, *, locale: str = "zh_CN", theme: str = "light", width: int = 1360) -> dict[str, Any]:
+    """Return what `browser.new_context` makes one reader of: language chosen, theme wished for by the system, `width` wide, in Shanghai."""
+    cookie = {
+        "name": LOCALE_COOKIE,
+        "value": locale,
+        "domain": urlsplit(base_url).hostname,
+        "path": "/",
+        "expires": -1,
+        "httpOnly": True,
+        "secure": False,
+        "sameSite": "Lax",
+    }
+    return {
+        "viewport": {"width": width, "height": HEIGHT},
+        "color_scheme": theme,
+        "locale": locale.replace("_", "-"),
+        "timezone_id": "Asia/Shanghai",
+        "has_touch": width < 600,
+        "storage_state": {"cookies": [cookie], "origins": []},
+    }

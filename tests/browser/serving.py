@@ -1,0 +1,61 @@
+"""The real application in a process of its own, for browsers."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@contextlib.contextmanager
+def served(database_url: str, folder: Path) -> Iterator[str]:
+    """Serve `database_url` on a free loopback port, in demonstration mode; yield the address. Keys and log stay in `folder`."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {
+        "DATABASE_URL": database_url,
+        "LOYALTY_DATA": str(folder / "data"),
+        "LOYALTY_KEYS": str(folder / "keys"),
+        "LOYALTY_DEMO": "1",
+        "LOYALTY_PUBLIC_URL": url,
+        "LOYALTY_LOG_LEVEL": "warning",
+    }
+    command = [sys.executable, "-m", "uvicorn", "--factory", "loyalty.main:app_from_environment", "--port", str(port)]
+    with (folder / "web.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--log-level", "warning"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+        try:
+            _wait(process, url, folder / "web.log")
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Wait until the service answers; its own words if it does not."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"the service did not start:\n{log.read_text()[-4000:]}")
