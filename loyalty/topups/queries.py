@@ -8,8 +8,10 @@ from sqlalchemy import Select, and_, case, func, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from loyalty.customers.model import Customer, CustomerBankAccount, CustomerIdentifier, CustomerKind
+from loyalty.customers.model import CustomerKind
+from loyalty.customers.queries import get_customer, has_verified_identity
 from loyalty.errors import NotFound
+from loyalty.ids import uuid7_floor
 from loyalty.ledger.model import Purse, PurseKind, Transfer, TransferKind
 from loyalty.ledger.queries import get_account, purses_of
 from loyalty.paging import PAGE_SIZE, Key, Page, page
@@ -98,31 +100,16 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """Principal and living bonus that are not held, what sub-cards were given included."""
 
 
-async def owner_of(session: AsyncSession, *, customer_id: UUID | None) -> Owner | None:
-    """Return an account's owner, None for a bearer's account."""
+async def owner_of(session: AsyncSession, *, customer_id: UUID | None, now: datetime) -> Owner | None:
+    """Return an account's owner, None for a bearer's account.
+
+    :raises CustomerNotFound: if there is no such customer
+    """
     if customer_id is None:
         return None
-    seen = (
-        select(CustomerIdentifier.identifier_id)
-        .where(
-            CustomerIdentifier.customer_id == customer_id,
-            CustomerIdentifier.verified_at.is_not(None),
-            CustomerIdentifier.removed_at.is_(None),
-        )
-        .exists()
-    )
-    row = (await session.execute(select(Customer.name, Customer.kind, seen).where(Customer.customer_id == customer_id))).first()
-    return None if row is None else Owner(customer_id, row[0], row[1], row[2])
-
-
-async def owner_has_bank_account(session: AsyncSession, *, customer_id: UUID, account_index: bytes) -> bool:
-    """Say whether a bank account stands on the customer's record as its own."""
-    found = select(CustomerBankAccount.bank_account_id).where(
-        CustomerBankAccount.customer_id == customer_id,
-        CustomerBankAccount.account_index == account_index,
-        CustomerBankAccount.removed_at.is_(None),
-    )
-    return await session.scalar(found.limit(1)) is not None
+    found = await get_customer(session, customer_id=customer_id)
+    verified = await has_verified_identity(session, customer_id=customer_id, at=now.date())
+    return Owner(customer_id, found.name, found.kind, verified)
 
 
 async def balance_of(session: AsyncSession, *, account_id: UUID, now: datetime) -> Balance:
@@ -181,6 +168,17 @@ async def get_bank_payment(session: AsyncSession, *, topup_id: UUID) -> BankPaym
     return found
 
 
+async def get_purchase(session: AsyncSession, *, purchase_id: UUID) -> Purchase:
+    """Return a purchase.
+
+    :raises PurchaseNotFound: if there is none
+    """
+    found = await session.get(Purchase, purchase_id)
+    if found is None:
+        raise PurchaseNotFound(purchase=purchase_id)
+    return found
+
+
 async def get_purchase_for_update(session: AsyncSession, *, purchase_id: UUID) -> Purchase:
     """Lock and return a purchase.
 
@@ -197,6 +195,17 @@ async def items_of(session: AsyncSession, *, purchase_id: UUID) -> list[Topup]:
     """Return a purchase's items, by account: the order in which they are locked."""
     statement = select(Topup).where(Topup.purchase_id == purchase_id).order_by(Topup.account_id, Topup.topup_id)
     return list((await session.scalars(statement)).all())
+
+
+async def get_adjustment(session: AsyncSession, *, adjustment_id: UUID) -> Adjustment:
+    """Return an adjustment.
+
+    :raises AdjustmentNotFound: if there is none
+    """
+    found = await session.get(Adjustment, adjustment_id)
+    if found is None:
+        raise AdjustmentNotFound(adjustment=adjustment_id)
+    return found
 
 
 async def get_adjustment_for_update(session: AsyncSession, *, adjustment_id: UUID) -> Adjustment:
@@ -231,6 +240,17 @@ async def get_freeze(session: AsyncSession, *, freeze_id: UUID) -> Freeze:
     found = await session.get(Freeze, freeze_id)
     if found is None:
         raise FreezeNotFound(freeze=freeze_id)
+    return found
+
+
+async def get_closure(session: AsyncSession, *, closure_id: UUID) -> AccountClosure:
+    """Return a closure.
+
+    :raises ClosureNotFound: if there is none
+    """
+    found = await session.get(AccountClosure, closure_id)
+    if found is None:
+        raise ClosureNotFound(closure=closure_id)
     return found
 
 
@@ -421,7 +441,10 @@ async def moved_after(session: AsyncSession, *, topup: Topup) -> bool:
     """Say whether the account has moved since this booked top-up: then it is not its last movement."""
     assert topup.booked_at is not None
     later = select(Transfer.transfer_id).where(
-        Transfer.account_id == topup.account_id, Transfer.booked_at >= topup.booked_at, Transfer.operation_id != topup.topup_id
+        Transfer.account_id == topup.account_id,
+        # Ids are made from booking time: an index condition, and one for the partitions.
+        Transfer.transfer_id >= uuid7_floor(topup.booked_at),
+        Transfer.operation_id != topup.topup_id,
     )
     return await session.scalar(later.limit(1)) is not None
 
@@ -430,13 +453,14 @@ async def bought_before(session: AsyncSession, *, topup: Topup) -> bool:
     """Say whether the account had bought anything before this booked top-up."""
     assert topup.booked_at is not None
     sale = select(Transfer.transfer_id).where(
-        Transfer.account_id == topup.account_id, Transfer.kind == TransferKind.SALE, Transfer.booked_at < topup.booked_at
+        Transfer.account_id == topup.account_id, Transfer.kind == TransferKind.SALE, Transfer.transfer_id < uuid7_floor(topup.booked_at)
     )
     return await session.scalar(sale.limit(1)) is not None
 
 
 async def loaded_since(session: AsyncSession, *, topup: Topup) -> int:
     """Return the principal that later loads, adjustments and openings brought, net, in minor units."""
+    assert topup.booked_at is not None
     later = or_(Topup.booked_at > topup.booked_at, and_(Topup.booked_at == topup.booked_at, Topup.topup_id > topup.topup_id))
     loads = select(func.coalesce(func.sum(Topup.amount_minor - Topup.settled_minor - Topup.returned_minor), 0)).where(
         Topup.account_id == topup.account_id, Topup.status == TopupStatus.BOOKED, later
@@ -448,7 +472,8 @@ async def loaded_since(session: AsyncSession, *, topup: Topup) -> int:
             Transfer.account_id == topup.account_id,
             Purse.kind == PurseKind.PRINCIPAL,
             Transfer.kind.in_([TransferKind.ADJUSTMENT, TransferKind.OPENING, TransferKind.ALLOCATION]),
-            Transfer.booked_at > topup.booked_at,
+            Transfer.transfer_id > uuid7_floor(topup.booked_at),
+            Transfer.operation_id != topup.topup_id,
         )
     )
     return int((await session.execute(loads)).scalar_one()) + int((await session.execute(others)).scalar_one())

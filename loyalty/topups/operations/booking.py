@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.cards import operations as cards
+from loyalty.customers import operations as customers
+from loyalty.ids import CustomerId
 from loyalty.ledger import operations as ledger
 from loyalty.ledger.model import Account, AccountStatus, HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import AccountNotOpen, Leg
@@ -82,6 +84,14 @@ async def book(session: AsyncSession, *, policy: Policy, account: Account, topup
     topup.settled_minor = sum(leg.amount_minor for leg in legs if leg.kind is TransferKind.SETTLEMENT)
     topup.booked_at = now
     await hold_frozen_amounts(session, account_id=account.account_id, now=now)
+    if account.customer_id is not None:
+        await customers.record_first_load(
+            session,
+            customer_id=CustomerId(account.customer_id),
+            amount_minor=topup.amount_minor,
+            currency=topup.currency,
+            at=topup.event_at,
+        )
     await cards.record_first_load(session, account_id=topup.account_id, amount_minor=topup.amount_minor, now=now)
     await session.flush()
 

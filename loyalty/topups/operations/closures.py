@@ -192,7 +192,7 @@ async def request_closure(
     if await running_closure(session, account_id=account_id) is not None:
         raise ClosureRunning(account=account_id)
     reckoned = await _reckon(session, account, rules, now)
-    owner = await owner_of(session, customer_id=account.customer_id)
+    owner = await owner_of(session, customer_id=account.customer_id, now=now)
     if rules.closure.claimant_real_name and claimant is None and (owner is None or not owner.verified):
         raise real_name_needed(rules, _claim(account, reckoned.refund_minor), who="claimant")
     owner_name = owner.name if owner is not None else (claimant.name if claimant is not None else None)

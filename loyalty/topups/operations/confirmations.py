@@ -100,7 +100,7 @@ async def confirm_item(
     rules = policy.for_currency(account.currency)
     payment = await get_bank_payment(session, topup_id=topup.topup_id)
     if statement.transfer is not None:
-        paying = await paying_of(session, topup, account)
+        paying = await paying_of(session, topup, account, now)
         await put_ends(session, payment, policy=rules, paying=paying, bank=statement.transfer)
     payment.statement_line = statement.line.strip()
     payment.statement_day = statement.day

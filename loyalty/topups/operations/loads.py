@@ -106,7 +106,7 @@ async def load(
     await require_place(session, account=account, card_id=card_id, station_id=station_id)
     buying = buying_of(account, amount_minor=amount_minor, tender=tender, off_premises=off_premises)
     require_tender(rules, buying)
-    owner = await owner_of(session, customer_id=account.customer_id)
+    owner = await owner_of(session, customer_id=account.customer_id, now=now)
     paying = Paying(party_of(account.kind), account.customer_id, owner.name if owner else None)
     payer_record_id: UUID | None = None
     if payer is not None:

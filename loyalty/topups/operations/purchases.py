@@ -219,7 +219,7 @@ async def _record_parties(
     now: datetime,
 ) -> None:
     """Keep buyer and agent where the rule asks, and wherever they were given."""
-    owner = await owner_of(session, customer_id=buyer.customer_id)
+    owner = await owner_of(session, customer_id=buyer.customer_id, now=now)
     known = owner is not None and owner.verified and (owner.kind is CustomerKind.ORGANISATION) == (buyer.party is Party.ORGANISATION)
     needed = needs_real_name(policy, buying)
     if needed and buyer.declared is None and not known:
@@ -264,7 +264,7 @@ async def _load_items(
     actor: Actor,
     now: datetime,
 ) -> list[Topup]:
-    owner = await owner_of(session, customer_id=buyer.customer_id)
+    owner = await owner_of(session, customer_id=buyer.customer_id, now=now)
     name = buyer.declared.name if buyer.declared is not None else (owner.name if owner else None)
     paying = Paying(buyer.party, buyer.customer_id, name)
     topups: list[Topup] = []

@@ -102,7 +102,7 @@ async def void_topup(
     if await moved_after(session, topup=topup):
         raise NotTheLastMovement(topup=topup_id)
     await _use_reversal(session, topup, reversal_reference, topup.amount_minor, now)
-    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id)
+    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
     await ledger.post(
         session,
         account_id=topup.account_id,
@@ -156,7 +156,7 @@ async def refund_topup(
     refund = split_load_refund(state, amount_minor=wanted, currency=topup.currency)
     _require_two(rules, topup, wanted, actor, approved_by)
     await _use_reversal(session, topup, reversal_reference, refund.paid_minor, now)
-    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id)
+    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
     operation_id = uuid7(now)
     await ledger.post(
         session, account_id=topup.account_id, legs=_refund_legs(booked, refund), operation_id=operation_id, event_at=now, now=now
@@ -210,7 +210,7 @@ async def _reverse_item(session: AsyncSession, *, topup_id: UUID, reason: str, a
     await get_account_for_update(session, account_id=topup.account_id)
     receivable = await ledger.ensure_purse(session, account_id=topup.account_id, kind=PurseKind.RECEIVABLE, unit=topup.currency, now=now)
     purses = await lock_purses(session, account_id=topup.account_id)
-    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id)
+    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
     load = _of_kind(booked, TransferKind.LOAD)
     owed = topup.amount_minor - topup.returned_minor
     free = max(min(own_principal(purses).available_minor, owed), 0)
@@ -290,7 +290,7 @@ def _bonus_left(booked: list[Transfer], purses: list[PurseView], granted_minor: 
 
 
 async def _state_of(session: AsyncSession, topup: Topup, purses: list[PurseView]) -> LoadState:
-    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup.topup_id)
+    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup.topup_id, booked_at=topup.booked_at)
     bonus = _bonus_left(booked, purses, topup.bonus_minor - topup.bonus_returned_minor)
     return LoadState(
         amount_minor=topup.amount_minor,

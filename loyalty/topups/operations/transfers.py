@@ -1,5 +1,6 @@
 """Both ends of a bank transfer, kept for every item."""
 
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -7,12 +8,13 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.crypto import Purpose, blind_index, seal_text
+from loyalty.customers.queries import is_own_bank_account
 from loyalty.customers.rules import name_key
 from loyalty.errors import Refusal
 from loyalty.ledger.model import Account
 from loyalty.policy import Policy
 from loyalty.topups.model import BankPayment, Party, Topup
-from loyalty.topups.queries import get_purchase_for_update, get_real_name, owner_has_bank_account, owner_of
+from loyalty.topups.queries import get_purchase_for_update, get_real_name, owner_of
 from loyalty.topups.rules import party_of
 
 from .real_names import declared_name
@@ -60,17 +62,17 @@ class Paying(NamedTuple):
     name: str | None
 
 
-async def paying_of(session: AsyncSession, topup: Topup, account: Account) -> Paying:
+async def paying_of(session: AsyncSession, topup: Topup, account: Account, now: datetime) -> Paying:
     """Return who pays a transfer that was asked for earlier."""
     if topup.purchase_id is not None:
         bought = await get_purchase_for_update(session, purchase_id=topup.purchase_id)
-        owner = await owner_of(session, customer_id=bought.buyer_customer_id)
+        owner = await owner_of(session, customer_id=bought.buyer_customer_id, now=now)
         declared = await declared_name(session, record_id=bought.buyer_record_id)
         return Paying(bought.buyer, bought.buyer_customer_id, declared or (owner.name if owner else None))
     if topup.payer_record_id is not None:
         record = await get_real_name(session, record_id=topup.payer_record_id)
         return Paying(record.party, None, await declared_name(session, record_id=topup.payer_record_id))
-    owner = await owner_of(session, customer_id=account.customer_id)
+    owner = await owner_of(session, customer_id=account.customer_id, now=now)
     return Paying(party_of(account.kind), account.customer_id, owner.name if owner else None)
 
 
@@ -86,7 +88,7 @@ async def put_ends(session: AsyncSession, payment: BankPayment, *, policy: Polic
     index = blind_index(Purpose.INDEX_BANK_ACCOUNT, number)
     own = paying.name is not None and name_key(paying.name) == name_key(bank.payer_name)
     if not own and paying.customer_id is not None:
-        own = await owner_has_bank_account(session, customer_id=paying.customer_id, account_index=index)
+        own = await is_own_bank_account(session, customer_id=paying.customer_id, number=bank.payer_account)
     if policy.no_cash.own_account and paying.party is Party.ORGANISATION and not own:
         raise PayerIsNotTheOrganisation(rule=policy.no_cash.rule)
     row_id = payment.topup_id
