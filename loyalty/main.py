@@ -25,8 +25,8 @@ from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import open_first_period
 from loyalty.pos_api import handlers as pos_handlers
-from loyalty.problems import exception_handlers
 from loyalty.settings import SettingRefused, Settings
+from loyalty.web.problems import app_handlers
 from loyalty.web.routes import web_routes
 
 
@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> Litestar:
     return Litestar(
         route_handlers=[health, *pos_handlers, *web_routes(demo=settings.fills_demo)],
         dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},
-        exception_handlers=exception_handlers(),
+        exception_handlers=app_handlers(),
         openapi_config=OpenAPIConfig(
             title="Loyalty: fuel cards and stored value",
             version="1",

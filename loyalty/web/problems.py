@@ -1,6 +1,7 @@
 """Refusals and faults as a reader of pages sees them: what happened, why, what is safe, what to do next."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 
+from loyalty import problems
 from loyalty.errors import NotFound, Refusal
 from loyalty.problems import MethodNotOffered, RequestNotUnderstood, RequestRefused, ServerFault, log_fault
 from loyalty.web.i18n import Language
@@ -16,6 +18,8 @@ from loyalty.web.rendering import reader_of, render, wants_fragment
 
 PROBLEM_TARGET = "#problem"
 """Where a page shows what htmx brought back as refused; every page of the frame has the element."""
+
+Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
 
 _PORTAL = re.compile(r"^/[a-z]+")
 
@@ -60,6 +64,21 @@ def on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[str]
 def page_handlers() -> ExceptionHandlersMap:
     """Return the exception handlers of a portal's router."""
     return {Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_fault}
+
+
+def app_handlers() -> ExceptionHandlersMap:
+    """Return the whole application's handlers: a page for a browser that asks for pages, problem+json for others."""
+
+    def either(page: Handler, document: Handler) -> Handler:
+        return lambda request, error: page(request, error) if _reads_pages(request) else document(request, error)
+
+    documents: Mapping[Any, Any] = problems.exception_handlers()
+    pages: Mapping[Any, Any] = page_handlers()
+    return {kind: either(pages[kind], documents[kind]) for kind in documents}
+
+
+def _reads_pages(request: Request[Any, Any, Any]) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1")
 
 
 def _back(request: Request[Any, Any, Any]) -> str:

@@ -33,11 +33,14 @@ async def test_on_a_phone_whatever_is_touched_is_large_enough(reader, quiet_site
     assert small == []
 
 
-async def test_the_page_is_in_order_when_an_address_is_unknown(reader, quiet_site):
+async def test_an_unknown_address_is_a_page_for_a_browser_and_a_document_for_a_program(reader, quiet_site):
     page = await reader(locale="en")
-    answer = await page.goto(f"{quiet_site}/design")
-    assert answer.status == 200
-    assert await page.title() == "Every piece"
+    answer = await page.goto(f"{quiet_site}/office/nothing")
+    assert answer.status == 404
+    assert await page.title() == "Not found."
+    assert await page.locator(".actions a").get_attribute("href") == "/office"
+    answer = await page.request.get(f"{quiet_site}/v1/nothing")
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_function_keys_go_where_they_say(page, quiet_site):
