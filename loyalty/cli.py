@@ -45,9 +45,7 @@ COMMANDS = (
     Command("migrate", "loyalty.cli", "bring the database's schema up to date", arguments="_no_arguments", run="_migrated"),
     Command("partitions", "loyalty.cli", "make the monthly partitions ahead of time", arguments="_partition_arguments", run="_partitions"),
     Command("check", "loyalty.checks.command", "prove the invariants on the database and name every row that breaks one"),
-    Command(
-        "bench", "loyalty.bench.command", "measure the hot operations over HTTP against TPC-B in the same run", needs_database=False
-    ),
+    Command("bench", "loyalty.bench.command", "measure the hot operations over HTTP against TPC-B in the same run", needs_database=False),
     Command("import", "loyalty.importing.command", "import a legacy CSV or XLSX file by a mapping file"),
     Command("replay", "loyalty.replay.command", "turn imported transactions into POS traffic through the API"),
     Command("pos", "loyalty.pos.command", "simulate terminals playing a station day, over the API", needs_database=False),

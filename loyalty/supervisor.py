@@ -8,6 +8,7 @@ import ipaddress
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -217,15 +218,16 @@ def _watch(children: Sequence[Child], server: EmbeddedServer | None, stopping: t
 
 def _wait_until_healthy(arguments: argparse.Namespace, children: Sequence[Child], stopping: threading.Event) -> bool:
     until = time.monotonic() + _HEALTH_SECONDS
-    if arguments.tls_cert is not None:
-        return not stopping.wait(2.0)  # its certificate names the public host, which cannot be asked from here
+    trust = ssl.create_default_context()
+    # We ask our own address, which the certificate need not name, only whether somebody answers there.
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     while time.monotonic() < until and not stopping.wait(0.1):
         dead = [child.name for child in children if child.ended() is not None]
         if dead:
             _say(f"The {dead[0]} process did not start; its message stands above.")
             return False
         try:
-            with urllib.request.urlopen(f"{_local_url(arguments)}/health", timeout=2) as answer:  # noqa: S310 - our own http address
+            with urllib.request.urlopen(f"{_local_url(arguments)}/health", timeout=2, context=trust) as answer:  # noqa: S310 - our own address
                 if answer.status == 200:
                     return True
         except (OSError, urllib.error.URLError):
@@ -254,14 +256,15 @@ def _introduce(arguments: argparse.Namespace, settings: Settings, log_ins: str, 
     _say(f"\n  Data in {where}; keys in {settings.keys_dir}. Stop with Ctrl-C.\n")
 
 
-def _url(arguments: argparse.Namespace) -> str:
+def _url(arguments: argparse.Namespace, host: str | None = None) -> str:
     scheme = "http" if arguments.tls_cert is None else "https"
-    host = socket.getfqdn() if arguments.host in {"0.0.0.0", "::"} else arguments.host  # noqa: S104 - compared, not bound
+    if host is None:
+        host = socket.getfqdn() if arguments.host in {"0.0.0.0", "::"} else arguments.host  # noqa: S104 - compared, not bound
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{arguments.port}"
 
 
 def _local_url(arguments: argparse.Namespace) -> str:
-    return f"http://127.0.0.1:{arguments.port}" if arguments.host in {"0.0.0.0", "::"} else _url(arguments)  # noqa: S104 - compared, not bound
+    return _url(arguments, "127.0.0.1" if arguments.host in {"0.0.0.0", "::"} else None)  # noqa: S104 - compared, not bound
 
 
 def _is_loopback(host: str) -> bool:
