@@ -72,6 +72,9 @@ async def _believed(
     )
     if isinstance(verified, SignatureFault):
         raise RequestNotSigned(fault=verified.value)
+    if pump.snapshot.epochs.get(session.terminal_id, 0) < session.epoch:
+        # Enrolled since the snapshot was read: without this its first request would meet a till of an older epoch.
+        await pump.reload()
     place = await pump.place_of(session.terminal_id)
     if place is None:
         raise RequestNotSigned(fault=SignatureFault.UNKNOWN_KEY.value)

@@ -1,4 +1,4 @@
-"""The ordinary routes of the POS API. The hot ones (authorisation, completion, sale) are in `loyalty.authorizations.hot_api`.
+"""The POS API. The hot routes (authorisation, completion, sale) are answered in `loyalty.authorizations.hot_api`, described here.
 
 Two groups: what a trusted till may begin, and what any enrolled till may report, a quarantined one included, because it happened.
 """
@@ -10,36 +10,59 @@ from litestar.types import ControllerRouterHandler
 from loyalty.identity.api import terminal_router
 from loyalty.stations.operations import record_heartbeat
 
-from . import cards, terminals, topups
+from . import cards, fills, hot, sales, shifts, terminals, topups
 from .calling import provide_caller, provide_policy, signed, trusted
 
 _DEPENDENCIES = {"caller": Provide(provide_caller), "policy": Provide(provide_policy)}
+_SECURITY = [{"daySession": list[str]()}]
 
 begun = Router(
     "/v1",
     guards=[trusted],
     dependencies=_DEPENDENCIES,
     opt={"signed": True},
+    security=_SECURITY,
     route_handlers=[
-        terminals.place,
-        terminals.offline_package,
-        topups.top_up,
-        topups.reverse_top_up,
-        topups.purchase,
-        topups.balance,
-        cards.issue,
         cards.activate,
-        cards.register,
         cards.change_pin,
+        cards.issue,
+        cards.register,
+        cards.replace,
+        cards.report_found,
+        cards.report_lost,
         cards.reset_pin,
         cards.unlock_pin,
-        cards.report_lost,
-        cards.report_found,
-        cards.replace,
+        sales.refund,
+        shifts.open_,
+        terminals.offline_package,
+        terminals.place,
+        topups.balance,
+        topups.purchase,
+        topups.reverse_top_up,
+        topups.top_up,
     ],
 )
 
-reported = Router("/v1", guards=[signed], dependencies=_DEPENDENCIES, opt={"signed": True}, route_handlers=[])
+reported = Router(
+    "/v1",
+    guards=[signed],
+    dependencies=_DEPENDENCIES,
+    opt={"signed": True},
+    security=_SECURITY,
+    route_handlers=[
+        fills.close_fill,
+        fills.report_fills,
+        hot.authorize,
+        hot.complete,
+        hot.sell,
+        sales.nozzle_not_lifted,
+        sales.reverse_original,
+        shifts.close,
+        shifts.close_the_day,
+        shifts.current,
+        shifts.drop_cash,
+    ],
+)
 
-handlers: list[ControllerRouterHandler] = [terminal_router(record_heartbeat), begun]
+handlers: list[ControllerRouterHandler] = [terminal_router(record_heartbeat), begun, reported]
 """What the composition root mounts."""

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor
 from loyalty.authorizations.callers import Caller
+from loyalty.authorizations.dedupe import Outcome
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.reasons import Reason as DeclineReason
 from loyalty.authorizations.reasons import say
@@ -27,7 +28,7 @@ from loyalty.topups.operations import charge_fee
 
 from .calling import StaffCredential, identify, machine, opened_pin, serving
 from .wire import CardNumber, CardState, Reason, Recorded, Reference, SealedPin
-from .writing import Did, perform_once
+from .writing import did, perform_once
 
 _TAG = ["cards"]
 
@@ -112,13 +113,13 @@ class ReplacementRequest(Recorded, frozen=True, kw_only=True):
     fee_reference: Reference | None = None
 
 
-@post("/card-issues", summary="Issue a blank card / 发卡", tags=_TAG)
+@post("/card-issues", summary="Issue a blank card / 发卡", tags=_TAG, status_code=200)
 async def issue(
     data: JSONBody[IssueRequest], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
     """Bind a blank card of this station's stock to its account; it becomes usable by its activation."""
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.ISSUE_CARDS)
         found = await find_by_number(session, number=data.number)
         card = await operations.issue_card(
@@ -143,14 +144,14 @@ async def issue(
     return await perform_once(request, caller, Operation.ACTIVATE, data.record, perform)
 
 
-@post("/card-activations", summary="Activate an issued card / 激活", tags=_TAG)
+@post("/card-activations", summary="Activate an issued card / 激活", tags=_TAG, status_code=200)
 async def activate(
     data: JSONBody[ActivationRequest], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
     """With the PIN that its holder typed, where the product asks for one."""
     pin = None if data.card.pin is None else opened_pin(data.card.pin, caller=caller, card=data.card.number)
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.ISSUE_CARDS)
         found = await find_by_number(session, number=data.card.number)
         card = await operations.activate_card(
@@ -161,13 +162,13 @@ async def activate(
     return await perform_once(request, caller, Operation.ACTIVATE, data.record, perform)
 
 
-@post("/card-registrations", summary="Turn an anonymous card into a registered one / 不记名转记名", tags=_TAG)
+@post("/card-registrations", summary="Turn an anonymous card into a registered one / 不记名转记名", tags=_TAG, status_code=200)
 async def register(
     data: JSONBody[RegistrationRequest], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
     """Once and for good; balance, points and history go along."""
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.SERVE_CARDS)
         found = await find_by_number(session, number=data.number)
         product = await product_by_code(session, code=data.product)
@@ -185,7 +186,7 @@ async def register(
     return await perform_once(request, caller, Operation.ACTIVATE, data.record, perform)
 
 
-@post("/pin-changes", summary="Change a PIN by the old one / 修改密码", tags=_TAG)
+@post("/pin-changes", summary="Change a PIN by the old one / 修改密码", tags=_TAG, status_code=200)
 async def change_pin(
     data: JSONBody[PinChangeRequest], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
@@ -195,7 +196,7 @@ async def change_pin(
     old = opened_pin(data.card.pin, caller=caller, card=data.card.number)
     new = opened_pin(data.new.pin, caller=caller, card=data.card.number)
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         found = await find_by_number(session, number=data.card.number)
         tried = await operations.change_pin(
             session,
@@ -211,7 +212,7 @@ async def change_pin(
     return await perform_once(request, caller, Operation.PIN, data.record, perform)
 
 
-@post("/pin-resets", summary="Set a forgotten PIN anew / 重置密码", tags=_TAG)
+@post("/pin-resets", summary="Set a forgotten PIN anew / 重置密码", tags=_TAG, status_code=200)
 async def reset_pin(
     data: JSONBody[PinResetRequest],
     request: Request[Any, Any, Any],
@@ -225,7 +226,7 @@ async def reset_pin(
     pin = opened_pin(data.card.pin, caller=caller, card=data.card.number)
     approver = None if data.approver is None else await identify(state, caller, data.approver, Permission.APPROVE_ON_SCREEN)
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.SERVE_CARDS)
         found = await find_by_number(session, number=data.card.number)
         card = await operations.set_pin(
@@ -243,13 +244,13 @@ async def reset_pin(
     return await perform_once(request, caller, Operation.PIN, data.record, perform)
 
 
-@post("/pin-unlocks", summary="Unlock a PIN / 解锁密码", tags=_TAG)
+@post("/pin-unlocks", summary="Unlock a PIN / 解锁密码", tags=_TAG, status_code=200)
 async def unlock_pin(
     data: JSONBody[PinUnlockRequest], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
     """At any outlet, against the holder's document."""
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.SERVE_CARDS)
         found = await find_by_number(session, number=data.number)
         card = await operations.unlock_pin(
@@ -260,13 +261,13 @@ async def unlock_pin(
     return await perform_once(request, caller, Operation.PIN, data.record, perform)
 
 
-@post("/loss-reports", summary="Report a card lost / 挂失", tags=_TAG)
+@post("/loss-reports", summary="Report a card lost / 挂失", tags=_TAG, status_code=200)
 async def report_lost(
     data: JSONBody[CardReport], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
     """The card stops from this moment on; the account and its money stay as they are."""
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.SERVE_CARDS)
         found = await find_by_number(session, number=data.number)
         card = await operations.report_lost(
@@ -277,13 +278,13 @@ async def report_lost(
     return await perform_once(request, caller, Operation.LOSS, data.record, perform)
 
 
-@post("/found-reports", summary="Let a found card live again / 解挂", tags=_TAG)
+@post("/found-reports", summary="Let a found card live again / 解挂", tags=_TAG, status_code=200)
 async def report_found(
     data: JSONBody[CardReport], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
     """Only at an outlet, where a member of staff sees card and holder."""
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.SERVE_CARDS)
         found = await find_by_number(session, number=data.number)
         card = await operations.report_found(
@@ -294,14 +295,14 @@ async def report_found(
     return await perform_once(request, caller, Operation.LOSS, data.record, perform)
 
 
-@post("/card-replacements", summary="Replace a lost, damaged or expired card / 补换卡", tags=_TAG)
+@post("/card-replacements", summary="Replace a lost, damaged or expired card / 补换卡", tags=_TAG, status_code=200)
 async def replace(
     data: JSONBody[ReplacementRequest], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
 ) -> Response[CardState]:
     """Same account, money, limits and counters. With a PIN the new card is active at once."""
     pin = None if data.card.pin is None else opened_pin(data.card.pin, caller=caller, card=data.card.number)
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.SERVE_CARDS)
         old = await find_by_number(session, number=data.number)
         new = await find_by_number(session, number=data.card.number)
@@ -317,10 +318,9 @@ async def replace(
         )
         if done.fee_minor:
             await _charge(session, data, done.card, done.fee_minor, caller, actor, now)
-        did = await _did(session, done.card)
-        assert isinstance(did.answer, CardState), "made above"
-        did.answer.fee_minor, did.answer.currency, did.answer.replaced_card = done.fee_minor, done.currency, done.replaced.number_tail
-        return did
+        answer = await _state_of(session, done.card)
+        answer.fee_minor, answer.currency, answer.replaced_card = done.fee_minor, done.currency, done.replaced.number_tail
+        return did(answer, subject_id=done.card.card_id, account_id=done.card.account_id)
 
     return await perform_once(request, caller, Operation.ACTIVATE, data.record, perform)
 
@@ -343,18 +343,9 @@ async def _charge(
     )
 
 
-async def _did(session: AsyncSession, card: Card, tried: PinAnswer | None = None) -> Did:
+async def _did(session: AsyncSession, card: Card, tried: PinAnswer | None = None) -> Outcome:
     """Say how a card stands now, and what came of a PIN."""
-    product = await get_product(session, product_id=card.product_id)
-    answer = CardState(
-        outcome="approved",
-        card=card.number_tail,
-        card_id=card.card_id,
-        account_id=card.account_id,
-        product=product.code,
-        status=card.status.name.lower(),
-        expires_on=None if card.expires_on is None else card.expires_on.isoformat(),
-    )
+    answer = await _state_of(session, card)
     if tried is not None and tried.check is not PinCheck.RIGHT:
         reason = {
             PinCheck.WRONG: DeclineReason.PIN_WRONG,
@@ -363,4 +354,17 @@ async def _did(session: AsyncSession, card: Card, tried: PinAnswer | None = None
         }[tried.check]
         answer.outcome, answer.reason, answer.tries_left = "declined", reason.code, tried.tries_left
         answer.message_zh, answer.message_en = say(reason, remaining=str(tried.tries_left))
-    return Did(answer, subject_id=card.card_id, account_id=card.account_id)
+    return did(answer, subject_id=card.card_id, account_id=card.account_id)
+
+
+async def _state_of(session: AsyncSession, card: Card) -> CardState:
+    product = await get_product(session, product_id=card.product_id)
+    return CardState(
+        outcome="approved",
+        card=card.number_tail,
+        card_id=card.card_id,
+        account_id=card.account_id,
+        product=product.code,
+        status=card.status.name.lower(),
+        expires_on=None if card.expires_on is None else card.expires_on.isoformat(),
+    )

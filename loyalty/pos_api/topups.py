@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty import clock
 from loyalty.audit.model import Actor
 from loyalty.authorizations.callers import Caller
+from loyalty.authorizations.dedupe import Outcome
 from loyalty.authorizations.hot_api import present
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.reasons import Reason as DeclineReason
@@ -33,7 +34,7 @@ from loyalty.topups.queries import TopupNotFound, balance_of, get_topup
 
 from .calling import StaffCredential, happened, identify, key_of, machine, serving
 from .wire import Amount, BalanceAnswer, CardNumber, Happened, RealName, Reason, Reference, Transfer
-from .writing import Did, perform_once
+from .writing import did, perform_once
 
 
 class TopupRequest(Happened, frozen=True, kw_only=True):
@@ -109,7 +110,7 @@ class BalanceRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     card: Credential
 
 
-@post("/topups", summary="Load a card / 充值", tags=["money in"])
+@post("/topups", summary="Load a card / 充值", tags=["money in"], status_code=200)
 async def top_up(
     data: JSONBody[TopupRequest],
     request: Request[Any, Any, Any],
@@ -120,7 +121,7 @@ async def top_up(
     """Cash, bank card, WeChat and Alipay are booked at once; a bank transfer waits for finance."""
     _, index = present(data.card, caller, key_of(caller))
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.LOAD)
         card = await find_by_index(session, index=index)
         made = await operations.load(
@@ -140,12 +141,12 @@ async def top_up(
             event_at=happened(data.event_at, now),
             now=now,
         )
-        return Did(await _answered(session, made, card, now), subject_id=made.topup_id, account_id=made.account_id)
+        return did(await _answered(session, made, card, now), subject_id=made.topup_id, account_id=made.account_id)
 
     return await perform_once(request, caller, Operation.TOPUP, data.record, perform)
 
 
-@post("/topups/{topup_id:uuid}/reversal", summary="Take a top-up back / 充值撤销", tags=["money in"])
+@post("/topups/{topup_id:uuid}/reversal", summary="Take a top-up back / 充值撤销", tags=["money in"], status_code=200)
 async def reverse_top_up(
     topup_id: FromPath[UUID],
     data: JSONBody[ReversalOfTopup],
@@ -158,7 +159,7 @@ async def reverse_top_up(
     """Void it while it is the account's last movement; afterwards the office refunds it by the profile."""
     approver = None if data.approver is None else await identify(state, caller, data.approver, Permission.APPROVE_ON_SCREEN)
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.REVERSE_LOAD)
         await _of_this_station(session, topup_id, caller)
         undone = await operations.void_topup(
@@ -171,12 +172,12 @@ async def reverse_top_up(
             actor=actor,
             now=now,
         )
-        return Did(await _answered(session, undone, None, now), subject_id=topup_id, account_id=undone.account_id)
+        return did(await _answered(session, undone, None, now), subject_id=topup_id, account_id=undone.account_id)
 
     return await perform_once(request, caller, Operation.TOPUP_REVERSAL, data.record, perform)
 
 
-@post("/purchases", summary="Load several cards in one purchase / 批量购卡充值", tags=["money in"])
+@post("/purchases", summary="Load several cards in one purchase / 批量购卡充值", tags=["money in"], status_code=200)
 async def purchase(
     data: JSONBody[PurchaseRequest],
     request: Request[Any, Any, Any],
@@ -186,7 +187,7 @@ async def purchase(
 ) -> Response[PurchaseAnswer]:
     """One payment, one buyer, each item its own movement."""
 
-    async def perform(session: AsyncSession) -> Did:
+    async def perform(session: AsyncSession) -> Outcome:
         actor = await serving(session, caller, Permission.LOAD)
         held = [await find_by_number(session, number=item.number) for item in data.items]
         made = await operations.purchase(
@@ -219,7 +220,7 @@ async def purchase(
             currency=made.purchase.currency,
             items=[await _answered(session, topup, card, now) for topup, card in zip(made.items, held, strict=True)],
         )
-        return Did(answer, subject_id=made.purchase.purchase_id)
+        return did(answer, subject_id=made.purchase.purchase_id)
 
     return await perform_once(request, caller, Operation.PURCHASE, data.record, perform)
 

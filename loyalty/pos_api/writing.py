@@ -11,8 +11,8 @@ from litestar import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
-from loyalty.authorizations import dedupe
 from loyalty.authorizations.callers import Caller
+from loyalty.authorizations.dedupe import Outcome, once
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.wire import Record
 from loyalty.crypto import request_fingerprint
@@ -23,15 +23,9 @@ from .calling import key_of
 _PIN: Final = re.compile(rb'"pin"\s*:\s*"[^"]*"')
 
 
-class Did:
-    """What an operation came to: its answer, and whose account and which row it is about."""
-
-    __slots__ = ("account_id", "answer", "subject_id")
-
-    def __init__(self, answer: msgspec.Struct, *, subject_id: UUID, account_id: UUID = NOBODY) -> None:
-        self.answer = answer
-        self.subject_id = subject_id
-        self.account_id = account_id
+def did(answer: msgspec.Struct, *, subject_id: UUID, account_id: UUID = NOBODY) -> Outcome:
+    """Say what an operation came to: its answer, and whose account and which row it is about."""
+    return Outcome.of(account_id, subject_id, answer)
 
 
 async def perform_once(
@@ -39,7 +33,7 @@ async def perform_once(
     caller: Caller,
     operation: Operation,
     record: Record | None,
-    perform: Callable[[AsyncSession], Awaitable[Did]],
+    perform: Callable[[AsyncSession], Awaitable[Outcome]],
 ) -> Response[Any]:
     """Perform an operation under the caller's key, in one transaction of its own; a replay returns the stored bytes.
 
@@ -48,11 +42,7 @@ async def perform_once(
     """
     body = await request.body()
 
-    async def kept(session: AsyncSession) -> dedupe.Outcome:
-        did = await perform(session)
-        return dedupe.Outcome.of(did.account_id, did.subject_id, did.answer)
-
-    answer = await dedupe.once(
+    answer = await once(
         request.app.state.sessions,
         terminal_id=caller.place.terminal_id,
         key=key_of(caller),
@@ -62,7 +52,7 @@ async def perform_once(
         previous_hash=None if record is None else record.previous,
         operation=operation,
         fingerprint=fingerprint(operation, request.scope["path"], body),
-        perform=kept,
+        perform=perform,
         now=clock.business_now(),
     )
     return stored(answer)

@@ -5,22 +5,24 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from datetime import timedelta
 
 import pytest
 import uvicorn
 
 from loyalty import clock
+from loyalty.cards.operations import produce_batch
+from loyalty.cards.queries import batch_for_personaliser
 from loyalty.crypto import use_keyring
 from loyalty.db import Sessions, make_engine, make_sessions, transaction
+from loyalty.identity.model import Role, ScopeKind
 from loyalty.identity.model_terminals import EnrolmentUse
-from loyalty.identity.operations import issue_enrolment_code
+from loyalty.identity.operations import grant_role, hire, issue_enrolment_code, issue_staff_card, set_staff_pin
 from loyalty.installation import open_keys
 from loyalty.main import Application, create_app
-from loyalty.pos_client import MemoryStore, Till
+from loyalty.pos_client import MemoryStore, Staff, Till
 from loyalty.settings import Settings
-from tests.factories.world import TestCard, World, give_card, make_world
+from tests.factories.world import SYSTEM, TestCard, World, give_card, make_world
 
 
 @dataclass
@@ -53,13 +55,25 @@ class Site:
         async with transaction(self.sessions) as session:
             return await give_card(session, self.world, **options)
 
+    async def blanks(self, kind: str, count: int = 3) -> list[str]:
+        async with transaction(self.sessions) as session:
+            batch = await produce_batch(
+                session,
+                product_id=self.world.card_product_ids[kind],
+                count=count,
+                station_id=self.world.station_id,
+                actor=SYSTEM,
+                now=self.world.now,
+            )
+            return [number async for number, _ in batch_for_personaliser(session, batch_id=batch.batch_id)]
+
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[str]:
     """Serve the application on a free port; yield its address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(Application(create_app(settings)), log_config=None, lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(Application(create_app(settings)), log_config=None, access_log=False, lifespan="on"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:
@@ -101,9 +115,46 @@ async def card(site) -> TestCard:
     return await site.card(balance_minor=100_000)
 
 
-def uuid_of(text: str) -> UUID:
-    return UUID(text)
+STAFF_PIN = "260917"
 
 
-def instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+@dataclass
+class People:
+    """Who works at the station."""
+
+    cashier: Staff
+    manager: Staff
+
+
+@pytest.fixture
+async def people(site) -> People:
+    """A cashier and a station manager with their cards."""
+    made = []
+    async with transaction(site.sessions) as session:
+        for number, role in (("1001", Role.CASHIER), ("1002", Role.STATION_MANAGER)):
+            now = clock.real_now() - timedelta(days=1)
+            staff_id = await hire(session, employee_number=number, name=f"员工{number}", home_station_id=site.world.station_id, now=now)
+            await grant_role(session, staff_id=staff_id, role=role, scope=ScopeKind.STATION, scope_id=site.world.station_id, now=now)
+            card = f"99000000{number}"
+            await issue_staff_card(session, staff_id=staff_id, card_number=card, now=now)
+            await set_staff_pin(session, staff_id=staff_id, pin=STAFF_PIN, now=now)
+            made.append(Staff(card=card, pin=STAFF_PIN))
+    return People(*made)
+
+
+@pytest.fixture
+async def manned(till, people) -> Till:
+    """A till with a running shift."""
+    await till.open_shift(people.cashier, opening_float_minor=50_000)
+    return till
+
+
+@pytest.fixture
+async def blanks(site) -> list[str]:
+    """Numbers of blank anonymous cards in the station's stock."""
+    return await site.blanks("anonymous")
+
+
+@pytest.fixture
+async def personal_blanks(site) -> list[str]:
+    return await site.blanks("personal")

@@ -1,0 +1,124 @@
+"""The forecourt: finished fills as the pump controller reports them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.authorizations.callers import Caller
+from loyalty.authorizations.dedupe import Outcome
+from loyalty.authorizations.model import FillStatus, Operation
+from loyalty.authorizations.operations.fills import move_fill, record_fill
+from loyalty.authorizations.wire import Instant, Minor, Nozzle, PriceE4
+from loyalty.stations.queries import get_product
+
+from .calling import machine
+from .wire import Reason, Recorded
+from .writing import did, perform_once
+
+_TAG = ["forecourt"]
+
+
+class FinishedFill(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What the pump controller knows of a fill; `pump_reference` is its own number, single at the station."""
+
+    pump_reference: Annotated[str, Meta(min_length=1, max_length=64)]
+    nozzle: Nozzle
+    product: Annotated[str, Meta(min_length=1, max_length=32)]
+    quantity_milli: Annotated[int, Meta(gt=0, le=10**12)]
+    unit_price_e4: PriceE4
+    amount_minor: Minor
+    finished_at: Instant
+
+
+class FillFeed(Recorded, frozen=True, kw_only=True):
+    """Fills in the order they ended."""
+
+    fills: Annotated[list[FinishedFill], Meta(min_length=1, max_length=100)]
+
+
+class FillMade(Struct, kw_only=True):
+    """A fill as it stands on the list."""
+
+    fill_id: UUID
+    pump_reference: str
+    status: str
+
+
+class FillFeedAnswer(Struct, kw_only=True):
+    """The fills in the order they were reported."""
+
+    fills: list[FillMade]
+
+
+class FillClosure(Recorded, frozen=True, kw_only=True):
+    """How a fill leaves the list without a sale of ours: paid otherwise, or a pump test. `unpaid` takes it back."""
+
+    way: Literal["other", "test", "unpaid"]
+    reason: Reason = "said at the till"
+
+
+@post("/fills", summary="Report finished fills / 上报加油记录", tags=_TAG, status_code=200)
+async def report_fills(
+    data: JSONBody[FillFeed], request: Request[Any, Any, Any], caller: NamedDependency[Caller], now: NamedDependency[datetime]
+) -> Response[FillFeedAnswer]:
+    """The same fill again changes nothing; the list per nozzle is what pay-after-filling pays from."""
+
+    async def perform(session: AsyncSession) -> Outcome:
+        made = []
+        for fill in data.fills:
+            product = await get_product(session, code=fill.product)
+            made.append(
+                await record_fill(
+                    session,
+                    station_id=caller.place.station_id,
+                    pump_reference=fill.pump_reference,
+                    nozzle=fill.nozzle,
+                    product_id=product.product_id,
+                    quantity_milli=fill.quantity_milli,
+                    unit_price_e4=fill.unit_price_e4,
+                    amount_minor=fill.amount_minor,
+                    finished_at=fill.finished_at,
+                    now=now,
+                )
+            )
+        answer = FillFeedAnswer(
+            fills=[
+                FillMade(fill_id=fill.fill_id, pump_reference=fill.pump_reference, status=FillStatus(fill.status).name.lower())
+                for fill in made
+            ]
+        )
+        return did(answer, subject_id=made[-1].fill_id)
+
+    return await perform_once(request, caller, Operation.FILL, data.record, perform)
+
+
+@post("/fills/{fill_id:uuid}/closure", summary="Take a fill off the list / 其他方式付款或油机检测", tags=_TAG, status_code=200)
+async def close_fill(
+    fill_id: FromPath[UUID],
+    data: JSONBody[FillClosure],
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    now: NamedDependency[datetime],
+) -> Response[FillMade]:
+    """Paid without a card of ours, or a test whose fuel went back."""
+
+    async def perform(session: AsyncSession) -> Outcome:
+        fill = await move_fill(
+            session,
+            fill_id=fill_id,
+            station_id=caller.place.station_id,
+            to=FillStatus[data.way.upper()],
+            actor=machine(caller),
+            reason=data.reason,
+            now=now,
+        )
+        answer = FillMade(fill_id=fill.fill_id, pump_reference=fill.pump_reference, status=FillStatus(fill.status).name.lower())
+        return did(answer, subject_id=fill_id)
+
+    return await perform_once(request, caller, Operation.FILL, data.record, perform)
