@@ -1,0 +1,1 @@
+"""The office: customers, cards, stations, prices, money, and whether it balances."""

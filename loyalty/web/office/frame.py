@@ -1,0 +1,68 @@
+"""The rail: where one can go, by what one may do; beside it what waits there."""
+
+from typing import TYPE_CHECKING, Final
+
+from loyalty.identity.model import Role
+from loyalty.identity.rules import Permission
+from loyalty.web.i18n import N_
+from loyalty.web.rendering import Frame, Link
+
+if TYPE_CHECKING:
+    from loyalty.web.office.desk import Desk
+
+ROLES: Final[dict[Role, str]] = {
+    Role.CASHIER: N_("Cashier"),
+    Role.STATION_MANAGER: N_("Station manager"),
+    Role.DISTRICT_MANAGER: N_("District manager"),
+    Role.OFFICE: N_("Office"),
+    Role.FINANCE: N_("Finance"),
+    Role.AUDITOR: N_("Auditor"),
+}
+
+# Each entry: its heading, its name, its address, and what it takes to see it.
+_RAIL: Final = (
+    ("", N_("Home"), "/office", None),
+    ("", N_("Customers"), "/office/customers", Permission.READ_CUSTOMERS),
+    ("", N_("Cards"), "/office/cards", Permission.READ_CARDS),
+    ("", N_("Sales"), "/office/sales", Permission.READ_LEDGER),
+    (N_("Money"), N_("Accounts and liability"), "/office/liability", Permission.READ_LIABILITY),
+    (N_("Money"), N_("Bank transfers"), "/office/transfers", Permission.READ_LEDGER),
+    (N_("Money"), N_("Adjustments"), "/office/adjustments", Permission.READ_LEDGER),
+    (N_("Money"), N_("Freezes"), "/office/freezes", Permission.READ_LEDGER),
+    (N_("Money"), N_("Closures"), "/office/closures", Permission.READ_LEDGER),
+    (N_("Network"), N_("Stations"), "/office/stations", Permission.READ_STATION),
+    (N_("Network"), N_("Prices"), "/office/prices", Permission.READ_STATION),
+    (N_("Network"), N_("Shifts"), "/office/shifts", Permission.READ_STATION),
+    (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
+    (N_("Terms"), N_("Discounts"), "/office/discounts", Permission.READ_CARDS),
+    (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
+    (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
+    (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),
+)
+
+
+async def frame_for(desk: "Desk") -> Frame:
+    """Return the office's frame for one reader."""
+    _ = desk.gettext
+    path = desk.request.url.path
+    best = max(
+        (address for _group, _label, address, _permission in _RAIL if path == address or path.startswith(f"{address}/")),
+        key=len,
+        default="",
+    )
+    links: list[Link] = []
+    group = ""
+    for heading, label, address, permission in _RAIL:
+        if permission is not None and not desk.may(permission):
+            continue
+        links.append(Link(address, _(label), current=address == best, group=_(heading) if heading != group and heading else ""))
+        group = heading
+    roles = " · ".join(sorted({_(ROLES[role]) for role in desk.principal.roles}))
+    return Frame(
+        portal=_("Office"),
+        home="/office",
+        links=tuple(links),
+        who=desk.principal.name,
+        about=(roles,) if roles else (),
+        sign_out="/office/log-out",
+    )
