@@ -50,7 +50,7 @@ encode: Final = msgspec.json.Encoder().encode
 class Presented:
     """How the card was presented: what of it the edge could read."""
 
-    __slots__ = ("check_value_index", "needs_pin", "pin", "pin_unreadable", "token_ok", "token_wrong")
+    __slots__ = ("check_value_index", "holds_fill", "needs_pin", "pin", "pin_unreadable", "token_ok", "token_wrong")
 
     def __init__(
         self,
@@ -60,12 +60,15 @@ class Presented:
         check_value_index: bytes | None = None,
         token_ok: bool = False,
         token_wrong: bool = False,
+        holds_fill: bool = False,
     ) -> None:
         self.pin = pin
         self.pin_unreadable = pin_unreadable
         self.check_value_index = check_value_index
         self.token_ok = token_ok
         self.token_wrong = token_wrong
+        self.holds_fill = holds_fill
+        """The fill's lock is this sale's own: the holder approved it on the phone."""
 
 
 class Refused:

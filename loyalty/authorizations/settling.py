@@ -38,11 +38,13 @@ TOLERANCE_MINOR: Final = 5
 _PURSE_NAMES: Final = {int(PurseKind.PRINCIPAL): "principal", int(PurseKind.BONUS): "bonus", int(PurseKind.RECEIVABLE): "receivable"}
 
 
-def fill_refuses(fill: FillFacts | None, fuel: FuelLine | None, product: Product | None, place: Place, now: datetime) -> Refused | None:
-    """Say whether a fill of the forecourt's list cannot be paid by this sale."""
+def fill_refuses(
+    fill: FillFacts | None, fuel: FuelLine | None, product: Product | None, place: Place, now: datetime, *, holds_fill: bool = False
+) -> Refused | None:
+    """Say whether a fill of the forecourt's list cannot be paid by this sale; `holds_fill`: a lock on it is this sale's own."""
     if fill is None or fill.station_id != place.station_id:
         return Refused(Reason.FILL_UNKNOWN)
-    if fill.status == FillStatus.LOCKED and (fill.locked_until is None or fill.locked_until > now):
+    if not holds_fill and fill.status == FillStatus.LOCKED and (fill.locked_until is None or fill.locked_until > now):
         return Refused(Reason.FILL_LOCKED)
     if fill.status not in {FillStatus.UNPAID, FillStatus.LOCKED}:
         return Refused(Reason.FILL_PAID)
@@ -92,13 +94,13 @@ def decide_sale(
     assert terms is not None
     refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
     if refused is None:
-        refused = _goods_refuse(request, fuel, product, shop, fill, place, terms, now)
+        refused = _goods_refuse(request, fuel, product, shop, fill, place, terms, now, holds_fill=presented.holds_fill)
     if refused is not None:
         return decline(decision, answer, refused)
     answer.currency = place.currency
     saved = 0
     if fuel is not None and product is not None:
-        saved = _price_fuel(decision, fuel, product, term, published_e4, place.digits)
+        saved = price_fuel(decision, fuel, product, term, published_e4, place.digits)
     decision.gross_minor += sum(amount for _, amount in shop)
     answer.gross_minor, answer.discount_minor, answer.discount = decision.gross_minor, saved, frozen(term, saved) if saved else None
     decision.discount_minor = saved
@@ -122,9 +124,11 @@ def _goods_refuse(
     place: Place,
     terms: CardTerms,
     now: datetime,
+    *,
+    holds_fill: bool,
 ) -> Refused | None:
     if request.fill_id is not None:
-        refused = fill_refuses(fill, request.fuel, product, place, now)
+        refused = fill_refuses(fill, request.fuel, product, place, now, holds_fill=holds_fill)
         if refused is not None:
             return refused
     if fuel is None and not shop:
@@ -139,7 +143,7 @@ def _goods_refuse(
     return None
 
 
-def _price_fuel(
+def price_fuel(
     decision: Decision, fuel: FuelLine, product: Product, term: FrozenTerm | None, published_e4: int | None, digits: int
 ) -> int:
     """Take the pump's line as it stands, flag what differs, and return the discount."""
@@ -214,11 +218,11 @@ def _pay(
         decision.tender(tender.tender, tender.amount_minor)
     decision.counted = (share, decision.quantity_milli, 1)
     decision.fill_id = request.fill_id
-    decision.detail = _detail(request, term if decision.discount_minor else None)
+    decision.detail = detail_of(request, term if decision.discount_minor else None)
     decision.status = Status.COMPLETED
     answer.outcome = "approved"
     answer.sale = reference(decision.account_id, decision.subject_id)
-    answer.taken = _taken(takes, purses)
+    answer.taken = taken_from(takes, purses)
     answer.flags = flag_names(decision.flags)
     answer.booked_at = written(now)
     if is_private(card):
@@ -228,7 +232,8 @@ def _pay(
     return decision
 
 
-def _detail(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] | None:
+def detail_of(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] | None:
+    """Return what a sale keeps of its shop lines, tenders and discount, as they were said."""
     detail: dict[str, Any] = {}
     if request.shop:
         detail["lines"] = [{"product": line.product, "quantity_milli": line.quantity_milli, "amount_minor": line.amount_minor} for line in request.shop]
@@ -239,7 +244,7 @@ def _detail(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] | N
     return detail or None
 
 
-def _taken(takes: list[Take], purses: list[PurseView]) -> list[Taken]:
+def taken_from(takes: list[Take], purses: list[PurseView]) -> list[Taken]:
     if len(takes) == 1 and len(purses) == 1:
         return [Taken(_PURSE_NAMES[purses[0].kind], takes[0].amount_minor)]
     kinds = {purse.purse_id: purse.kind for purse in purses}
@@ -304,7 +309,7 @@ def decide_completion(
     answer.gross_minor, answer.discount_minor, answer.card_minor = request.amount_minor, saved, share
     if share or request.quantity_milli:
         answer.sale = reference(decision.account_id, decision.subject_id)
-        answer.taken = _taken([*captured, *extra], original.purses) or None
+        answer.taken = taken_from([*captured, *extra], original.purses) or None
     else:
         answer.outcome = "released"
     answer.flags = flag_names(decision.flags)
