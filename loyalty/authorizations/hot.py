@@ -41,6 +41,13 @@ MAX_BATCH: Final = 128
 MAX_ATTEMPTS: Final = 20
 ANSWER_SECONDS: Final = 20.0
 """After this the outcome is said to be unknown; the batch goes on."""
+_PLANNING: Final = {
+    # Batches look up at most 128 rows by key: index nested loops are always right, planned once, also while a new partition is still small.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+}
 _SCAN: Final = 1024
 _RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
 
@@ -244,7 +251,7 @@ class Lane:
             request.future.set_result(answer)
 
     async def _connect(self) -> None:
-        settings = server_settings(role="loyalty_hot", application_name=self._application_name) | {"plan_cache_mode": "force_generic_plan"}
+        settings = server_settings(role="loyalty_hot", application_name=self._application_name) | _PLANNING
         self._connection = await asyncpg.connect(driver_dsn(self._dsn), server_settings=settings, statement_cache_size=8)
         self._read = await self._connection.prepare(self.read_sql)
         self._write = await self._connection.prepare(hot_queries.WRITE)
@@ -706,6 +713,11 @@ def authorization_facts(request: HotRequest, row: Any, purses: list[PurseView]) 
     )
 
 
+_NO_ORIGINAL: Final = (None, None, None)
+_UNCOUNTED: Final = (None, None, None)
+_AUTHORIZATION: Final = int(Write.AUTHORIZATION)
+_SALE: Final = int(Write.SALE)
+_COMPLETION: Final = int(Write.COMPLETION)
 _json: Final = msgspec.json.Encoder().encode
 
 
@@ -714,101 +726,47 @@ def _document(value: dict[str, Any] | None) -> str | None:
 
 
 def write_arguments(now: datetime, snapshot: Snapshot, decided: list[tuple[HotRequest, Decision]]) -> list[Any]:
-    """Lay decisions out as the write's parameters: one array a column, null where no request of the batch uses a group."""
-    requests = [request for request, _ in decided]
-    decisions = [decision for _, decision in decided]
-    completing = any(decision.authorization is not None for decision in decisions)
-    tries = any(decision.tries_new is not None for decision in decisions)
-    counting = any(decision.counted is not None for decision in decisions)
-    filling = any(decision.fill_id is not None for decision in decisions)
-    changes = [(place, change) for place, decision in enumerate(decisions, 1) for change in decision.changes]
-    new = [(place, decision.new_receivable) for place, decision in enumerate(decisions, 1) if decision.new_receivable is not None]
-    moved = [(place, transfer) for place, decision in enumerate(decisions, 1) for transfer in decision.transfers]
+    """Lay decisions out as the write's parameters: arrays of records, which the driver encodes without asking each value whether it is a list."""
+    items: list[tuple[Any, ...]] = []
+    changes: list[tuple[Any, ...]] = []
+    receivables: list[tuple[Any, ...]] = []
+    transfers: list[tuple[Any, ...]] = []
+    cards = originals = fills = tries = counting = authorizations = sales = 0
+    for place, (request, made) in enumerate(decided, 1):
+        account, write = made.account_id, made.write
+        original, original_status, completions = made.authorization or _NO_ORIGINAL
+        counter_day, (counted_minor, counted_milli, counted) = (None, _UNCOUNTED) if made.counted is None else (made.counter_day, made.counted)
+        cards += made.card_id is not None
+        originals += original is not None
+        fills += made.fill_id is not None
+        tries += made.tries_new is not None
+        counting += counter_day is not None
+        authorizations += write == _AUTHORIZATION
+        sales += write == _SALE or write == _COMPLETION  # noqa: PLR1714 - two comparisons cost less than a set
+        items.append(
+            (
+                place, request.place.terminal_id, request.key, request.epoch, request.sequence, request.operation, account, made.subject_id,
+                request.fingerprint, request.record_hash, request.previous_hash, made.answer,
+                made.card_id, made.card_version, made.card_tries, made.tries_new,
+                write, made.chain_id, made.station_id, made.status, made.reason, made.flow, made.nozzle, made.product_id,
+                made.requested_minor, made.gross_minor, made.quantity_milli, made.unit_price_e4, made.discount_minor, made.card_minor, made.currency,
+                _document(made.detail), _document(made.prompts), made.flags, made.staff_id, made.fill_id, made.event_at, made.expires_at, made.business_day,
+                counter_day, counted_minor, counted_milli, counted,
+                original, original_status, completions,
+            )
+        )  # fmt: skip
+        for change in made.changes:
+            changes.append((place, account, change.purse_id, change.held, change.balance, change.seen))
+        if made.new_receivable is not None:
+            receivables.append((place, account, made.new_receivable, made.currency))
+        for debit, credit, amount, kind in made.transfers:
+            transfers.append(
+                (place, account, uuid7(now), debit, credit, amount, made.currency, kind, made.subject_id, made.card_id, made.station_id, made.event_at)
+            )
     return [
-        now,
-        snapshot.revisions,
-        snapshot.period,
-        [request.place.terminal_id for request in requests],
-        [request.key for request in requests],
-        [request.epoch for request in requests],
-        [request.sequence for request in requests],
-        [request.operation for request in requests],
-        [decision.account_id for decision in decisions],
-        [decision.subject_id for decision in decisions],
-        [request.fingerprint for request in requests],
-        [request.record_hash for request in requests],
-        [request.previous_hash for request in requests],
-        [decision.answer for decision in decisions],
-        [decision.card_id for decision in decisions],
-        [decision.card_version for decision in decisions],
-        [decision.card_tries for decision in decisions],
-        [decision.tries_new for decision in decisions] if tries else None,
-        [decision.write for decision in decisions],
-        [decision.chain_id for decision in decisions],
-        [decision.station_id for decision in decisions],
-        [decision.status for decision in decisions],
-        [decision.reason for decision in decisions],
-        [decision.flow for decision in decisions],
-        [decision.nozzle for decision in decisions],
-        [decision.product_id for decision in decisions],
-        [decision.requested_minor for decision in decisions],
-        [decision.gross_minor for decision in decisions],
-        [decision.quantity_milli for decision in decisions],
-        [decision.unit_price_e4 for decision in decisions],
-        [decision.discount_minor for decision in decisions],
-        [decision.card_minor for decision in decisions],
-        [decision.currency for decision in decisions],
-        [_document(decision.detail) for decision in decisions],
-        [_document(decision.prompts) for decision in decisions],
-        # A Python flag is iterable, which the driver would take for a nested array.
-        [int(decision.flags) for decision in decisions],
-        [decision.staff_id for decision in decisions],
-        [decision.fill_id for decision in decisions] if filling else None,
-        [decision.event_at for decision in decisions],
-        [decision.expires_at for decision in decisions],
-        [decision.business_day for decision in decisions],
-        [decision.counter_day for decision in decisions] if counting else None,
-        [None if decision.counted is None else decision.counted[0] for decision in decisions] if counting else None,
-        [None if decision.counted is None else decision.counted[1] for decision in decisions] if counting else None,
-        [None if decision.counted is None else decision.counted[2] for decision in decisions] if counting else None,
-        *(
-            (
-                [None if decision.authorization is None else decision.authorization[0] for decision in decisions],
-                [None if decision.authorization is None else decision.authorization[1] for decision in decisions],
-                [None if decision.authorization is None else decision.authorization[2] for decision in decisions],
-            )
-            if completing
-            else (None, None, None)
-        ),
-        *(
-            (
-                [place for place, _ in changes],
-                [change.purse_id for _, change in changes],
-                [change.held for _, change in changes],
-                [change.balance for _, change in changes],
-                [change.seen for _, change in changes],
-            )
-            if changes
-            else (None,) * 5
-        ),
-        *(([place for place, _ in new], [purse for _, purse in new]) if new else (None, None)),
-        *(
-            (
-                [place for place, _ in moved],
-                [uuid7(now) for _ in moved],
-                [transfer[0] for _, transfer in moved],
-                [transfer[1] for _, transfer in moved],
-                [transfer[2] for _, transfer in moved],
-                [transfer[3] for _, transfer in moved],
-            )
-            if moved
-            else (None,) * 6
-        ),
-    ]
-
-
-Reload = Callable[[], Awaitable[None]]
-_DAY: Final = timedelta(days=1)
+        now, snapshot.revisions, snapshot.period, items, changes or None, receivables or None, transfers or None,
+        cards, originals, fills, tries, counting, authorizations, sales,
+    ]  # fmt: skip
 
 
 def business_day(instant: datetime, place: Place) -> date:

@@ -63,7 +63,7 @@ LEFT JOIN accounts a ON a.account_id = o.account_id
 ORDER BY r.ord
 """
 
-WRITE_ARGUMENTS: Final = 61
+WRITE_ARGUMENTS: Final = 14
 WRITE: Final = "SELECT ord, result FROM hot_write(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
 """Arguments in the order of the function's parameters."""
 

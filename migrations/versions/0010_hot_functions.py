@@ -18,3 +18,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop it."""
     op.execute("DROP FUNCTION hot_write")
+    for name in ("hot_item", "hot_change", "hot_receivable", "hot_transfer"):
+        op.execute(f"DROP TYPE {name}")
