@@ -8,7 +8,7 @@ from litestar import Request, Response, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations.answers import RefundAnswer, ReleaseAnswer, ReversalAnswer
@@ -56,7 +56,7 @@ class RefundRequest(Happened, frozen=True, kw_only=True):
     reason: Reason
     gross_minor: Amount | None = None
     quantity_milli: Annotated[int, Meta(gt=0, le=10**12)] | None = None
-    lines: Annotated[tuple[LineBack, ...], Meta(max_length=50)] = ()
+    lines: Annotated[list[LineBack], Meta(max_length=50)] = field(default_factory=list)
     void: bool | None = None
     staff: StaffCredential | None = None
     approver: StaffCredential | None = None

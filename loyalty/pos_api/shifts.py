@@ -9,7 +9,7 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor, ActorKind
@@ -63,7 +63,7 @@ class ShiftClosing(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     counted_cash_minor: Minor | None = None
     explanation: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
     chain: ChainStretch
-    journal: Annotated[tuple[JournalLine, ...], Meta(max_length=20_000)] = ()
+    journal: Annotated[list[JournalLine], Meta(max_length=20_000)] = field(default_factory=list)
 
 
 class ShiftAnswer(Struct, omit_defaults=True, kw_only=True):
