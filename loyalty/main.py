@@ -13,7 +13,6 @@ from litestar import Litestar, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +24,7 @@ from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import open_first_period
 from loyalty.pos_api import handlers as pos_handlers
+from loyalty.pos_api.openapi import CompletedJson
 from loyalty.settings import SettingRefused, Settings
 from loyalty.web.office.routes import office
 from loyalty.web.problems import app_handlers
@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> Litestar:
             title="Loyalty: fuel cards and stored value",
             version="1",
             path="/schema",
-            render_plugins=[JsonRenderPlugin()],
+            render_plugins=[CompletedJson()],
             use_handler_docstrings=True,
         ),
         lifespan=[_database],
