@@ -115,12 +115,14 @@ async def resume(
     device_token: str | None = None,
     address: str | None = None,
     user_agent: str | None = None,
+    quiet: bool = False,
     now: datetime,
     terms: SessionTerms = TERMS,
 ) -> Principal:
     """Return who makes this request; roles are read anew each time, so a role that ended or a session that was revoked works no more.
 
     `now` is real time. `device_token`, the till's own cookie, is asked for at the counter: a copied session cookie opens no other browser.
+    `quiet`: the page asked by itself, which is no touch and keeps no screen awake.
 
     :raises NotSignedIn: if the token is no open session of this portal, or the person left, or the counter's device is another
     :raises ScreenLocked: if the counter's screen was locked or left alone
@@ -148,7 +150,8 @@ async def resume(
             raise NotSignedIn
         if row.locked_at is not None or row.last_seen_at <= now - terms.screen_lock:
             raise ScreenLocked
-    await _touch(session, row, now=now, terms=terms)
+    if not quiet:
+        await _touch(session, row, now=now, terms=terms)
     return await _principal(session, row, staff, address=address, user_agent=user_agent, now=now, terms=terms)
 
 
