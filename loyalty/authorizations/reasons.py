@@ -32,6 +32,7 @@ class Reason(IntEnum):
     PIN_NOT_SET = 405
     ACCOUNT_FROZEN = 601
     ACCOUNT_CLOSED = 602
+    BALANCE_NOT_SHOWN = 603
     PLATE_NEEDED = 701
     PLATE_DIFFERS = 702
     GRADE_NOT_ALLOWED = 801
@@ -83,6 +84,7 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.PIN_NOT_SET: ("此卡尚未设置密码，请到柜台设置。", "The card has no PIN yet. Set one at the counter."),
     Reason.ACCOUNT_FROZEN: ("账户已被冻结，请联系发卡方。", "The account is frozen. Ask the issuer."),
     Reason.ACCOUNT_CLOSED: ("账户已销户。", "The account is closed."),
+    Reason.BALANCE_NOT_SHOWN: ("单位账户余额不在加油站显示，请询问贵单位管理员。", "A company's balance is not shown here. Ask your company's administrator."),
     Reason.PLATE_NEEDED: ("请输入车牌号。", "Enter the number plate."),
     Reason.PLATE_DIFFERS: ("车牌与卡不符，不能加油。", "The plate is not the card's."),
     Reason.GRADE_NOT_ALLOWED: ("此卡不能加该油品，可加：{allowed}。", "The card may not take this product. Allowed: {allowed}."),

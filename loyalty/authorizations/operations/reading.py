@@ -1,0 +1,124 @@
+"""The facts that a cold operation decides on, read under its locks: the same structs as the hot path's one read gives."""
+
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.authorizations.facts import AuthorizationFacts, CardFacts
+from loyalty.authorizations.model import Authorization, LimitCounter
+from loyalty.cards.model import Card, CardStatus
+from loyalty.cards.queries import get_card
+from loyalty.ledger.model import Account
+from loyalty.ledger.rules import PurseView
+from loyalty.limits.queries import limit_set_of
+from loyalty.limits.rules import Compiled, window_start
+
+
+async def card_by_index(session: AsyncSession, *, number_index: bytes) -> Card | None:
+    """Return the card of a blind index; blank stock is no card yet."""
+    found: Card | None = await session.scalar(select(Card).where(Card.number_index == number_index, Card.status != CardStatus.BLANK))
+    return found
+
+
+async def card_facts(session: AsyncSession, *, card: Card, account: Account, purses: list[PurseView], day: date) -> CardFacts:
+    """Return a card's facts on the station's `day`; `purses` are the account's, of which it sees its own and the common ones."""
+    counters, last_at = await _counters(session, account_id=account.account_id, chain_id=card.chain_id, day=day)
+    limits = Compiled(await limit_set_of(session, subject_id=card.chain_id))
+    return CardFacts(
+        card_id=card.card_id,
+        account_id=account.account_id,
+        product_id=card.product_id,
+        status=int(card.status),
+        version=card.version,
+        pin_verifier=card.pin_verifier,
+        pin_generation=card.pin_generation,
+        pin_tries=card.pin_tries,
+        chain_id=card.chain_id,
+        check_value_index=card.check_value_index,
+        expires_on=card.expires_on,
+        number_tail=card.number_tail,
+        account_status=str(account.status),
+        account_kind=str(account.kind),
+        currency=account.currency,
+        limits=None if limits.quiet else limits,
+        counters=counters,
+        last_at=last_at,
+        purses=seen_by(purses, card_id=card.card_id),
+    )
+
+
+async def authorization_facts(
+    session: AsyncSession, *, authorization: Authorization, account: Account, purses: list[PurseView]
+) -> AuthorizationFacts:
+    """Return the facts of an approved, locked authorisation; it has a card and a product, since only such are approved."""
+    assert authorization.card_id is not None
+    assert authorization.chain_id is not None
+    assert authorization.product_id is not None
+    card = await get_card(session, card_id=authorization.card_id)
+    return AuthorizationFacts(
+        account_id=authorization.account_id,
+        authorization_id=authorization.authorization_id,
+        card_id=authorization.card_id,
+        chain_id=authorization.chain_id,
+        station_id=authorization.station_id,
+        product_id=authorization.product_id,
+        status=authorization.status,
+        reason=authorization.reason,
+        flow=authorization.flow,
+        nozzle=authorization.nozzle,
+        approved_minor=authorization.approved_minor,
+        approved_milli=authorization.approved_milli,
+        unit_price_e4=authorization.unit_price_e4,
+        holds=tuple(zip(authorization.hold_purses, authorization.hold_minors, strict=True)),
+        captured_minor=authorization.captured_minor,
+        captured_milli=authorization.captured_milli,
+        completions=authorization.completions,
+        frozen=authorization.frozen,
+        event_at=authorization.event_at,
+        expires_at=authorization.expires_at,
+        business_day=authorization.business_day,
+        card_product_id=card.product_id,
+        number_tail=card.number_tail,
+        currency=account.currency,
+        purses=seen_by(purses, card_id=authorization.card_id),
+    )
+
+
+def seen_by(purses: list[PurseView], *, card_id: UUID) -> list[PurseView]:
+    """Return the purses that a card sees: the account's common ones and those allocated to it."""
+    return [purse for purse in purses if purse.card_id is None or purse.card_id == card_id]
+
+
+async def _counters(
+    session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date
+) -> tuple[dict[str, tuple[int, int, int]], datetime | None]:
+    """Return what the chain used in the day's, the week's and the month's window so far, and when it last fuelled."""
+    rows = await session.execute(
+        select(
+            LimitCounter.start,
+            LimitCounter.amount_minor,
+            LimitCounter.quantity_milli,
+            LimitCounter.count.label("fills"),
+            LimitCounter.last_at,
+        ).where(
+            LimitCounter.account_id == account_id,
+            LimitCounter.subject_id == chain_id,
+            LimitCounter.window == 1,
+            LimitCounter.start.between(day - timedelta(days=31), day),
+        )
+    )
+    days = rows.all()
+    if not days:
+        return {}, None
+    sums: dict[str, tuple[int, int, int]] = {}
+    for window in ("day", "week", "month"):
+        since = window_start(window, day)
+        counted = [row for row in days if row.start >= since]
+        sums[window] = (
+            sum(row.amount_minor for row in counted),
+            sum(row.quantity_milli for row in counted),
+            sum(row.fills for row in counted),
+        )
+    return sums, max(row.last_at for row in days)
