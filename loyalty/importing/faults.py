@@ -11,7 +11,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "too_fine": ("{field}“{value}”小数位过多。", '{field} "{value}" has more decimals than its unit.'),
     "divided_by_zero": ("{field} 的除数为零。", "{field}: the divisor is zero."),
     "not_a_date": ("{field}“{value}”不是有效日期或时间。", '{field} "{value}" is not a date or time of the stated format.'),
-    "no_such_time": ("{field}“{value}”在该时区不存在（夏令时切换）。", '{field} "{value}" does not exist in its zone (clocks went forward).'),
+    "no_such_time": (
+        "{field}“{value}”在该时区不存在（夏令时切换）。",
+        '{field} "{value}" does not exist in its zone (clocks went forward).',
+    ),
     "not_a_choice": ("{field}“{value}”应为：{choices}。", '{field} "{value}" should be one of: {choices}.'),
     "unknown_zone": ("时区“{value}”不存在。", 'There is no time zone "{value}".'),
     "unknown_currency": ("不支持币种“{value}”。", 'The currency "{value}" is not supported.'),

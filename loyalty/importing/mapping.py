@@ -156,6 +156,8 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What becomes of money in another currency than its station's: see `kinds.places`."""
     id: Value
     """How the former system calls a row: with source and kind, what it is found again by."""
+    id_with: list[str] = []
+    """Fields whose values belong to the id too, where no column has them: behind it, by slashes."""
     fields: dict[str, Value | str]
     """A bare text is a column."""
     skip: list[Skip] = []

@@ -74,6 +74,7 @@ class FuelKind(StrEnum):
     DIESEL = "diesel"
     LNG = "lng"
     CNG = "cng"
+    LPG = "lpg"
     EV = "ev"
 
 

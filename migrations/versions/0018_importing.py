@@ -1,4 +1,4 @@
-"""What was taken over from former systems: import runs, former ids, receipts to be replayed."""
+"""What was taken over from former systems: import runs, former ids, receipts to be replayed; LPG beside the other gases."""
 
 from alembic import op
 
@@ -68,10 +68,17 @@ CREATE INDEX ix_legacy_lines_receipt_id ON legacy_lines (receipt_id);
 """
 
 
+FUEL_KINDS = (
+    "ALTER TABLE products DROP CONSTRAINT ck_products_fuel_kind, ADD CONSTRAINT ck_products_fuel_kind CHECK (fuel_kind IN ({kinds}))"
+)
+
+
 def upgrade() -> None:
     op.execute(TABLES)
+    op.execute(FUEL_KINDS.format(kinds="'gasoline', 'diesel', 'lng', 'cng', 'lpg', 'ev'"))
 
 
 def downgrade() -> None:
     for table in ("legacy_lines", "legacy_receipts", "import_rows", "import_runs"):
         op.drop_table(table)
+    op.execute(FUEL_KINDS.format(kinds="'gasoline', 'diesel', 'lng', 'cng', 'ev'"))
