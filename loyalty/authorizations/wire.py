@@ -8,6 +8,8 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from loyalty.ids import FastUUID
+
 Minor = Annotated[int, Meta(ge=0, le=10**13, description="Minor units of the station's currency (fen)")]
 Milli = Annotated[int, Meta(ge=0, le=10**12, description="Thousandths of the product's unit (L, kg, m³, kWh, piece)")]
 PriceE4 = Annotated[int, Meta(ge=0, le=10**11, description="1/10,000 of a currency unit per product unit")]
@@ -186,4 +188,4 @@ def parse_reference(text: str) -> tuple[UUID, UUID] | None:
         both = base64.b64decode(text + "=", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    return (UUID(bytes=both[:16]), UUID(bytes=both[16:])) if len(both) == 32 else None
+    return (FastUUID(both[:16]), FastUUID(both[16:])) if len(both) == 32 else None

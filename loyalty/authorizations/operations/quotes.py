@@ -220,7 +220,7 @@ def _goods_line(
         line.message_zh, line.message_en = say(refusal.reason, remaining="0", limit=refusal.limit or "", allowed="—")
         return line
     funds = money_left([purse for purse in card.purses if purse.expires_at is None or purse.expires_at > now], place.currency)[1]
-    bounds = [(max(0, funds), Reason.INSUFFICIENT_FUNDS, None)]
+    bounds: list[tuple[int, Reason, str | None]] = [(max(0, funds), Reason.INSUFFICIENT_FUNDS, None)]
     if judged.remaining_amount_minor is not None:
         bounds.append((judged.remaining_amount_minor, Reason.AMOUNT_LIMIT, judged.binding_amount))
     if place.amount_max_minor is not None:
