@@ -80,7 +80,7 @@ def suspense_account(currency: str) -> AccountId:
 async def book_advices(
     sessions: Sessions, *, context: AdviceContext, epoch: int | None, records: Sequence[msgspec.Raw]
 ) -> list[AdviceResult]:
-    """Book a batch of offline records in the order they happened, each by itself: a bad one is named, the others go on.
+    """Book a batch of offline records in the order given, each by itself: a bad one is named, the others go on.
 
     The bytes of each record are what its chain hash and its fingerprint are made of, so a retry sends them unchanged.
     """
