@@ -1,8 +1,9 @@
 """Who sits at the office's desk: each request's session, permissions, form, and how it is answered."""
 
 import base64
+import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -17,10 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
 from loyalty.audit.model import Actor
-from loyalty.errors import Refusal
 from loyalty.identity import operations as identity
 from loyalty.identity.model import Portal
-from loyalty.identity.rules import Permission, Principal, may, require, stations_for
+from loyalty.identity.rules import Permission, Principal, StepUpNeeded, may, require, stations_for
 from loyalty.policy import Policy, load_policy
 from loyalty.web import csrf
 from loyalty.web.formats import Formats
@@ -101,6 +101,14 @@ class Desk:
         """
         require(self.principal, permission, station_id=station_id)
 
+    def offer(self, permission: Permission, station_id: UUID | None = None) -> None:
+        """Let the reader see the form of an act; its second factor is asked for when the form is sent.
+
+        :raises NotFound, NotAllowed: as `require`
+        """
+        with contextlib.suppress(StepUpNeeded):
+            self.require(permission, station_id)
+
     def reachable(self, permission: Permission) -> frozenset[UUID] | None:
         """Return the stations that lists are cut to; None is all.
 
@@ -125,6 +133,11 @@ class Desk:
         """Return the list as its address says it."""
         filters = {name: self.query.raw(name) for name in names}
         return Listing(path, self.query.raw("sort") or sort, filters)
+
+    @property
+    def act(self) -> str:
+        """The last word of the address, where several acts share a page."""
+        return self.request.url.path.rpartition("/")[2]
 
     @property
     def cursor(self) -> str | None:
@@ -293,15 +306,6 @@ async def provide_desk(request: AnyRequest, session: NamedDependency[AsyncSessio
         if key := form.raw("idempotency_key"):
             await claim_form(session, session_id=principal.session_id, key=key, path=request.url.path, now=real_now)
     return Desk(request, session, principal, form, now, form_token(request) or "")
-
-
-async def tried(work: Awaitable[Any], says: Callable[[Refusal], None]) -> Any:
-    """Await something whose refusal a page says instead of failing; None then."""
-    try:
-        return await work
-    except Refusal as refusal:
-        says(refusal)
-        return None
 
 
 def _read_flash(packed: str | None) -> Flash | None:

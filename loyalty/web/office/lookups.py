@@ -1,0 +1,139 @@
+"""Names by id, and the choices that forms offer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from loyalty.audit.model import Actor, ActorKind
+from loyalty.cards import queries as cards
+from loyalty.identity.queries import staff_names
+from loyalty.stations.queries import StationSnapshot, list_districts, list_entities, list_regions, snapshot_products, snapshot_stations
+from loyalty.web.office.desk import Desk
+from loyalty.web.office.labels import ACTOR
+from loyalty.web.office.parts import Field
+
+Options = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Every station by id, with its name in the reader's language."""
+
+    stations: dict[UUID, StationSnapshot]
+    names: dict[UUID, str]
+
+    def options(self, reachable: frozenset[UUID] | None = None) -> Options:
+        """Return the stations to choose from."""
+        return [
+            (str(station.station_id), f"{station.code} {self.names[station.station_id]}")
+            for station in sorted(self.stations.values(), key=lambda one: one.code)
+            if reachable is None or station.station_id in reachable
+        ]
+
+    def zone(self, station_id: UUID, default: str) -> str:
+        """Return a station's zone."""
+        found = self.stations.get(station_id)
+        return found.zone if found else default
+
+
+async def places(desk: Desk) -> Places:
+    """Read every station's name."""
+    found = await snapshot_stations(desk.session)
+    return Places(
+        {one.station_id: one for one in found},
+        {one.station_id: desk.either(one.name_zh, one.name_en) for one in found},
+    )
+
+
+async def card_products(desk: Desk) -> dict[UUID, str]:
+    """Return the card products' names."""
+    return {one.product_id: desk.either(one.name_zh, one.name_en) for one in await cards.list_products(desk.session)}
+
+
+async def products(desk: Desk) -> dict[UUID, str]:
+    """Return the fuels' and goods' codes and names."""
+    return {one.product_id: f"{one.code} {desk.either(one.name_zh, one.name_en)}" for one in await snapshot_products(desk.session)}
+
+
+async def people(desk: Desk, ids: Iterable[UUID | None]) -> dict[UUID, str]:
+    """Return names of members of staff."""
+    wanted = {one for one in ids if one is not None}
+    return await staff_names(desk.session, staff_ids=wanted) if wanted else {}
+
+
+async def regions(desk: Desk) -> Options:
+    """Return the regions to choose from."""
+    return [(str(one.region_id), desk.either(one.name_zh, one.name_en)) for one in await list_regions(desk.session)]
+
+
+async def districts(desk: Desk) -> Options:
+    """Return the districts to choose from."""
+    return [(str(one.district_id), desk.either(one.name_zh, one.name_en)) for one in await list_districts(desk.session)]
+
+
+async def entities(desk: Desk) -> Options:
+    """Return the legal entities to choose from."""
+    return [(str(one.entity_id), desk.either(one.name_zh, one.name_en)) for one in await list_entities(desk.session)]
+
+
+def actor_name(desk: Desk, actor: Actor | tuple[ActorKind, str], names: dict[UUID, str]) -> str:
+    """Say who acted."""
+    kind, actor_id = actor[0], str(actor[1])
+    if kind is ActorKind.STAFF:
+        try:
+            return names.get(UUID(actor_id), actor_id[:8])
+        except ValueError:
+            return actor_id
+    return f"{desk.gettext(ACTOR[kind])} {actor_id if kind is ActorKind.SYSTEM else actor_id[:8]}"
+
+
+def field(name: str, label: str, **more: object) -> Field:
+    """Return a line of a form."""
+    return Field(kind="field", name=name, label=label, more=more)
+
+
+def hidden(name: str, value: object) -> Field:
+    """Return a field that is carried along."""
+    return Field(kind="hidden", name=name, more={"value": str(value)})
+
+
+def select(name: str, label: str, options: Options, **more: object) -> Field:
+    """Return a choice of many."""
+    return Field(kind="select", name=name, label=label, more={"options": options, **more})
+
+
+def chips(name: str, label: str, options: Options, **more: object) -> Field:
+    """Return a choice of few."""
+    return Field(kind="chips", name=name, label=label, more={"options": options, **more})
+
+
+def check(name: str, label: str, **more: object) -> Field:
+    """Return a tick."""
+    return Field(kind="check", name=name, label=label, more=more)
+
+
+def area(name: str, label: str, **more: object) -> Field:
+    """Return a field of several lines."""
+    return Field(kind="textarea", name=name, label=label, more=more)
+
+
+def file(name: str, label: str, **more: object) -> Field:
+    """Return a file to choose."""
+    return Field(kind="file", name=name, label=label, more=more)
+
+
+def said(label: str) -> Field:
+    """Return a sentence among fields."""
+    return Field(kind="note", label=label)
+
+
+def heading(label: str) -> Field:
+    """Return a heading among fields."""
+    return Field(kind="heading", label=label)
+
+
+def local_input(desk: Desk, instant: datetime | None) -> str:
+    """Write an instant as a date-and-time field has it, in the office's zone."""
+    return "" if instant is None else f"{instant.astimezone(ZoneInfo(desk.zone)):%Y-%m-%dT%H:%M}"
