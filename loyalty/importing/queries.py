@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.cards.model import Card
 from loyalty.cards.numbers import reveal_number
 from loyalty.customers.model import Customer, CustomerKind
-from loyalty.ledger.model import Account
+from loyalty.ledger.model import Account, Transfer, TransferKind
 from loyalty.stations.model import Product, ProductCategory, Station
 
 from .model import ImportRow, ImportRun, LegacyLine, LegacyReceipt, RunStatus
@@ -183,3 +183,13 @@ async def list_receipts(session: AsyncSession, *, source: str | None = None) -> 
         )
         for head, code, sealed in await session.execute(heads)
     ]
+
+
+async def opening_balances(session: AsyncSession, *, account_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return what accounts brought from the former system, minor units; those that brought nothing are left out."""
+    found = await session.execute(
+        select(Transfer.account_id, func.sum(Transfer.amount_minor))
+        .where(Transfer.account_id.in_(list(account_ids)), Transfer.kind == TransferKind.OPENING)
+        .group_by(Transfer.account_id)
+    )
+    return {account_id: int(amount) for account_id, amount in found}
