@@ -48,7 +48,7 @@ COMMANDS = (
     Command("bench", "loyalty.bench.command", "measure the hot operations over HTTP against TPC-B in the same run", needs_database=False),
     Command("import", "loyalty.importing.command", "import a legacy CSV or XLSX file by a mapping file"),
     Command("replay", "loyalty.replay.command", "turn imported transactions into POS traffic through the API"),
-    Command("pos", "loyalty.pos.command", "simulate terminals playing a station day, over the API", needs_database=False),
+    Command("pos", "loyalty.pos.command", "simulate terminals playing a station day, over the API"),
     Command("demo", "loyalty.demo_command", "fill an empty database with the demo chain"),
 )
 

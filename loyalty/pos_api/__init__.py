@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 from loyalty.identity.api import terminal_router
 from loyalty.stations.operations import record_heartbeat
 
-from . import cards, fills, hot, sales, shifts, terminals, topups
+from . import advices, cards, fills, hot, questions, sales, shifts, terminals, topups
 from .calling import provide_caller, provide_policy, signed, trusted
 
 _DEPENDENCIES = {"caller": Provide(provide_caller), "policy": Provide(provide_policy)}
@@ -32,11 +32,13 @@ begun = Router(
         cards.report_lost,
         cards.reset_pin,
         cards.unlock_pin,
+        fills.request_payment,
+        questions.balance,
+        questions.quote,
         sales.refund,
         shifts.open_,
         terminals.offline_package,
         terminals.place,
-        topups.balance,
         topups.purchase,
         topups.reverse_top_up,
         topups.top_up,
@@ -50,7 +52,10 @@ reported = Router(
     opt={"signed": True},
     security=_SECURITY,
     route_handlers=[
+        advices.report_advices,
+        fills.cancel_payment_request,
         fills.close_fill,
+        fills.payment_request,
         fills.report_fills,
         hot.authorize,
         hot.complete,

@@ -139,18 +139,76 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
     "POST /v1/balances": (
         {"card": _CARD},
         {
-            "outcome": "approved",
+            "outcome": "balance",
             "card": "8903",
             "currency": "CNY",
-            "status": "active",
-            "product": "personal",
-            "principal_minor": 82642,
-            "bonus_minor": 0,
-            "held_minor": 0,
-            "owed_minor": 0,
+            "balance_minor": 82642,
             "available_minor": 82642,
-            "as_of": "2026-09-24T02:15:00Z",
+            "held_minor": 0,
+            "bonus_minor": 5000,
+            "owed_minor": 0,
         },
+    ),
+    "POST /v1/quotes": (
+        {"card": {"number": "8810012345678903"}, "product": "92", "plate": "川A12345"},
+        {
+            "outcome": "quote",
+            "card": "8903",
+            "currency": "CNY",
+            "needs_pin": True,
+            "products": [
+                {
+                    "product": "92",
+                    "unit_price_e4": 78900,
+                    "amount_minor": 20000,
+                    "quantity_milli": 25348,
+                    "pays_minor": 19493,
+                    "discount": _DISCOUNT,
+                    "reason": "amount_limit",
+                    "limit": "amount_day",
+                }
+            ],
+        },
+    ),
+    "POST /v1/advices": (
+        {
+            "records": [
+                {
+                    "key": _ID,
+                    "event_at": _EVENT,
+                    "card": {"number": "8810012345678903"},
+                    "fuel": {"product": "92", "quantity_milli": 22000, "unit_price_e4": 78900, "amount_minor": 17358, "nozzle": 3},
+                    "record": _RECORD,
+                }
+            ]
+        },
+        {"results": [{"key": _ID, "answer": _SALE | {"outcome": "booked", "flags": ["offline"]}}]},
+    ),
+    "POST /v1/fills/{fill_id}/payment-requests": (
+        {"record": _RECORD},
+        {
+            "outcome": "open",
+            "request_id": _ID,
+            "url": "https://loyalty.example/me/pay/Jm5Qe0rB7mXv2xk1ZqgT3w",
+            "amount_minor": 17358,
+            "currency": "CNY",
+            "expires_at": "2026-09-24T02:17:00Z",
+        },
+    ),
+    "GET /v1/payment-requests/{request_id}": (
+        None,
+        {
+            "outcome": "approved",
+            "request_id": _ID,
+            "amount_minor": 17358,
+            "currency": "CNY",
+            "expires_at": "2026-09-24T02:17:00Z",
+            "sale": _REFERENCE,
+        },
+    ),
+    "POST /v1/payment-requests/{request_id}/cancellation": (
+        {"record": _RECORD},
+        {"outcome": "cancelled", "request_id": _ID, "amount_minor": 17358, "currency": "CNY", "expires_at": "2026-09-24T02:17:00Z"},
     ),
     "POST /v1/card-issues": (
         {"number": "8820012345678901", "flyer_code": "OCT-7"},

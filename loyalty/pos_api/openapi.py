@@ -6,8 +6,12 @@ Litestar generates the operations from the handlers and their structs; what is t
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
+
+from loyalty.authorizations.advising import Advice
+from loyalty.authorizations.wire import SaleAnswer
 
 from .examples import DECLINED, EXAMPLES, PROBLEM, UNSIGNED
 
@@ -89,6 +93,7 @@ def complete(document: Document) -> Document:
         for method, operation in item.items():
             if isinstance(operation, dict) and path.startswith("/v1/"):
                 _complete(operation, f"{method.upper()} {path}", signed=bool(operation.get("security")))
+    _describe_advices(schemas)
     _lengthen(schemas)
     for name in _request_schemas(document):
         schemas[name].setdefault("additionalProperties", False)
@@ -147,6 +152,15 @@ def _problem_schema() -> Document:
             "fields": {"type": "array", "items": {"type": "object"}, "description": "Which fields do not fit, and why"},
         },
     }
+
+
+def _describe_advices(schemas: Document) -> None:
+    """Describe the records of an advice batch, which are taken as raw bytes and decoded one by one."""
+    _, described = msgspec.json.schema_components([Advice, SaleAnswer], ref_template="#/components/schemas/{name}")
+    for name, schema in described.items():
+        schemas.setdefault(name, schema)
+    schemas["AdviceBatch"]["properties"]["records"]["items"] = {"$ref": "#/components/schemas/Advice"}
+    schemas["AdviceResult"]["properties"]["answer"] = {"$ref": "#/components/schemas/SaleAnswer"}
 
 
 _BASE64: Final = {32: 44, 64: 88}

@@ -11,20 +11,13 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty import clock
-from loyalty.audit.model import Actor
 from loyalty.authorizations.callers import Caller
 from loyalty.authorizations.dedupe import Outcome
 from loyalty.authorizations.hot_api import present
 from loyalty.authorizations.model import Operation
-from loyalty.authorizations.reasons import Reason as DeclineReason
-from loyalty.authorizations.reasons import say
-from loyalty.authorizations.rules import Presented
 from loyalty.authorizations.wire import Credential, Minor
-from loyalty.cards import operations as cards
-from loyalty.cards.model import Card, CardStatus, ProductKind
-from loyalty.cards.queries import find_by_index, find_by_number, get_product
-from loyalty.cards.rules import PinCheck
+from loyalty.cards.model import Card
+from loyalty.cards.queries import find_by_index, find_by_number
 from loyalty.identity.rules import Permission
 from loyalty.policy import Policy
 from loyalty.topups import operations
@@ -32,8 +25,8 @@ from loyalty.topups.model import Party, Tender, Topup
 from loyalty.topups.operations import Buyer, Item
 from loyalty.topups.queries import TopupNotFound, balance_of, get_topup
 
-from .calling import StaffCredential, happened, identify, key_of, machine, serving
-from .wire import Amount, BalanceAnswer, CardNumber, Happened, RealName, Reason, Reference, Transfer
+from .calling import StaffCredential, happened, identify, key_of, serving
+from .wire import Amount, CardNumber, Happened, RealName, Reason, Reference, Transfer
 from .writing import did, perform_once
 
 
@@ -102,12 +95,6 @@ class PurchaseAnswer(Struct, kw_only=True):
     total_minor: Minor
     currency: str
     items: list[TopupAnswer]
-
-
-class BalanceRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Whose balance: the card as it was presented, a number alone is not enough."""
-
-    card: Credential
 
 
 @post("/topups", summary="Load a card / 充值", tags=["money in"], status_code=200)
@@ -223,55 +210,6 @@ async def purchase(
         return did(answer, subject_id=made.purchase.purchase_id)
 
     return await perform_once(request, caller, Operation.PURCHASE, data.record, perform)
-
-
-@post("/balances", summary="What is on a card / 查询余额", tags=["money in"], status_code=200)
-async def balance(
-    data: JSONBody[BalanceRequest],
-    caller: NamedDependency[Caller],
-    session: NamedDependency[AsyncSession],
-    now: NamedDependency[datetime],
-) -> BalanceAnswer:
-    """To whoever presented the card whole: with its PIN, its check value, or as a dynamic code. A wrong PIN counts."""
-    presented, index = present(data.card, caller, key_of(caller))
-    card = await find_by_index(session, index=index)
-    refused = await _not_presented(session, card, presented, machine(caller), caller.place.station_id, now)
-    product = await get_product(session, product_id=card.product_id)
-    answer = BalanceAnswer(
-        outcome="approved", card=card.number_tail, status=card.status.name.lower(), product=product.code, as_of=clock.business_now()
-    )
-    if refused is not None:
-        answer.outcome, answer.reason = "declined", refused.code
-        answer.message_zh, answer.message_en = say(refused, remaining="—")
-        return answer
-    if product.kind in {ProductKind.COMPANY, ProductKind.FLEET} or card.status is CardStatus.BLANK:
-        return answer
-    held = await balance_of(session, account_id=card.account_id, now=now)
-    answer.currency = held.currency
-    answer.principal_minor, answer.bonus_minor = held.principal_minor, held.bonus_minor
-    answer.held_minor, answer.owed_minor, answer.available_minor = held.held_minor, held.owed_minor, held.available_minor
-    return answer
-
-
-async def _not_presented(
-    session: AsyncSession, card: Card, presented: Presented, actor: Actor, station_id: UUID, now: datetime
-) -> DeclineReason | None:
-    """Say why a card was not presented whole; the PIN's try is counted."""
-    if presented.token_wrong:
-        return DeclineReason.TOKEN_WRONG
-    if presented.token_ok:
-        return None
-    if presented.check_value_index is not None:
-        return None if presented.check_value_index == card.check_value_index else DeclineReason.CHECK_VALUE_WRONG
-    if presented.pin is None:
-        return DeclineReason.PIN_UNREADABLE if presented.pin_unreadable else DeclineReason.CREDENTIAL_NEEDED
-    tried = await cards.check_pin(session, card_id=card.card_id, pin=presented.pin, actor=actor, station_id=station_id, now=now)
-    return {
-        PinCheck.RIGHT: None,
-        PinCheck.WRONG: DeclineReason.PIN_WRONG,
-        PinCheck.LOCKED: DeclineReason.PIN_LOCKED,
-        PinCheck.NOT_SET: DeclineReason.PIN_NOT_SET,
-    }[tried.check]
 
 
 async def _answered(session: AsyncSession, topup: Topup, card: Card | None, now: datetime) -> TopupAnswer:

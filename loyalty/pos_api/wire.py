@@ -1,6 +1,5 @@
 """What travels on the ordinary routes and belongs to several of them. Unknown fields are refused."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -89,16 +88,3 @@ class CardState(Said, omit_defaults=True, kw_only=True):
     tries_left: int | None = None
     fee_minor: int | None = None
     replaced_card: str | None = None
-
-
-class BalanceAnswer(Said, omit_defaults=True, kw_only=True):
-    """What is on a card; only to who presented it whole, and never a company's pool."""
-
-    status: str | None = None
-    product: str | None = None
-    principal_minor: int | None = None
-    bonus_minor: int | None = None
-    held_minor: int | None = None
-    owed_minor: int | None = None
-    available_minor: int | None = None
-    as_of: datetime | None = None

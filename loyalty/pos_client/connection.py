@@ -34,6 +34,8 @@ from .problems import NotEnrolledError, ProblemError, TillError, UnreachableErro
 from .state import Answer, Entry, Pending, Store, TillState
 
 SHIFT_CLOSE: Final = "shift_close"
+_SPENDING: Final = frozenset({"sale", "complete"})
+"""Operations whose line in the journal carries what the card gave."""
 ATTEMPTS: Final = 4
 BACKOFF_S: Final = 0.2
 TIMEOUT_S: Final = 25.0
@@ -230,7 +232,8 @@ class Connection:
             raise
         if pending.operation == SHIFT_CLOSE and answer.get("status") == "closed":
             self.state.journal = [entry for entry in self.state.journal if entry.sequence > (pending.sequence or 0)]
-        self.settle(pending, booked=True, outcome=answer.get("outcome"), amount_minor=answer.get("card_minor"))
+        amount = answer.get("card_minor", 0) if pending.operation in _SPENDING else None
+        self.settle(pending, booked=True, outcome=answer.get("outcome"), amount_minor=amount)
         return answer
 
     def settle(

@@ -123,8 +123,7 @@ class Till(Connection):
             now=now,
         )
         key = uuid4()
-        shown = {"number": card.number, "check_value": card.check_value}
-        content = plain(body | {"card": shown, "key": key})
+        content = plain(body | {"card": {"number": card.number}, "key": key})
         record, _ = self.chained("advice", content, key=key, amount_minor=amount)
         self.state.queue.append(OfflineSale(record=record, key=key, instead_of=instead_of))
         self.state.used.append(used)
@@ -132,19 +131,23 @@ class Till(Connection):
         return {"outcome": "approved_offline", "key": str(key), "card_minor": amount}
 
     async def report_offline(self) -> list[Answer]:
-        """Report what was sold offline, each record with a result of its own; first settle what got no answer.
+        """Report what was sold offline and return a result for each record; first settle what got no answer.
 
-        A record that stands in for a lost request is reported only if that request was not booked after all.
+        A record that stands in for a lost request is reported only if that request was not booked after all; else its result says
+        `superseded_by`, with what the request came to.
         """
         await self.resume()
         lost = {pending.key for pending in self.state.pending}
         if lost:
             raise UnreachableError(next(iter(lost)), sent=True)
-        booked = {entry.key for entry in self.state.journal if entry.booked and entry.outcome == "approved"}
-        for offline in [sale for sale in self.state.queue if sale.instead_of in booked]:
-            self.note(offline.key, booked=False, outcome=None, note="the lost request was booked")
-            self._forget(offline)
         results: list[Answer] = []
+        booked = {entry.key: entry for entry in self.state.journal if entry.booked and entry.outcome == "approved"}
+        for offline in list(self.state.queue):
+            if offline.instead_of is not None and offline.instead_of in booked:
+                said: Answer = {"outcome": "approved", "card_minor": booked[offline.instead_of].amount_minor}
+                results.append({"key": str(offline.key), "superseded_by": str(offline.instead_of), "answer": said})
+                self.note(offline.key, booked=False, outcome=None, note="the lost request was booked", amount_minor=0)
+                self._forget(offline)
         while self.state.queue:
             batch = self.state.queue[:ADVICES_MAX]
             answer = await self._report(batch)
@@ -154,8 +157,14 @@ class Till(Connection):
                 key = UUID(result["key"])
                 refused = result.get("problem")
                 note = None if refused is None else str(refused.get("code"))
-                said = result.get("answer") or {}
-                self.note(key, booked=refused is None, outcome=said.get("outcome"), note=note, amount_minor=said.get("card_minor"))
+                booked_as: Answer = result.get("answer") or {}
+                self.note(
+                    key,
+                    booked=refused is None,
+                    outcome=booked_as.get("outcome"),
+                    note=note,
+                    amount_minor=booked_as.get("card_minor", 0),
+                )
                 self._forget(known.pop(key))
             if known:
                 raise TillError("the server left offline records unanswered")

@@ -33,13 +33,13 @@ async def test_the_holder_changes_a_pin_and_three_wrong_ones_lock_it(manned, car
     assert [answer["reason"] for answer in answers] == ["pin_wrong", "pin_wrong", "pin_locked"]
     await manned.unlock_pin(card.number, evidence="resident ID seen")
     shown = await manned.balance(Card(number=card.number, pin="8642"))
-    assert (shown["principal_minor"], shown["available_minor"]) == (100_000, 100_000)
+    assert (shown["balance_minor"], shown["available_minor"]) == (100_000, 100_000)
 
 
 async def test_a_number_alone_tells_no_balance(manned, card):
     answer = await manned.balance(Card(number=card.number))
-    assert answer["reason"] == "credential_needed"
-    assert "principal_minor" not in answer
+    assert (answer["outcome"], answer["needs"]) == ("more_data", ["pin"])
+    assert "balance_minor" not in answer
 
 
 async def test_a_lost_card_stops_at_once_and_lives_again_when_found(manned, card):

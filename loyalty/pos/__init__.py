@@ -1,0 +1,1 @@
+"""`loyalty pos`: terminals that play a station day over HTTP, through the reference client, and compare every total at the end."""
