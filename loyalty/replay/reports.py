@@ -25,9 +25,8 @@ def report_text(played: Sequence[Played], answers: Answers, *, seconds: float) -
     if answers.before:
         same = answers.repeated - len(answers.differing)
         lines.append(f"{same:,} of {answers.repeated:,} answers are those of the replay before; {len(answers.differing):,} differ")
-    lines += [
-        f"not booked: {each.planned.receipt!r}: {'; '.join(each.problems) or 'other amount'}" for each in played if not each.is_booked
-    ]
+    failed = [each for each in played if not each.is_booked]
+    lines += [f"not booked: {each.planned.receipt!r}: {'; '.join(each.problems) or 'other amount'}" for each in failed]
     return "\n".join(lines)
 
 

@@ -133,7 +133,8 @@ class Player:
                 played.parts[part.verb] += 1
                 await self._part(played, part)
         except (ProblemError, UnreachableError) as error:
-            played.problems.append(str(error))
+            facts = error.document.get("facts") if isinstance(error, ProblemError) else None
+            played.problems.append(f"{error} {facts or ''}".strip())
         return played
 
     async def _part(self, played: Played, part: Part) -> None:
