@@ -203,6 +203,7 @@ class Card(Base):
         Index("ix_cards_account_id", "account_id"),
         Index("ix_cards_chain_id", "chain_id"),
         Index("ix_cards_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
+        Index("ix_cards_plate", "plate", postgresql_where=text("plate IS NOT NULL")),
         Index("ix_cards_number_tail", "number_tail", "card_id"),
         Index("ix_cards_stock", "station_id", "product_id", "card_id", postgresql_where=text("status = 0")),
         Index("ix_cards_stock_move_id", "stock_move_id", postgresql_where=text("stock_move_id IS NOT NULL")),

@@ -138,6 +138,11 @@ async def cards_of_customer(session: AsyncSession, *, customer_id: UUID) -> list
     return list(await session.scalars(select(Card).where(Card.customer_id.in_(family)).order_by(Card.card_id.desc())))
 
 
+async def cards_of_plate(session: AsyncSession, *, plate: str, limit: int = 50) -> list[Card]:
+    """Return the cards bound to a number plate, as `read_plate` writes it, the newest first."""
+    return list(await session.scalars(select(Card).where(Card.plate == plate).order_by(Card.card_id.desc()).limit(limit)))
+
+
 async def cards_of_account(session: AsyncSession, *, account_id: UUID, living: bool = False) -> list[Card]:
     """Return an account's cards, the main card first; `living`: only those that are or may again be usable."""
     statement = select(Card).where(Card.account_id == account_id).order_by(Card.is_main.desc(), Card.card_id)

@@ -1,4 +1,4 @@
-"""Forms of the portals that were sent: one effect a key, and where its sender was led."""
+"""Forms of the portals that were sent: one effect a key, and where its sender was led. Cards are found by plate."""
 
 from alembic import op
 
@@ -17,14 +17,16 @@ CREATE TABLE form_keys (
     CONSTRAINT pk_form_keys PRIMARY KEY (session_id, key),
     CONSTRAINT ck_form_keys_key CHECK (length(key) BETWEEN 8 AND 64)
 );
+CREATE INDEX ix_cards_plate ON cards (plate) WHERE plate IS NOT NULL;
 """
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Make the table and the index."""
     op.execute(SCRIPT)
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop them."""
+    op.drop_index("ix_cards_plate", "cards")
     op.drop_table("form_keys")

@@ -128,6 +128,11 @@ class Form:
         except ValueError:
             return None
 
+    def maybe_whole(self, name: str) -> int | None:
+        """Read a whole number from a filter; anything else is none."""
+        typed = self.raw(name)
+        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else None
+
     def whole(self, name: str, label: str, *, low: int = 0, high: int = 10**9, required: bool = True) -> int | None:
         """Read a whole number."""
         return self._scaled(name, label, 0, low, high, required=required)
