@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from loyalty import clock
 from loyalty.money import line_amount, minor_digits
 from loyalty.pos_client import Card, Fuel, MemoryStore, OfflineRefusedError, ProblemError, Shop, Tender, Till, TillError
 
@@ -57,7 +58,13 @@ class StationDay:
         """Enrol both tills, take the offline package, open the shifts, sell and load the cards."""
         for code in (COUNTER, PUMP):
             till = await Till.enrol(
-                self._base_url, code=self.scene.codes[code], store=MemoryStore(), http=self._http, attempts=3, backoff_s=0.02
+                self._base_url,
+                code=self.scene.codes[code],
+                store=MemoryStore(),
+                http=self._http,
+                business_clock=clock.business_now,
+                attempts=3,
+                backoff_s=0.02,
             )
             self.tills[code] = till
             place = await till.place()
@@ -139,8 +146,12 @@ class StationDay:
             found += [f"{where}: transaction {difference}" for difference in closed.get("differences") or []]
             if not closed.get("signature_good"):
                 found.append(f"{where}: the chain's signature does not hold")
-        await self._http.aclose()
+        await self.leave()
         return found
+
+    async def leave(self) -> None:
+        """Let the connection go without closing anything: as a power cut does."""
+        await self._http.aclose()
 
     # The visits
 
@@ -158,7 +169,7 @@ class StationDay:
 
     async def _shop(self, visit: Visit) -> None:
         if not self.shop:
-            await self._balance(visit)
+            await self._fill(visit)
             return
         product = self.shop[visit.fuel % len(self.shop)]
         amount = line_amount(1_000, product["unit_price_e4"], self.digits)

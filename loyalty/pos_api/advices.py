@@ -17,7 +17,11 @@ from loyalty.authorizations.operations.advices import AdviceContext, AdviceResul
 class AdviceBatch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Offline records in the order they happened, as they were kept: their bytes are what their place in the chain is made of."""
 
-    records: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=100)]
+    records: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=100)]
+
+
+class _Raw(Struct):
+    records: list[msgspec.Raw]
 
 
 class AdviceResults(Struct, kw_only=True):
@@ -28,7 +32,7 @@ class AdviceResults(Struct, kw_only=True):
 
 @post("/advices", summary="Report offline sales / 上报脱机交易", tags=["offline"], status_code=200)
 async def report_advices(
-    data: JSONBody[AdviceBatch],
+    data: JSONBody[AdviceBatch],  # noqa: ARG001 - judged here, read again as the bytes that were hashed
     request: Request[Any, Any, Any],
     state: State,
     caller: NamedDependency[Caller],
@@ -38,6 +42,7 @@ async def report_advices(
 
     Sent again, each record meets its own key.
     """
+    batch = msgspec.json.decode(await request.body(), type=_Raw)
     context = AdviceContext(place=caller.place, trusted=caller.trusted, snapshot=state.pump.snapshot, now=now)
-    results = await book_advices(request.app.state.sessions, context=context, epoch=caller.session.epoch, records=data.records)
+    results = await book_advices(request.app.state.sessions, context=context, epoch=caller.session.epoch, records=batch.records)
     return AdviceResults(results=results)
