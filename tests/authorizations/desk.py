@@ -42,7 +42,9 @@ async def rows(bench, sentence: str, **facts) -> list[dict]:
 
 
 async def counters(bench, card) -> list[tuple[int, int, int]]:
-    found = await rows(bench, "SELECT amount_minor, quantity_milli, count FROM limit_counters WHERE subject_id = :id ORDER BY start", id=card.card_id)
+    found = await rows(
+        bench, "SELECT amount_minor, quantity_milli, count FROM limit_counters WHERE subject_id = :id ORDER BY start", id=card.card_id
+    )
     return [(row["amount_minor"], row["quantity_milli"], row["count"]) for row in found]
 
 

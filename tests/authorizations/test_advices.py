@@ -29,14 +29,20 @@ def record(bench, card=None, *, litres: int = 10_000, amount: int = 7_890, ago=t
         "key": str(uuid.uuid4()),
         "event_at": (bench.now() - ago).isoformat(),
         **({} if card is None else {"card": {"number": card if isinstance(card, str) else card.number}}),
-        **({} if not litres else {"fuel": {"product": product, "quantity_milli": litres, "unit_price_e4": 78_900, "amount_minor": amount, "nozzle": 3}}),
+        **(
+            {}
+            if not litres
+            else {"fuel": {"product": product, "quantity_milli": litres, "unit_price_e4": 78_900, "amount_minor": amount, "nozzle": 3}}
+        ),
         **fields,
     }
 
 
 async def tell(bench, *records, trusted: bool = True, epoch: int = 1, terminal: int = 0) -> list[dict]:
     context = AdviceContext(place=place(bench, terminal), trusted=trusted, snapshot=bench.snapshot, now=bench.now())
-    results = await book_advices(bench.sessions, context=context, epoch=epoch, records=[msgspec.Raw(msgspec.json.encode(one)) for one in records])
+    results = await book_advices(
+        bench.sessions, context=context, epoch=epoch, records=[msgspec.Raw(msgspec.json.encode(one)) for one in records]
+    )
     return msgspec.json.decode(msgspec.json.encode(results))
 
 
@@ -79,7 +85,9 @@ async def test_what_the_account_does_not_hold_is_owed(bench, card):
 async def test_a_stopped_card_is_booked_and_flagged(bench, card, status, account):
     async with transaction(bench.sessions) as session:
         await session.execute(text("UPDATE cards SET status = :status WHERE card_id = :id"), {"status": status, "id": card.card_id})
-        await session.execute(text("UPDATE accounts SET status = :status WHERE account_id = :id"), {"status": account, "id": card.account_id})
+        await session.execute(
+            text("UPDATE accounts SET status = :status WHERE account_id = :id"), {"status": account, "id": card.account_id}
+        )
     (result,) = await tell(bench, record(bench, card))
     assert "card_status" in result["answer"]["flags"]
     assert await purses(bench, card.account_id) == {1: (2_110, 0)}
@@ -192,7 +200,9 @@ async def test_the_same_sequence_with_another_record_quarantines_and_is_a_proble
     await tell(bench, record(bench, card, litres=1_000, amount=789, record={"sequence": 7}))
     (result,) = await tell(bench, record(bench, card, litres=1_000, amount=789, record={"sequence": 7}))
     assert result["problem"]["code"] == "sequence_reused"
-    assert (await rows(bench, "SELECT status FROM terminals WHERE terminal_id = :id", id=place(bench).terminal_id))[0]["status"] == "quarantined"
+    assert (await rows(bench, "SELECT status FROM terminals WHERE terminal_id = :id", id=place(bench).terminal_id))[0][
+        "status"
+    ] == "quarantined"
 
 
 async def test_advices_and_the_pump_at_once_never_lose_a_cent(bench, card):

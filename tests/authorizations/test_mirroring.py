@@ -67,7 +67,10 @@ def test_any_run_of_partial_refunds_ends_with_every_part_back_where_it_was(parts
 
 def test_what_was_owed_goes_back_before_what_was_paid():
     paid, owed = part(TransferKind.SALE, 9_000), part(TransferKind.SALE, 1_000, RECEIVABLE)
-    assert [(one.part, one.amount_minor) for one in mirror([paid, owed], gross_minor=1_500, receivables={RECEIVABLE})] == [(owed, 1_000), (paid, 500)]
+    assert [(one.part, one.amount_minor) for one in mirror([paid, owed], gross_minor=1_500, receivables={RECEIVABLE})] == [
+        (owed, 1_000),
+        (paid, 500),
+    ]
 
 
 def test_a_shop_line_takes_no_discount_of_the_fuel_along():

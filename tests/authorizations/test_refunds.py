@@ -35,7 +35,9 @@ async def card(bench):
 async def give_bonus(bench, card, amount: int, expires_at: datetime) -> uuid.UUID:
     async with transaction(bench.sessions) as session:
         house = await ensure_house(session, code=HouseCode.BONUS, currency="CNY", reference="office", now=bench.now())
-        lot = await ensure_purse(session, account_id=card.account_id, kind=PurseKind.BONUS, unit="CNY", expires_at=expires_at, now=bench.now())
+        lot = await ensure_purse(
+            session, account_id=card.account_id, kind=PurseKind.BONUS, unit="CNY", expires_at=expires_at, now=bench.now()
+        )
         legs = [Leg(house, lot, amount, TransferKind.BONUS, "CNY")]
         await post(session, account_id=card.account_id, legs=legs, operation_id=uuid7(bench.now()), event_at=bench.now(), now=bench.now())
     return lot
@@ -56,7 +58,13 @@ async def discount(bench, rate_e4: int = 200) -> None:
 async def test_a_whole_refund_in_the_same_shift_is_a_void(bench, card):
     sold = said(await bench.sell(card))
     answer = await refund(bench, sold["sale"])
-    assert (answer.outcome, answer.void, answer.card_minor, answer.left_minor, answer.balance_after_minor) == ("voided", True, 7_890, 0, 100_000)
+    assert (answer.outcome, answer.void, answer.card_minor, answer.left_minor, answer.balance_after_minor) == (
+        "voided",
+        True,
+        7_890,
+        0,
+        100_000,
+    )
     assert await counters(bench, card) == [(0, 0, 0)]
     kinds = await rows(bench, "SELECT kind, mirrors IS NOT NULL AS mirrored FROM transfers WHERE mirrors IS NOT NULL")
     assert kinds == [{"kind": TransferKind.VOID, "mirrored": True}]
@@ -135,7 +143,9 @@ async def test_a_debt_that_was_paid_meanwhile_goes_back_as_money(bench, card):
     booked = said(await bench.complete(approved["authorization"], litres_milli=140_000, amount_minor=110_460))
     async with transaction(bench.sessions) as session:
         await load(session, bench.world, card.account_id, 20_000)
-        owed = (await session.execute(text("SELECT purse_id FROM purses WHERE account_id = :a AND kind = 4"), {"a": card.account_id})).scalar_one()
+        owed = (
+            await session.execute(text("SELECT purse_id FROM purses WHERE account_id = :a AND kind = 4"), {"a": card.account_id})
+        ).scalar_one()
         legs = [Leg(card.principal_id, owed, 10_460, TransferKind.SETTLEMENT, "CNY")]
         await post(session, account_id=card.account_id, legs=legs, operation_id=uuid7(bench.now()), event_at=bench.now(), now=bench.now())
     answer = await refund(bench, booked["sale"])
@@ -146,7 +156,11 @@ async def test_a_debt_that_was_paid_meanwhile_goes_back_as_money(bench, card):
 
 async def test_discount_and_other_tenders_go_back_in_proportion(bench, card):
     await discount(bench)
-    sold = said(await bench.sell(card, litres_milli=22_000, amount_minor=17_358, tenders=[Tender(tender="wechat", amount_minor=5_000, reference="W1")]))
+    sold = said(
+        await bench.sell(
+            card, litres_milli=22_000, amount_minor=17_358, tenders=[Tender(tender="wechat", amount_minor=5_000, reference="W1")]
+        )
+    )
     saved = sold["discount_minor"]
     assert saved > 0
     first = await refund(bench, sold["sale"], gross_minor=8_679)

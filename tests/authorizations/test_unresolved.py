@@ -156,7 +156,14 @@ async def release(bench, authorization: str, by: Principal, **fields):
     async with transaction(bench.sessions) as session:
         return await release_dispense(
             session,
-            **{"account_id": both[0], "authorization_id": both[1], "evidence": "camera 10:15", "policy": POLICY, "by": by, "now": bench.now()}
+            **{
+                "account_id": both[0],
+                "authorization_id": both[1],
+                "evidence": "camera 10:15",
+                "policy": POLICY,
+                "by": by,
+                "now": bench.now(),
+            }
             | fields,
         )
 

@@ -381,12 +381,15 @@ def _tenders(sale: Sale, mirrored: Sequence[Mirrored]) -> list[HandBack]:
     paid: list[dict[str, Any]] = list((sale.detail or {}).get("tenders", []))
     back: list[HandBack] = []
     for one in given.values():
-        for tender in paid:
-            house = house_id(HouseCode.TENDER, sale.currency, f"{sale.station_id}:{tender['tender']}")
-            if house == one.part.debit_id and tender["amount_minor"] == one.part.amount_minor:
-                paid.remove(tender)
-                back.append(HandBack(tender["tender"], one.amount_minor, tender.get("reference")))
-                break
+        matching = [
+            tender
+            for tender in paid
+            if house_id(HouseCode.TENDER, sale.currency, f"{sale.station_id}:{tender['tender']}") == one.part.debit_id
+        ]
+        # Two payments of one kind are told apart by their amounts; what an advice overpaid was booked as less than was said.
+        tender = next((tender for tender in matching if tender["amount_minor"] == one.part.amount_minor), matching[0])
+        paid.remove(tender)
+        back.append(HandBack(tender["tender"], one.amount_minor, tender.get("reference")))
     return back
 
 

@@ -1,0 +1,38 @@
+"""Reading the pump's rows: sales, the station's board, a card's history, a till's totals."""
+
+from .board import FillLine, OpenAuthorization, list_fills, list_unresolved, open_authorizations, unpaid_fills
+from .history import HistoryLine, card_history
+from .sales import (
+    MoneyLine,
+    RefundView,
+    SaleFilter,
+    SaleLine,
+    SaleView,
+    find_sale_by_reference,
+    get_sale,
+    list_sales,
+    refunds_of,
+)
+from .totals import STORED_VALUE, shift_totals
+
+__all__ = [
+    "STORED_VALUE",
+    "FillLine",
+    "HistoryLine",
+    "MoneyLine",
+    "OpenAuthorization",
+    "RefundView",
+    "SaleFilter",
+    "SaleLine",
+    "SaleView",
+    "card_history",
+    "find_sale_by_reference",
+    "get_sale",
+    "list_fills",
+    "list_sales",
+    "list_unresolved",
+    "open_authorizations",
+    "refunds_of",
+    "shift_totals",
+    "unpaid_fills",
+]
