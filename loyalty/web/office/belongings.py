@@ -25,7 +25,6 @@ from loyalty.web.office.labels import CONTACT_ROLE, IDENTIFIER, SUGGESTION
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import check, field, select
 from loyalty.web.office.parts import Act, Cell, Facts, Field, Text
-from loyalty.web.rendering import render
 
 _DOCUMENT = "/customers/{customer_id:uuid}/documents/{identifier_id:uuid}"
 
@@ -129,13 +128,7 @@ async def reveal_document(desk: NamedDependency[Desk], customer_id: FromPath[UUI
         note=_("This view is on the audit trail"),
         acts=[Act(_("Done"), f"{PATH}/{customer_id}", primary=True, key="Escape")],
     )
-    if desk.request.headers.get("hx-request") == "true":
-        return _into(desk, shown)
-    return await desk.page(_("Number in clear"), main=[shown])
-
-
-def _into(desk: Desk, part: Text) -> Page:
-    return render(desk.request, "office/fragment.html", parts=[part], csrf=desk.token)
+    return await desk.shown(_("Number in clear"), [shown])
 
 
 @post("/customers/{customer_id:uuid}/documents/{identifier_id:uuid}/verify", status_code=303)

@@ -30,7 +30,7 @@ from loyalty.web.office.frame import frame_for
 from loyalty.web.office.parts import Act, Ask, Field, Part
 from loyalty.web.office.reading import Form, read_form
 from loyalty.web.operations import claim_form, led_to
-from loyalty.web.rendering import macros, reader_of, redirect, render
+from loyalty.web.rendering import macros, reader_of, redirect, render, wants_fragment
 
 SESSION_COOKIE: Final = "office"
 FORM_COOKIE: Final = "office-form"
@@ -218,6 +218,12 @@ class Desk:
             cancel=back,
         )
         return await self.page(title, main=[form], top=top, aside=aside, crumbs=crumbs, sub=sub)
+
+    async def shown(self, title: str, parts: Sequence[Part], *, crumbs: Sequence[tuple[str, str]] = ()) -> Page:
+        """Answer a form with something that is shown once: into the page for htmx, else as a page of its own."""
+        if wants_fragment(self.request):
+            return render(self.request, "office/fragment.html", zone=self.zone, now=self.now, parts=parts, csrf=self.token)
+        return await self.page(title, main=parts, crumbs=crumbs)
 
     def form_part(self, title: str, action: str, fields: Sequence[Field], *, submit: str, **more: Any) -> Ask:
         """Return a form as one part among others."""

@@ -9,7 +9,7 @@ from litestar.types import ExceptionHandlersMap
 
 from loyalty.errors import Refusal
 from loyalty.identity.rules import StepUpNeeded
-from loyalty.web.office import belongings, card_acts, cards, customers, home, log_in
+from loyalty.web.office import belongings, card_acts, cards, customers, home, log_in, shifts, stations, terminals
 from loyalty.web.office.desk import AnyRequest, Page, SignInNeeded, provide_desk
 from loyalty.web.office.log_in import step_up_page
 from loyalty.web.office.reading import FormRefused
@@ -80,7 +80,17 @@ def _back(request: AnyRequest) -> str:
 
 office = Router(
     path="/office",
-    route_handlers=[*log_in.handlers, *home.handlers, *customers.handlers, *belongings.handlers, *cards.handlers, *card_acts.handlers],
+    route_handlers=[
+        *log_in.handlers,
+        *home.handlers,
+        *customers.handlers,
+        *belongings.handlers,
+        *cards.handlers,
+        *card_acts.handlers,
+        *stations.handlers,
+        *terminals.handlers,
+        *shifts.handlers,
+    ],
     dependencies={"desk": Provide(provide_desk)},
     exception_handlers=office_handlers(),
     include_in_schema=False,
