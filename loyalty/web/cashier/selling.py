@@ -1,0 +1,301 @@
+"""A card on the counter: what it may take, and taking it. One form, its key made when it was drawn: Enter three times is one sale."""
+
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.authorizations.model import Operation
+from loyalty.authorizations.reasons import Reason
+from loyalty.authorizations.rules import Presented
+from loyalty.authorizations.wire import Credential, FuelLine, Said, SaleAnswer, SaleRequest, ShopLine, Tender
+from loyalty.identity.rules import Permission
+from loyalty.limits.wording import limit_label
+from loyalty.stations.model import ProductCategory
+from loyalty.stations.queries import BoardLine, list_products, price_board
+from loyalty.web.cashier import queries
+from loyalty.web.cashier.frame import draw, reading
+from loyalty.web.cashier.sheets import CardSheet, DueFill, due_of, sheet_of
+from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key
+from loyalty.web.i18n import N_
+from loyalty.web.rendering import redirect, render
+
+OTHER_TENDERS: Final = (("cash", N_("Cash")), ("wechat", N_("WeChat")), ("alipay", N_("Alipay")), ("bank_card", N_("Bank card")))
+_ONCE_MORE: Final = {
+    Reason.PIN_WRONG.code,
+    Reason.PIN_NEEDED.code,
+    Reason.CREDENTIAL_NEEDED.code,
+    Reason.PLATE_NEEDED.code,
+    Reason.TOKEN_WRONG.code,
+}
+
+
+class Reckoned(msgspec.Struct, frozen=True, kw_only=True):
+    """What is chosen, added up: `due_minor` is the card's share."""
+
+    gross_minor: int
+    saved_minor: int
+    shop_minor: int
+    tenders_minor: int
+    due_minor: int
+    fill: DueFill | None
+    short_minor: int
+    """How much the card's money falls short; 0 where it does not, or is not shown."""
+
+
+class Goods(msgspec.Struct, frozen=True, kw_only=True):
+    """An article of the shop; its price where the station has one."""
+
+    code: str
+    name: str
+    price_minor: int | None
+
+
+@get("/cards/{card_id:uuid}")
+async def card_page(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
+    """Answer whether this customer can fuel, for how much, with what saving; and take the money."""
+    till.require(Permission.SELL)
+    till.require_shift()
+    async with reading(till) as session:
+        return await _drawn(till, session, await sheet_of(till, session, card_id=card_id), chosen=till.request.query_params.get("fill", ""))
+
+
+@post("/cards/{card_id:uuid}/due", status_code=200)
+async def due(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
+    """Add up what is chosen at this moment, while the form is being filled in."""
+    async with reading(till) as session:
+        sheet = await sheet_of(till, session, card_id=card_id)
+        fills = due_of(till, sheet, await queries.unpaid_fills(session, station_id=till.place.station_id))
+        reckoned = _reckon(till, sheet, fills)
+    return render(
+        till.request,
+        "cashier/due.html",
+        zone=till.view.zone,
+        now=till.now,
+        currency=till.currency,
+        sheet=sheet,
+        reckoned=reckoned,
+        oob=True,
+    )
+
+
+@post("/cards/{card_id:uuid}/sales", status_code=303)
+async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
+    """Sell a fill, shop goods, or both; the card's share after discounts and other tenders comes from its purses, or nothing does."""
+    till.require(Permission.SELL)
+    till.require_shift()
+    async with reading(till) as session:
+        sheet = await sheet_of(till, session, card_id=card_id)
+        body, token = _sale(till, sheet)
+    answer = await till.hot(
+        Operation.SALE,
+        body,
+        SaleAnswer,
+        number_index=sheet.number_index,
+        presented=Presented(pin=till.form.secret("pin").strip() or None, token_ok=bool(token)),
+    )
+    if answer.sale is not None:
+        return redirect(till.request, f"{HOME}/sales/{answer.sale}?new=1", cookies=[code_cookie(till.request, "")] if token else None)
+    async with reading(till) as session:
+        # Read anew: a wrong PIN may have locked it.
+        sheet = await sheet_of(till, session, card_id=card_id)
+        return await _drawn(till, session, sheet, said=answer, chosen=till.form.raw("fill"))
+
+
+def _sale(till: Till, sheet: CardSheet) -> tuple[SaleRequest, str]:
+    """Read the form into a sale, and the holder's code where one was scanned.
+
+    :raises FormRefused: if a field is wrong
+    """
+    form, _ = till.form, till.gettext
+    pin, token = form.secret("pin").strip(), code_for(till.request, sheet.number_index)
+    fuel = None
+    fill_id = None if form.raw("fill") in {"", "none", "manual"} else form.uuid("fill", _("Fill"))
+    if form.raw("fill") == "manual":
+        fuel = _manual_fuel(till)
+    shop = _shop_lines(till)
+    tenders = _tenders(till)
+    if fill_id is None and fuel is None and not shop:
+        form.fault("fill", _("What"), _("choose a fill, or add goods"))
+    form.check()
+    body = SaleRequest(
+        # The PIN stays in this process; the pump only asks whether one was given.
+        card=Credential(pin="given" if pin else None, token=token or None),
+        fuel=fuel,
+        fill_id=fill_id,
+        shop=shop,
+        tenders=tenders,
+        plate=form.raw("plate")[:16] or None,
+        odometer_km=form.whole("odometer", _("Odometer"), required=False, high=10**8),
+        staff_id=till.principal.staff_id,
+    )
+    form.check()
+    return body, token
+
+
+def _manual_fuel(till: Till) -> FuelLine | None:
+    """Read a fill that the forecourt did not report, from the pump's own display."""
+    form, _ = till.form, till.gettext
+    product = form.text("product", _("Grade"), longest=32)
+    quantity = form.quantity("quantity", _("Quantity"))
+    amount = form.money("amount", _("Amount"), till.currency)
+    nozzle = form.whole("nozzle", _("Nozzle"), required=False, high=999)
+    found = till.pump.snapshot.products.get(product)
+    price = None if found is None else till.pump.snapshot.price(till.place.station_id, found.product_id, till.now)
+    if product and (found is None or price is None):
+        form.fault("product", _("Grade"), _("has no price at this station"))
+    if quantity is None or amount is None or price is None:
+        return None
+    return FuelLine(product=product, quantity_milli=quantity, unit_price_e4=price, amount_minor=amount, nozzle=nozzle)
+
+
+def _shop_lines(till: Till) -> list[ShopLine]:
+    lines = []
+    for number, code in enumerate(till.form.many("goods")):
+        pieces = till.form.whole(f"pieces-{code}", till.gettext("Pieces"), low=1, high=999, required=False) or 1
+        amount = till.form.money(f"amount-{code}", till.gettext("Amount"), till.currency)
+        if amount is not None and number < 50:
+            lines.append(ShopLine(product=code, quantity_milli=pieces * 1000, amount_minor=amount))
+    return lines
+
+
+def _tenders(till: Till) -> list[Tender]:
+    tenders = []
+    for code, label in OTHER_TENDERS:
+        amount = till.form.money(f"tender-{code}", till.gettext(label), till.currency, required=False, low=0)
+        if amount:
+            tenders.append(Tender(tender=code, amount_minor=amount, reference=till.form.raw(f"reference-{code}")[:64] or None))  # type: ignore[arg-type]
+    return tenders
+
+
+def _reckon(till: Till, sheet: CardSheet, fills: list[DueFill], *, chosen: str | None = None) -> Reckoned:
+    """Add up what the form says, taking what cannot be read yet as nothing: somebody is still typing."""
+    wanted = till.form.raw("fill") if chosen is None else chosen
+    fill = next((each for each in fills if str(each.fill.fill_id) == wanted), None)
+    gross, saved = (fill.fill.amount_minor, fill.saved_minor) if fill is not None else (0, 0)
+    if wanted == "manual" and (line := _manual_fuel(till)) is not None:
+        product = till.pump.snapshot.products[line.product]
+        made = due_of(
+            till,
+            sheet,
+            [
+                queries.FillLine(
+                    fill_id=product.product_id,
+                    nozzle=line.nozzle or 0,
+                    product_id=product.product_id,
+                    product=line.product,
+                    name_zh="",
+                    name_en="",
+                    unit="L",
+                    quantity_milli=line.quantity_milli,
+                    unit_price_e4=line.unit_price_e4,
+                    amount_minor=line.amount_minor,
+                    finished_at=till.now,
+                    locked_until=None,
+                )
+            ],
+        )[0]
+        gross, saved = made.fill.amount_minor, made.saved_minor
+    shop = sum(line.amount_minor for line in _shop_lines(till))
+    tenders = sum(tender.amount_minor for tender in _tenders(till))
+    share = gross + shop - saved - tenders
+    short = max(0, share - sheet.available_minor) if sheet.shows_money else 0
+    return Reckoned(
+        gross_minor=gross, saved_minor=saved, shop_minor=shop, tenders_minor=tenders, due_minor=share, fill=fill, short_minor=short
+    )
+
+
+async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: Said | None = None, chosen: str = "") -> Page:
+    waiting = await queries.unpaid_fills(session, station_id=till.place.station_id)
+    fills = due_of(till, sheet, waiting)
+    free = [each for each in fills if not each.locked]
+    if not chosen and len(free) == 1:
+        chosen = str(free[0].fill.fill_id)
+    board = await price_board(session, station_id=till.place.station_id, at=till.now)
+    token = code_for(till.request, sheet.number_index)
+    first = "pin" if chosen and chosen != "none" and not token else "fill"
+    if said is not None and said.reason in _ONCE_MORE:
+        first = "pin"
+    return await draw(
+        till,
+        session,
+        "card.html",
+        here="counter",
+        card_id=sheet.card_id,
+        sheet=sheet,
+        fills=fills,
+        chosen=chosen,
+        first=first,
+        board=[line for line in board if line.category is ProductCategory.FUEL],
+        goods=await _goods(till, session, board),
+        tenders=[(code, till.gettext(label)) for code, label in OTHER_TENDERS],
+        reckoned=_reckon(till, sheet, fills, chosen=chosen),
+        declined=None if said is None else declined(till, said),
+        token=bool(token),
+        once=new_key(),
+        typed=_typed(till),
+        status_code=200,
+    )
+
+
+async def _goods(till: Till, session: AsyncSession, board: list[BoardLine]) -> list[Goods]:
+    prices = {line.product_code: line.unit_price_e4 for line in board}
+    shop = await list_products(session, category=ProductCategory.SHOP, active_only=True, limit=60)
+    scale: int = 10 ** (4 - till.place.digits)
+    return [
+        Goods(
+            code=each.code,
+            name=till.either(each.name_zh, each.name_en),
+            price_minor=prices[each.code] // scale if each.code in prices else None,
+        )
+        for each in shop.rows
+    ]
+
+
+def _typed(till: Till) -> dict[str, str]:
+    """Return what the form said, to be shown again after a decline; never a PIN."""
+    return {name: values[-1] for name, values in till.form.texts().items() if values and not name.startswith("pin")}
+
+
+def declined(till: Till, said: Said) -> dict[str, Any]:
+    """Return a decline in words: what, what remains, what to do next."""
+    _ = till.gettext
+    remains = []
+    if said.remaining_minor is not None:
+        remains.append(till.money(said.remaining_minor))
+    if said.remaining_milli is not None:
+        remains.append(till.f.quantity(said.remaining_milli))
+    facts = []
+    if said.limit and said.limit != "terminal":
+        facts.append((_("Limit"), limit_label(said.limit, till.words.locale)))
+    if remains:
+        facts.append((_("Still possible"), " · ".join(remains)))
+    steps = {
+        Reason.INSUFFICIENT_FUNDS.code: N_("Top up with F2, or enter another tender for the rest below."),
+        Reason.PIN_WRONG.code: N_("Let the customer type it again."),
+        Reason.PIN_LOCKED.code: N_("Unlock the PIN with F4, against the holder's document."),
+        Reason.PIN_NOT_SET.code: N_("Set the PIN with F4; a number alone never spends."),
+        Reason.PIN_NEEDED.code: N_("Let the customer type the PIN."),
+        Reason.CREDENTIAL_NEEDED.code: N_("Let the customer type the PIN."),
+        Reason.PLATE_NEEDED.code: N_("Type the number plate you see."),
+        Reason.PLATE_DIFFERS.code: N_("Compare the plate on the vehicle with what you typed."),
+        Reason.FILL_LOCKED.code: N_("Wait until the phone has paid, or take its code back."),
+        Reason.FILL_PAID.code: N_("Choose another fill."),
+        Reason.FILL_DIFFERS.code: N_("Go back and choose the fill again from the list."),
+        Reason.TENDERS_EXCEED.code: N_("Lower the other tenders."),
+        Reason.CARD_LOST.code: N_("Keep the card if it was handed to you. Its owner gets a new one with F4."),
+    }
+    step = steps.get(said.reason or "")
+    return {
+        "title": till.either(said.message_zh, said.message_en) or _("Declined"),
+        "facts": facts,
+        "then": _(step) if step else _("Take another tender, or ask the station manager."),
+        "tone": "warn" if said.outcome == "more_data" else "",
+    }
+
+
+handlers = [card_page, due, sell]

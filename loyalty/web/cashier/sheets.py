@@ -1,0 +1,271 @@
+"""What lies on the counter: a card with its holder, money, and what it may take here and now; the fills that wait to be paid."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.authorizations.operations.quotes import quote
+from loyalty.authorizations.reasons import Reason
+from loyalty.cards.model import PIN_TRIES, Card, CardStatus, ProductKind
+from loyalty.cards.queries import get_card, get_product
+from loyalty.customers.queries import names_of
+from loyalty.ledger.model import PurseKind
+from loyalty.ledger.queries import get_account, purses_of
+from loyalty.ledger.rules import PurseView
+from loyalty.limits.wording import limit_label
+from loyalty.pricing.rules import discount_of
+from loyalty.stations.queries import price_board
+from loyalty.web.cashier.queries import FillLine
+from loyalty.web.cashier.till import Till
+from loyalty.web.i18n import N_
+
+STATUSES: Final[dict[CardStatus, tuple[str, str]]] = {
+    CardStatus.BLANK: (N_("Blank"), ""),
+    CardStatus.ISSUED: (N_("Issued, not active yet"), "warn"),
+    CardStatus.ACTIVE: (N_("Active"), "good"),
+    CardStatus.SUSPENDED: (N_("Suspended"), "warn"),
+    CardStatus.LOST: (N_("Lost"), "bad"),
+    CardStatus.REPLACED: (N_("Replaced"), "bad"),
+    CardStatus.CLOSED: (N_("Closed"), "bad"),
+}
+KINDS: Final[dict[ProductKind, str]] = {
+    ProductKind.PERSONAL: N_("Personal, registered"),
+    ProductKind.ANONYMOUS: N_("Anonymous"),
+    ProductKind.COMPANY: N_("Company card"),
+    ProductKind.FLEET: N_("Fleet card"),
+}
+
+
+class Grade(msgspec.Struct, frozen=True, kw_only=True):
+    """What the card may take of one grade; `why` says what binds it, or why it is nothing."""
+
+    code: str
+    name: str
+    unit: str
+    unit_price_e4: int
+    quantity_milli: int
+    amount_minor: int
+    saved_e4: int
+    saving: str
+    why: str
+
+
+class Lot(msgspec.Struct, frozen=True, kw_only=True):
+    """A bonus lot."""
+
+    amount_minor: int
+    expires_at: datetime | None
+
+
+class CardSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A card on the counter. Money is None where it is a company's pool, which is not the driver's to see."""
+
+    card_id: UUID
+    account_id: UUID
+    customer_id: UUID | None
+    number_index: bytes
+    tail: str
+    title: str
+    product: str
+    product_id: UUID
+    kind: ProductKind
+    status: CardStatus
+    status_label: str
+    status_tone: str
+    plate: str | None
+    label: str | None
+    has_pin: bool
+    pin_locked: bool
+    asks_pin: bool
+    currency: str
+    shows_money: bool
+    available_minor: int
+    principal_minor: int
+    bonus_minor: int
+    held_minor: int
+    owed_minor: int
+    lots: tuple[Lot, ...]
+    can: bool
+    tone: str
+    verdict: str
+    then: str
+    grades: tuple[Grade, ...]
+
+    @property
+    def living(self) -> bool:
+        """Whether something may still be done with it."""
+        return self.status in {CardStatus.ISSUED, CardStatus.ACTIVE, CardStatus.SUSPENDED, CardStatus.LOST}
+
+
+class DueFill(msgspec.Struct, frozen=True, kw_only=True):
+    """A fill and what this card would give for it."""
+
+    fill: FillLine
+    saved_minor: int
+    due_minor: int
+    locked: bool
+
+
+async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardSheet:
+    """Read a card as the counter sees it.
+
+    :raises CardNotFound: if there is none, or it is blank stock
+    """
+    card = await get_card(session, card_id=card_id)
+    product = await get_product(session, product_id=card.product_id)
+    label, tone = STATUSES[card.status]
+    values: dict[str, object] = {}
+    grades: tuple[Grade, ...] = ()
+    can, verdict, then, verdict_tone = False, till.gettext("Not handed out yet"), till.gettext("Issue it with F3."), "warn"
+    if card.status is not CardStatus.BLANK:
+        values = await _money(session, card, private=product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}, now=till.now)
+        can, verdict_tone, verdict, then, grades = await _may_take(till, session, card)
+    names = await names_of(session, customer_ids=[card.customer_id]) if card.customer_id else {}
+    name = names.get(card.customer_id, "") if card.customer_id else ""
+    shown = till.either(product.name_zh, product.name_en)
+    defaults: dict[str, object] = {
+        "shows_money": False,
+        "available_minor": 0,
+        "principal_minor": 0,
+        "bonus_minor": 0,
+        "held_minor": 0,
+        "owed_minor": 0,
+        "lots": (),
+        "currency": product.currency,
+    }
+    return CardSheet(
+        card_id=card.card_id,
+        account_id=card.account_id,
+        customer_id=card.customer_id,
+        number_index=card.number_index,
+        tail=card.number_tail,
+        title=name or till.gettext(KINDS[product.kind]),
+        product=shown,
+        product_id=product.product_id,
+        kind=product.kind,
+        status=card.status,
+        status_label=till.gettext(label),
+        status_tone=tone,
+        plate=card.plate,
+        label=card.holder_label,
+        has_pin=card.pin_verifier is not None,
+        pin_locked=card.pin_tries >= PIN_TRIES,
+        asks_pin=product.pin_required or card.pin_verifier is not None,
+        can=can,
+        tone=verdict_tone,
+        verdict=verdict,
+        then=then,
+        grades=grades,
+        **(defaults | values),  # type: ignore[arg-type]
+    )
+
+
+def due_of(till: Till, sheet: CardSheet, fills: Sequence[FillLine]) -> list[DueFill]:
+    """Say what a card would give for each waiting fill: the discount of this moment, at the pump's price."""
+    made = []
+    for fill in fills:
+        term = till.pump.snapshot.term(card_product_id=sheet.product_id, product_id=fill.product_id, place=till.place, now=till.now)
+        saved = discount_of(
+            term,
+            quantity_milli=fill.quantity_milli,
+            unit_price_e4=fill.unit_price_e4,
+            gross_minor=fill.amount_minor,
+            digits=till.place.digits,
+        )
+        locked = fill.locked_until is not None and fill.locked_until > till.now
+        made.append(DueFill(fill=fill, saved_minor=saved, due_minor=fill.amount_minor - saved, locked=locked))
+    return made
+
+
+async def _money(session: AsyncSession, card: Card, *, private: bool, now: datetime) -> dict[str, object]:
+    account = await get_account(session, account_id=card.account_id)
+    if not private:
+        return {"currency": account.currency}
+    purses = [purse for purse in await purses_of(session, account_id=card.account_id) if purse.unit == account.currency]
+    living = [purse for purse in purses if purse.expires_at is None or purse.expires_at > now]
+    own = [purse for purse in living if purse.kind in {PurseKind.PRINCIPAL, PurseKind.BONUS} and purse.card_id in {None, card.card_id}]
+    lots = sorted(
+        (purse for purse in own if purse.kind == PurseKind.BONUS and purse.balance_minor),
+        key=_ends,
+    )
+    return {
+        "currency": account.currency,
+        "shows_money": True,
+        "available_minor": sum(purse.available_minor for purse in own),
+        "principal_minor": sum(purse.balance_minor for purse in own if purse.kind == PurseKind.PRINCIPAL),
+        "bonus_minor": sum(purse.balance_minor for purse in own if purse.kind == PurseKind.BONUS),
+        "held_minor": sum(purse.held_minor for purse in own),
+        "owed_minor": -sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE),
+        "lots": tuple(Lot(amount_minor=purse.balance_minor, expires_at=purse.expires_at) for purse in lots),
+    }
+
+
+def _ends(purse: PurseView) -> datetime:
+    return purse.expires_at or datetime.max.replace(tzinfo=UTC)
+
+
+async def _may_take(till: Till, session: AsyncSession, card: Card) -> tuple[bool, str, str, str, tuple[Grade, ...]]:
+    """Say the first question's answer: can it fuel, for how much, with what saving; else what to do."""
+    _ = till.gettext
+    said = await quote(session, snapshot=till.pump.snapshot, place=till.place, number_index=card.number_index, now=till.now)
+    if said.products is None:
+        return False, "bad", till.either(said.message_zh, said.message_en), _next_step(till, said.reason), ()
+    board = {line.product_code: line for line in await price_board(session, station_id=till.place.station_id, at=till.now)}
+    grades = tuple(
+        Grade(
+            code=line.product,
+            name=till.either(board[line.product].product_name_zh, board[line.product].product_name_en),
+            unit=board[line.product].unit.value,
+            unit_price_e4=line.unit_price_e4,
+            quantity_milli=line.quantity_milli,
+            amount_minor=line.amount_minor,
+            saved_e4=0 if line.discount is None else line.discount.rate_e4,
+            saving="" if line.discount is None else till.either(line.discount.name_zh, line.discount.name_en),
+            why=_why(till, line.reason, line.limit, line.message_zh, line.message_en),
+        )
+        for line in said.products
+        if line.product in board
+    )
+    best = max((grade.amount_minor for grade in grades), default=0)
+    if best == 0:
+        first = next((grade.why for grade in grades if grade.why), "")
+        reason = next((line.reason for line in said.products if line.reason), None)
+        return False, "warn", _("Nothing can be taken now"), first or _next_step(till, reason), grades
+    if card.pin_verifier is None:
+        return (
+            True,
+            "warn",
+            _("Up to %(amount)s, once it has a PIN", amount=till.money(best)),
+            _("Set the PIN with F4; a number alone never spends."),
+            grades,
+        )
+    saving = next((grade.saving for grade in grades if grade.saving and grade.amount_minor), "")
+    return True, "good", _("Can fuel: up to %(amount)s", amount=till.money(best)), saving or _("No discount applies here now."), grades
+
+
+def _why(till: Till, reason: str | None, limit: str | None, zh: str | None, en: str | None) -> str:
+    if limit is not None:
+        return till.gettext("terminal limit") if limit == "terminal" else limit_label(limit, till.words.locale)
+    if zh or en:
+        return till.either(zh, en)
+    return till.gettext("what is on the card") if reason == Reason.INSUFFICIENT_FUNDS.code else ""
+
+
+def _next_step(till: Till, reason: str | None) -> str:
+    """Say what the cashier does next about a refusal."""
+    steps = {
+        Reason.CARD_LOST.code: N_("Keep the card if it was handed to you. Its owner gets a new one with F4."),
+        Reason.CARD_NOT_ACTIVE.code: N_("Activate it with F3, or see with F4 what stopped it."),
+        Reason.CARD_EXPIRED.code: N_("Exchange the card with F4; the money stays."),
+        Reason.ACCOUNT_FROZEN.code: N_("Only the office can tell why, and lift it."),
+        Reason.PIN_LOCKED.code: N_("Unlock the PIN with F4, against the holder's document."),
+        Reason.PIN_NOT_SET.code: N_("Set the PIN with F4; a number alone never spends."),
+        Reason.INSUFFICIENT_FUNDS.code: N_("Top up with F2, or take the rest by another tender."),
+        Reason.STATION_CLOSED.code: N_("The office opens the station again."),
+    }
+    found = steps.get(reason or "")
+    return till.gettext(found) if found else ""

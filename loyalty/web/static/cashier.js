@@ -1,0 +1,85 @@
+/* The counter: the screen locks when nobody touches it, a swiped card moves on to the PIN, amounts follow what is chosen. */
+"use strict";
+(() => {
+  const locks = document.querySelector("meta[name=lock-after]");
+  const token = () => {
+    const meta = document.querySelector("meta[name=form-token]");
+    return meta ? meta.content : "";
+  };
+
+  // Touches keep the screen awake on both sides: told to the server once a minute at most, for it locks by its own clock too.
+  if (locks) {
+    const after = Number(locks.content) * 1000;
+    let touched = performance.now();
+    let told = touched;
+    for (const kind of ["keydown", "pointerdown", "touchstart"]) {
+      document.addEventListener(kind, () => { touched = performance.now(); }, { passive: true, capture: true });
+    }
+    setInterval(() => {
+      if (document.getElementById("lockscreen")) return;
+      const now = performance.now();
+      if (now - touched >= after) {
+        if (window.htmx && navigator.onLine) window.htmx.ajax("POST", "/cashier/lock", { target: "#problem", swap: "innerHTML", values: { csrf_token: token() } });
+      } else if (touched > told && now - told >= 60000) {
+        told = now;
+        fetch("/cashier/here", { method: "POST", body: new URLSearchParams({ csrf_token: token() }) }).catch(() => {});
+      }
+    }, 5000);
+  }
+
+  // Behind the lock nothing takes keys; opened again, the page is as it was.
+  function veil() {
+    const over = document.getElementById("lockscreen");
+    const page = document.getElementById("main");
+    for (const piece of [...(page ? page.children : []), ...document.querySelectorAll(".rail")]) {
+      if (!piece.contains(over)) piece.inert = Boolean(over);
+    }
+    if (over) {
+      const field = over.querySelector("input[type=password]");
+      if (field && !over.contains(document.activeElement)) field.focus();
+    }
+  }
+  document.addEventListener("htmx:afterSettle", veil);
+  document.addEventListener("unlocked", () => setTimeout(() => {
+    veil();
+    const first = document.querySelector("main [autofocus]");
+    if (first) first.focus();
+  }, 50));
+
+  // A card reader ends with Enter: that moves on to the field named by data-next while it is empty.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    const next = event.target.dataset && event.target.dataset.next && document.getElementById(event.target.dataset.next);
+    if (next && !next.value && event.target.value) {
+      event.preventDefault();
+      next.focus();
+    }
+  });
+
+  // A figure of the pad fills the field; what the counter counts (notes and coins) is summed as it is typed.
+  document.addEventListener("click", (event) => {
+    const quick = event.target.closest("[data-fill]");
+    if (!quick) return;
+    const field = document.getElementById(quick.dataset.fill);
+    if (!field) return;
+    field.value = quick.dataset.value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+  });
+
+  // The cell of a fill is the way to pay it: chosen by touch, the PIN is next.
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("input[type=radio][data-then]")) {
+      const next = document.getElementById(event.target.dataset.then);
+      if (next && event.target.dataset.touched) next.focus();
+    }
+  });
+  document.addEventListener("pointerdown", (event) => {
+    const chip = event.target.closest("label");
+    const radio = chip && chip.querySelector("input[type=radio][data-then]");
+    if (radio) radio.dataset.touched = "1";
+  });
+
+  // Paper: the receipt's page prints itself once where the till is set up so, and always at the key.
+  if (document.querySelector("[data-print-now]")) window.print();
+})();
