@@ -87,8 +87,8 @@ async def books_balance(bench) -> None:
     differing = await rows(
         bench,
         """
-        SELECT p.purse_id, p.balance_minor, coalesce(sum(CASE WHEN t.credit_id = p.purse_id THEN t.amount_minor ELSE -t.amount_minor END), 0) AS moved
-        FROM purses p LEFT JOIN transfers t ON t.account_id = p.account_id AND p.purse_id IN (t.debit_id, t.credit_id)
+        SELECT p.purse_id, p.balance_minor FROM purses p
+        LEFT JOIN transfers t ON t.account_id = p.account_id AND p.purse_id IN (t.debit_id, t.credit_id)
         GROUP BY p.account_id, p.purse_id, p.balance_minor
         HAVING p.balance_minor <> coalesce(sum(CASE WHEN t.credit_id = p.purse_id THEN t.amount_minor ELSE -t.amount_minor END), 0)
         """,
