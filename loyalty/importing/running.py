@@ -28,7 +28,7 @@ from .mapping import MapNotSound, Mapping
 from .operations import begin_run, lock_kind, note_progress, remember, remember_changed
 from .queries import Known, known_rows, unfinished_run
 from .reading import Line, read_rows
-from .values import Field, Joined, Reader, field_reader, skipper, text_maker, written
+from .values import Field, Joined, Reader, field_reader, skipper, text_maker
 
 SET_ROWS: Final = 2000
 """Rows of one transaction: small enough that a kill loses seconds, large enough that a commit costs nothing."""
@@ -189,9 +189,11 @@ class Reading:
         self._id = text_maker(mapping.id, "id", joined)
         self._skips = skipper(mapping.skip)
         self._first_of_many = mapping.repeats == "first"
-        self._readers = [(name, self._reader(mapping, name, said, joined)) for name, said in kind.fields.items()]
+        self._nothing = dict.fromkeys(kind.fields)
+        made = [(name, self._reader(mapping, name, said, joined)) for name, said in kind.fields.items()]
         # Money is read by its currency's minor unit, so the currency is read first.
-        self._readers.sort(key=lambda each: each[0] != "currency")
+        self._currency = next((reader for name, reader in made if name == "currency"), None)
+        self._readers = [(name, reader) for name, reader in made if reader is not None and name != "currency"]
         self._seen: dict[str, bytes] = {}
 
     @staticmethod
@@ -235,14 +237,17 @@ class Reading:
         return True
 
     def _row(self, line: Line, legacy_id: str) -> ReadRow:
-        values: dict[str, Any] = {}
-        currency = ""
+        cells, currency = line.cells, ""
+        values: dict[str, Any] = self._nothing.copy()
+        if self._currency is not None:
+            values["currency"] = self._currency(cells, "")
+            currency = values["currency"] or ""
         for name, reader in self._readers:
-            values[name] = None if reader is None else reader(line.cells, currency)
-            if name == "currency":
-                currency = values[name] or ""
-        legacy_id = "/".join([legacy_id, *(str(values[name]) for name in self._id_with)])
-        plain = {name: written(value) for name, value in values.items()}
+            values[name] = reader(cells, currency)
+        if self._id_with:
+            legacy_id = "/".join([legacy_id, *(str(values[name]) for name in self._id_with)])
+        # Fields that say nothing are left out: a kind that learns a new one knows its old rows again.
+        plain = {name: value for name, value in values.items() if value is not None}
         row_hash = hashlib.blake2b(msgspec.json.encode(plain, order="sorted"), digest_size=16).digest()
         return ReadRow(Row(line.number, legacy_id, values), row_hash)
 

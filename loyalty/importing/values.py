@@ -3,7 +3,7 @@
 import csv
 import string
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 from functools import lru_cache
@@ -305,12 +305,3 @@ def skipper(rules: list[Skip]) -> Callable[[Cells], bool]:
         return False
 
     return skips
-
-
-def written(value: object) -> object:
-    """Return a value as a row's hash takes it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    return value

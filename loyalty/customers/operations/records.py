@@ -99,7 +99,7 @@ async def add_customer(
     :raises NameIsEmpty: if there is no name
     :raises InvalidPhone: if the phone number cannot exist
     """
-    values = _values(facts, CustomerId(uuid7(now)), now) | _developed(developed)
+    values = values_of(facts, CustomerId(uuid7(now)), now) | _developed(developed)
     await session.execute(insert(Customer).values(values))
     await _suggest_twins(session, values, now)
     await record(
@@ -123,7 +123,7 @@ async def put_customers(
     :raises InvalidPhone: if a phone number cannot exist
     """
     known = await find_by_references(session, source=source, references=list(customers))
-    fresh = {reference: _values(facts, CustomerId(uuid7(now)), now) for reference, facts in customers.items() if reference not in known}
+    fresh = {reference: values_of(facts, CustomerId(uuid7(now)), now) for reference, facts in customers.items() if reference not in known}
     if fresh:
         await session.execute(insert(Customer), [values | _developed(None) for values in fresh.values()])
         await session.execute(
@@ -155,7 +155,7 @@ async def change_customer(
     customer = await get_living_customer(session, customer_id=customer_id)
     if facts.kind is not customer.kind:
         raise KindIsFixed
-    values = _values(facts, customer_id, now)
+    values = values_of(facts, customer_id, now)
     sealed = {"phone_sealed", "email_sealed"}
     # Sealing the same text twice gives two envelopes: phones are compared by index, and a mail address is always written.
     differing = [
@@ -252,7 +252,8 @@ async def _move(
     return customer
 
 
-def _values(facts: CustomerFacts, customer_id: CustomerId, now: datetime) -> dict[str, Any]:
+def values_of(facts: CustomerFacts, customer_id: CustomerId, now: datetime) -> dict[str, Any]:
+    """Return a new record's columns, its protected ones sealed."""
     name = facts.name.strip()
     if not name:
         raise NameIsEmpty
