@@ -200,16 +200,17 @@ class Desk:
         note: str = "",
         upload: bool = False,
         columns: bool = False,
+        once: bool = True,
         top: Sequence[Part] = (),
         aside: Sequence[Part] = (),
         sub: Any = "",
     ) -> Page:
-        """Draw a page with one form; it posts to the page's own address unless `action` says another."""
+        """Draw a page with one form; it posts to the page's own address unless `action` says another. A preview may be sent again."""
         form = Ask(
             action=action or self.request.url.path,
             submit=submit,
             fields=fields,
-            once=new_key(),
+            once=new_key() if once else "",
             danger=danger,
             amount=amount,
             note=note,

@@ -38,6 +38,7 @@ _RAIL: Final = (
     (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
     (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
     (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),
+    (N_("People"), N_("My sessions"), "/office/me", None),
 )
 
 

@@ -69,6 +69,11 @@ class Form:
         values = self._fields.get(name) or [""]
         return values[-1][:1000] if isinstance(values[-1], str) else ""
 
+    def long(self, name: str) -> str:
+        """Return what a field of our own carried, whatever its length."""
+        values = self._fields.get(name) or [""]
+        return values[-1] if isinstance(values[-1], str) else ""
+
     def fault(self, name: str, label: str, sentence: str) -> None:
         """Note that a field is wrong."""
         self.faults.append((name, label, sentence))

@@ -89,9 +89,12 @@
       const left = Math.max(0, Math.ceil(clock.dataset.from - (performance.now() - born) / 1000));
       clock.textContent = Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0");
     }
-    setTimeout(tick, 500);
+    ticking = clocks.length > 0;
+    if (ticking) setTimeout(tick, 500);
   }
-  if (document.querySelector("[data-ends]")) tick();
+  let ticking = false;
+  tick();
+  document.addEventListener("htmx:afterSettle", () => ticking || tick());
 
   // An ordinary form is sent once, however often it is asked: the button rests until the next page is there.
   document.addEventListener("submit", (event) => {

@@ -1,0 +1,594 @@
+"""Staff: hired, given roles within a scope and for a time, a card and PIN for the counter, a log-in for the office; and let go."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from markupsafe import Markup
+
+from loyalty.errors import NotFound
+from loyalty.identity import operations, queries
+from loyalty.identity.model import Role, ScopeKind, StaffStatus
+from loyalty.identity.queries import RoleView, StaffView
+from loyalty.identity.rules import Permission
+from loyalty.paging import Page as Found
+from loyalty.web.listing import Column
+from loyalty.web.office import cells, lookups
+from loyalty.web.office.desk import Desk, Page
+from loyalty.web.office.frame import ROLES
+from loyalty.web.office.labels import SCOPE, STAFF_STATUS
+from loyalty.web.office.lists import List, show, three
+from loyalty.web.office.lookups import chips, field, select
+from loyalty.web.office.parts import Act, Cell, Facts, Field, Rows, Text
+
+PATH = "/office/staff"
+_WORDS: tuple[str, ...] = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor", "inlet", "juniper", "kelp", "lagoon", "meadow", "nectar")
+_WORDS += ("orchid", "pebble", "quartz", "ripple", "saffron", "tundra", "umber", "velvet", "willow", "yarrow", "zephyr", "canyon")
+
+
+@get(three("/staff"))
+async def staff(desk: NamedDependency[Desk]) -> Any:
+    """List the staff in the reader's scope."""
+    reachable = desk.reachable(Permission.READ_STAFF)
+    _ = desk.gettext
+    listing = desk.listing(PATH, "", ["text", "status"])
+    places = await lookups.places(desk)
+
+    async def fetch(cursor: str | None, limit: int) -> Found[StaffView]:
+        status = desk.query.maybe("status", StaffStatus) or StaffStatus.ACTIVE
+        return await queries.list_staff(
+            desk.session,
+            stations=reachable,
+            search=listing.filters["text"],
+            status=status,
+            now=desk.real_now,
+            cursor=cursor,
+            limit=limit,
+        )
+
+    async def rows(found: Sequence[StaffView]) -> list[list[Cell]]:
+        return [
+            [
+                cells.text(one.employee_number),
+                cells.link(desk, f"{PATH}/{one.staff_id}", one.name),
+                cells.text(", ".join(_(ROLES[role.role]) for role in one.roles)),
+                cells.text(places.names.get(one.home_station_id) if one.home_station_id else None),
+                Cell(_card(desk, one), one.card_tail or ""),
+                cells.text(one.log_in_name),
+                cells.tag(desk, one.status, STAFF_STATUS),
+            ]
+            for one in found
+        ]
+
+    statuses = [(member.value, _(label[0])) for member, label in STAFF_STATUS.items()]
+    acts = [Act(_("Hire"), f"{PATH}/new", primary=True) if desk.may(Permission.EDIT_STAFF) else None]
+    return await show(
+        desk,
+        List(
+            title=_("Staff"),
+            listing=listing,
+            columns=[
+                Column(_("Number")),
+                Column(_("Name")),
+                Column(_("Roles")),
+                Column(_("Station")),
+                Column(_("Staff card")),
+                Column(_("Log-in")),
+                Column(_("Status")),
+            ],
+            fetch=fetch,
+            rows=rows,
+            filters=[
+                field("text", _("Find"), value=listing.filters["text"], required=False, key="F1"),
+                select("status", _("Status"), statuses, value=listing.filters["status"] or "active", required=False),
+            ],
+            acts=acts,
+            tabs=_tabs(desk, "staff"),
+            empty=_("Nobody here"),
+            name="staff",
+        ),
+    )
+
+
+def _tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
+    _ = desk.gettext
+    return [(_("Staff"), PATH, here == "staff", 0), (_("Access review"), "/office/access", here == "access", 0)]
+
+
+def _card(desk: Desk, one: StaffView) -> Any:
+    _ = desk.gettext
+    if one.card_tail is None:
+        return "—"
+    tail = f"•••• {one.card_tail}"
+    if one.pin_locked:
+        return Markup("{} {}").format(tail, desk.tag(_("PIN locked"), "bad"))
+    return tail if one.pin_set else Markup("{} {}").format(tail, desk.tag(_("no PIN"), "warn"))
+
+
+async def _scope_name(desk: Desk, role: RoleView, places: lookups.Places) -> str:
+    _ = desk.gettext
+    if role.scope is ScopeKind.ALL or role.scope_id is None:
+        return _(SCOPE[ScopeKind.ALL])
+    if role.scope is ScopeKind.STATION:
+        return places.names.get(role.scope_id, "—")
+    options = await (lookups.districts(desk) if role.scope is ScopeKind.DISTRICT else lookups.regions(desk))
+    return f"{_(SCOPE[role.scope])} {dict(options).get(str(role.scope_id), '—')}"
+
+
+@get("/staff/{staff_id:uuid}")
+async def person(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Show one member of staff."""
+    one = await _in_scope(desk, staff_id, Permission.READ_STAFF)
+    _ = desk.gettext
+    places = await lookups.places(desk)
+    base = f"{PATH}/{staff_id}"
+    edits, grants = desk.may(Permission.EDIT_STAFF), desk.may(Permission.GRANT_ROLES)
+    phone = await queries.staff_phone(desk.session, staff_id=staff_id)
+    facts = Facts(
+        title=_("The person"),
+        pairs=[
+            (_("Number"), one.employee_number),
+            (_("Phone"), phone or "—"),
+            (_("Station"), places.names.get(one.home_station_id, "—") if one.home_station_id else "—"),
+            (_("Status"), cells.tag(desk, one.status, STAFF_STATUS).show),
+        ],
+        acts=[Act(_("Edit"), f"{base}/edit")] if edits else [],
+    )
+    roles = Rows(
+        title=_("Roles"),
+        columns=[Column(_("Role")), Column(_("Scope")), Column(_("From")), Column(_("To")), Column("")],
+        rows=[
+            [
+                cells.text(_(ROLES[role.role])),
+                cells.text(await _scope_name(desk, role, places)),
+                cells.when(desk, role.valid_from),
+                cells.when(desk, role.valid_to),
+                Cell(desk.link(f"{base}/roles/{role.grant_id}/end", _("End")) if grants else "", ""),
+            ]
+            for role in one.roles
+        ],
+        empty=_("No role: nothing may be done"),
+        acts=[Act(_("Give a role"), f"{base}/roles/new")] if grants and one.status is StaffStatus.ACTIVE else [],
+    )
+    sessions = await _sessions_part(desk, staff_id, edits=edits)
+    acts: list[Act | None] = []
+    if edits and staff_id != desk.principal.staff_id:
+        leaves = one.status is StaffStatus.ACTIVE
+        acts.append(Act(_("Let go") if leaves else _("Take back"), f"{base}/{'leave' if leaves else 'return'}", danger=leaves))
+    return await desk.page(
+        one.name,
+        sub=", ".join(_(ROLES[role.role]) for role in one.roles),
+        crumbs=[(_("Staff"), PATH), (one.name, "")],
+        tags=[cells.tag(desk, one.status, STAFF_STATUS).show, *([desk.tag(_("PIN locked"), "bad")] if one.pin_locked else [])],
+        acts=acts,
+        main=[roles, sessions],
+        aside=[facts, _counter(desk, one, base, edits=edits), _office(desk, one, base, edits=edits)],
+    )
+
+
+async def _in_scope(desk: Desk, staff_id: UUID, permission: Permission) -> StaffView:
+    """Return a member of staff whom the reader's scope reaches.
+
+    :raises NotFound: if it does not: by the station they belong to or work at, or because they belong to none
+    """
+    reachable = desk.reachable(permission)
+    one = await queries.staff_view(desk.session, staff_id=staff_id, now=desk.real_now)
+    if reachable is None:
+        return one
+    theirs = {one.home_station_id, *(role.scope_id for role in one.roles if role.scope is ScopeKind.STATION)}
+    if not theirs & reachable:
+        raise NotFound
+    return one
+
+
+def _counter(desk: Desk, one: StaffView, base: str, *, edits: bool) -> Facts:
+    _ = desk.gettext
+    acts: list[Act] = []
+    if edits and one.status is StaffStatus.ACTIVE:
+        acts.append(Act(_("Give a card"), f"{base}/card"))
+        if one.card_tail:
+            acts.append(Act(_("Set the PIN"), f"{base}/pin"))
+    if one.pin_locked and desk.may(Permission.UNLOCK_STAFF_PIN):
+        acts.append(Act(_("Unlock"), f"{base}/unlock", primary=True))
+    state = _("locked") if one.pin_locked else _("set") if one.pin_set else _("not set")
+    return Facts(title=_("At the counter"), pairs=[(_("Staff card"), _card(desk, one)), (_("PIN"), state)], acts=acts)
+
+
+def _office(desk: Desk, one: StaffView, base: str, *, edits: bool) -> Facts:
+    _ = desk.gettext
+    acts: list[Act] = []
+    if edits and one.status is StaffStatus.ACTIVE and one.staff_id != desk.principal.staff_id:
+        if one.log_in_name is None:
+            acts.append(Act(_("Give a log-in"), f"{base}/log-in"))
+        else:
+            acts.append(Act(_("New password"), f"{base}/password"))
+            acts.append(Act(_("New authenticator"), f"{base}/authenticator"))
+            acts.append(Act(_("Close the log-in"), f"{base}/disable", danger=True))
+    pairs = [(_("Log-in"), one.log_in_name or "—"), (_("Second factor"), _("set up") if one.second_factor else _("at the first log-in"))]
+    return Facts(title=_("In the office"), pairs=pairs if one.log_in_name else pairs[:1], acts=acts)
+
+
+async def _sessions_part(desk: Desk, staff_id: UUID, *, edits: bool) -> Rows:
+    _ = desk.gettext
+    found = await queries.sessions_of(desk.session, staff_id=staff_id, now=desk.real_now)
+    return Rows(
+        title=_("Signed in"),
+        columns=[Column(_("Where")), Column(_("Since")), Column(_("Last seen")), Column(_("Address"))],
+        rows=[
+            [
+                cells.text(one.portal.value),
+                cells.when(desk, one.opened_at),
+                cells.when(desk, one.last_seen_at),
+                cells.text(one.address),
+            ]
+            for one in found
+        ],
+        empty=_("Nowhere at the moment"),
+        acts=[Act(_("End all"), f"{PATH}/{staff_id}/sessions")] if edits and found and staff_id != desk.principal.staff_id else [],
+    )
+
+
+async def _person_fields(desk: Desk, one: StaffView | None, phone: str | None) -> list[Field]:
+    _ = desk.gettext
+    places = await lookups.places(desk)
+    station = str(one.home_station_id) if one and one.home_station_id else ""
+    return [
+        *([] if one else [field("number", _("Employee number"), autofocus=True)]),
+        field("name", _("Name"), value=one.name if one else ""),
+        select("station", _("Station"), places.options(), value=station, blank=_("The office"), required=False),
+        field(
+            "phone",
+            _("Phone"),
+            value=phone or "",
+            required=False,
+            inputmode="tel",
+            help=_("With country code, for example +8613800138000."),
+        ),
+        chips("locale", _("Language"), [("zh_CN", "中文"), ("en", "English")], value=one.locale if one else "zh_CN"),
+    ]
+
+
+@get("/staff/new")
+async def new_person(desk: NamedDependency[Desk]) -> Page:
+    """Ask who is hired."""
+    desk.offer(Permission.EDIT_STAFF)
+    _ = desk.gettext
+    fields = await _person_fields(desk, None, None)
+    return await desk.ask(_("Hire"), fields, submit=_("Hire"), back=PATH, crumbs=[(_("Staff"), PATH), (_("Hire"), "")])
+
+
+@post("/staff/new", status_code=303)
+async def hire(desk: NamedDependency[Desk]) -> Page:
+    """Enter a member of staff."""
+    desk.require(Permission.EDIT_STAFF)
+    _ = desk.gettext
+    form = desk.form
+    number, name = form.text("number", _("Employee number"), longest=40), form.text("name", _("Name"), longest=100)
+    station = form.uuid("station", _("Station"), required=False)
+    form.check()
+    staff_id = await operations.hire(
+        desk.session,
+        employee_number=number,
+        name=name,
+        home_station_id=station,
+        phone=form.raw("phone") or None,
+        locale=form.raw("locale") or "zh_CN",
+        by=desk.principal,
+        now=desk.real_now,
+    )
+    return await desk.done(f"{PATH}/{staff_id}", _("Hired. Give a role, then a card or a log-in."))
+
+
+async def _crumbs(desk: Desk, staff_id: UUID, title: str) -> list[tuple[str, str]]:
+    one = await _in_scope(desk, staff_id, Permission.READ_STAFF)
+    return [(desk.gettext("Staff"), PATH), (one.name, f"{PATH}/{staff_id}"), (title, "")]
+
+
+@get("/staff/{staff_id:uuid}/edit")
+async def edit_person(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Show what is known, to be corrected."""
+    desk.offer(Permission.EDIT_STAFF)
+    _ = desk.gettext
+    one = await _in_scope(desk, staff_id, Permission.READ_STAFF)
+    fields = await _person_fields(desk, one, await queries.staff_phone(desk.session, staff_id=staff_id))
+    crumbs = await _crumbs(desk, staff_id, _("Edit"))
+    return await desk.ask(_("Edit"), fields, submit=_("Save"), back=f"{PATH}/{staff_id}", crumbs=crumbs)
+
+
+@post("/staff/{staff_id:uuid}/edit", status_code=303)
+async def change_person(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Store what was corrected."""
+    desk.require(Permission.EDIT_STAFF)
+    _ = desk.gettext
+    form = desk.form
+    name, station = form.text("name", _("Name"), longest=100), form.uuid("station", _("Station"), required=False)
+    form.check()
+    await operations.change_staff(
+        desk.session,
+        staff_id=staff_id,
+        name=name,
+        home_station_id=station,
+        phone=form.raw("phone") or None,
+        locale=form.raw("locale") or "zh_CN",
+        by=desk.principal,
+        now=desk.real_now,
+    )
+    return await desk.done(f"{PATH}/{staff_id}", _("Saved"))
+
+
+@get("/staff/{staff_id:uuid}/roles/new")
+async def new_role(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Ask for a role, its scope and its time."""
+    desk.offer(Permission.GRANT_ROLES)
+    _ = desk.gettext
+    places = await lookups.places(desk)
+    roles = [(role.value, _(label)) for role, label in ROLES.items()]
+    scopes = [("all", _(SCOPE[ScopeKind.ALL]))]
+    scopes += [(f"region:{key}", f"{_(SCOPE[ScopeKind.REGION])} {name}") for key, name in await lookups.regions(desk)]
+    scopes += [(f"district:{key}", f"{_(SCOPE[ScopeKind.DISTRICT])} {name}") for key, name in await lookups.districts(desk)]
+    scopes += [(f"station:{key}", name) for key, name in places.options()]
+    fields = [
+        chips("role", _("Role"), roles),
+        select("scope", _("Scope"), scopes, blank=_("Choose")),
+        field("from", _("From"), type="datetime-local", required=False, help=_("Empty: at once.")),
+        field("to", _("To"), type="datetime-local", required=False, help=_("Empty: until it is ended.")),
+    ]
+    crumbs = await _crumbs(desk, staff_id, _("Give a role"))
+    return await desk.ask(_("Give a role"), fields, submit=_("Give"), back=f"{PATH}/{staff_id}", crumbs=crumbs)
+
+
+@post("/staff/{staff_id:uuid}/roles/new", status_code=303)
+async def grant_role(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Give a role."""
+    desk.require(Permission.GRANT_ROLES)
+    _ = desk.gettext
+    form = desk.form
+    role = form.choice("role", _("Role"), Role, Role.CASHIER)
+    kind, _colon, key = form.text("scope", _("Scope")).partition(":")
+    begins, ends = form.instant("from", _("From"), required=False), form.instant("to", _("To"), required=False)
+    if kind and kind not in set(ScopeKind):
+        form.fault("scope", _("Scope"), _("is not one of the choices"))
+    form.check()
+    await operations.grant_role(
+        desk.session,
+        staff_id=staff_id,
+        role=role,
+        scope=ScopeKind(kind),
+        scope_id=UUID(key) if key else None,
+        valid_from=begins,
+        valid_to=ends,
+        by=desk.principal,
+        now=desk.real_now,
+    )
+    return await desk.done(f"{PATH}/{staff_id}", _("Given: %(role)s", role=_(ROLES[role])))
+
+
+_SIMPLE = {
+    "leave": Permission.EDIT_STAFF,
+    "return": Permission.EDIT_STAFF,
+    "unlock": Permission.UNLOCK_STAFF_PIN,
+    "sessions": Permission.EDIT_STAFF,
+    "disable": Permission.EDIT_STAFF,
+    "authenticator": Permission.EDIT_STAFF,
+    "password": Permission.EDIT_STAFF,
+    "log-in": Permission.EDIT_STAFF,
+    "card": Permission.EDIT_STAFF,
+    "pin": Permission.EDIT_STAFF,
+}
+_ACTS = [f"/staff/{{staff_id:uuid}}/{name}" for name in _SIMPLE]
+
+
+@get(_ACTS)
+async def ask_act(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Ask once, with what the act needs."""
+    act = desk.act
+    desk.offer(_SIMPLE[act])
+    _ = desk.gettext
+    titles = {
+        "leave": (_("Let go"), _("Roles, card, log-in and sessions end at once. The name stays on the trail.")),
+        "return": (_("Take back"), _("Active again, with none of the roles, card or log-in of before.")),
+        "unlock": (_("Unlock the PIN"), _("Three tries are given back; the PIN stays. Nobody unlocks their own.")),
+        "sessions": (_("End all sessions"), _("At once, on every device.")),
+        "disable": (_("Close the log-in"), _("Nobody gets in with it; a new password opens it again.")),
+        "authenticator": (
+            _("New authenticator"),
+            _("The lost one and its recovery codes are forgotten; the next log-in sets up a new one."),
+        ),
+        "password": (_("New password"), _("A password for one log-in is made and shown once; all sessions end.")),
+        "log-in": (_("Give a log-in"), _("A password for one log-in is made and shown once; an authenticator is set up then.")),
+        "card": (_("Give a card"), _("It takes the place of the card before; its PIN is set anew.")),
+        "pin": (_("Set the PIN"), _("Six to twelve digits, chosen by the person.")),
+    }
+    title, note = titles[act]
+    fields: list[Field] = []
+    if act == "log-in":
+        fields.append(field("name", _("Log-in name"), autofocus=True, attrs={"autocapitalize": "none"}))
+    if act == "card":
+        fields.append(field("number", _("Number of the staff card"), autofocus=True, inputmode="numeric"))
+    if act == "pin":
+        fields.append(field("pin", _("PIN"), type="password", inputmode="numeric", autocomplete="new-password", autofocus=True))
+        fields.append(field("again", _("Once more"), type="password", inputmode="numeric", autocomplete="new-password"))
+    danger = act in {"leave", "disable", "sessions"}
+    crumbs = await _crumbs(desk, staff_id, title)
+    return await desk.ask(title, fields, submit=title, danger=danger, note=note, back=f"{PATH}/{staff_id}", crumbs=crumbs)
+
+
+@post(_ACTS[:6], status_code=303)
+async def do_act(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Do what needs no further words."""
+    act = desk.act
+    desk.require(_SIMPLE[act])
+    await _in_scope(desk, staff_id, Permission.READ_STAFF)
+    _ = desk.gettext
+    known = {"session": desk.session, "staff_id": staff_id, "by": desk.principal, "now": desk.real_now}
+    work: dict[str, Any] = {
+        "leave": operations.let_go,
+        "return": operations.take_back,
+        "unlock": operations.unlock_staff_pin,
+        "sessions": operations.revoke_sessions_of,
+        "disable": operations.disable_user,
+        "authenticator": operations.reset_second_factor,
+    }
+    await work[act](**known)
+    undo = {"leave": f"{PATH}/{staff_id}/return", "return": f"{PATH}/{staff_id}/leave"}.get(act, "")
+    return await desk.done(f"{PATH}/{staff_id}", _("Done"), undo=undo)
+
+
+@post(_ACTS[6:8], status_code=200)
+async def give_password(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Make a password for one log-in and show it once."""
+    desk.require(Permission.EDIT_STAFF)
+    one = await _in_scope(desk, staff_id, Permission.READ_STAFF)
+    _ = desk.gettext
+    made = "-".join(secrets.choice(_WORDS) for _word in range(5)) + f"-{secrets.randbelow(90) + 10}"
+    if desk.act == "log-in":
+        name = desk.form.text("name", _("Log-in name"), longest=60).lower()
+        desk.form.check()
+        await operations.create_user(desk.session, staff_id=staff_id, log_in_name=name, password=made, by=desk.principal, now=desk.real_now)
+    else:
+        name = one.log_in_name or ""
+        await operations.reset_password(desk.session, staff_id=staff_id, password=made, by=desk.principal, now=desk.real_now)
+    shown = Text(
+        title=_("Password for the next log-in"),
+        note=_("Shown only now"),
+        lines=[
+            Markup('{}: <strong class="mono">{}</strong>').format(_("Log-in name"), name),
+            Markup('{}: <strong class="mono">{}</strong>').format(_("Password"), made),
+            _("It is changed at the first log-in."),
+        ],
+        acts=[Act(_("Done"), f"{PATH}/{staff_id}", primary=True, key="Escape")],
+    )
+    return await desk.shown(_("Password for the next log-in"), [shown])
+
+
+@post(_ACTS[8], status_code=303)
+async def give_card(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Give a staff card."""
+    desk.require(Permission.EDIT_STAFF)
+    _ = desk.gettext
+    number = desk.form.text("number", _("Number of the staff card"), longest=40)
+    desk.form.check()
+    await operations.issue_staff_card(desk.session, staff_id=staff_id, card_number=number, by=desk.principal, now=desk.real_now)
+    return await desk.done(f"{PATH}/{staff_id}", _("The card is given; set its PIN."))
+
+
+@post(_ACTS[9], status_code=303)
+async def set_pin(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
+    """Set the PIN of a staff card."""
+    desk.require(Permission.EDIT_STAFF)
+    _ = desk.gettext
+    pin = desk.form.secret("pin")
+    if pin != desk.form.secret("again"):
+        desk.form.fault("again", _("Once more"), _("differs"))
+    desk.form.check()
+    await operations.set_staff_pin(desk.session, staff_id=staff_id, pin=pin, by=desk.principal, now=desk.real_now)
+    return await desk.done(f"{PATH}/{staff_id}", _("The PIN is set"))
+
+
+@get("/staff/{staff_id:uuid}/roles/{grant_id:uuid}/end")
+async def ask_end_role(desk: NamedDependency[Desk], staff_id: FromPath[UUID], grant_id: FromPath[UUID]) -> Page:
+    """Ask once before a role ends."""
+    desk.offer(Permission.GRANT_ROLES)
+    _ = desk.gettext
+    del grant_id
+    crumbs = await _crumbs(desk, staff_id, _("End a role"))
+    note = _("From the next request on nothing of it may be done.")
+    return await desk.ask(_("End this role?"), [], submit=_("End"), danger=True, back=f"{PATH}/{staff_id}", crumbs=crumbs, note=note)
+
+
+@post("/staff/{staff_id:uuid}/roles/{grant_id:uuid}/end", status_code=303)
+async def end_role(desk: NamedDependency[Desk], staff_id: FromPath[UUID], grant_id: FromPath[UUID]) -> Page:
+    """End a role at once."""
+    desk.require(Permission.GRANT_ROLES)
+    one = await _in_scope(desk, staff_id, Permission.READ_STAFF)
+    if grant_id not in {role.grant_id for role in one.roles}:
+        raise NotFound
+    await operations.end_role(desk.session, grant_id=grant_id, by=desk.principal, now=desk.real_now)
+    return await desk.done(f"{PATH}/{staff_id}", desk.gettext("The role has ended"))
+
+
+@get(three("/access"))
+async def access(desk: NamedDependency[Desk]) -> Any:
+    """List who may do what, where, since when: for the review that somebody signs."""
+    reachable = desk.reachable(Permission.READ_STAFF)
+    _ = desk.gettext
+    listing = desk.listing("/office/access", "", ["role"])
+    places = await lookups.places(desk)
+    wanted = desk.query.maybe("role", Role)
+
+    async def fetch(cursor: str | None, limit: int) -> Found[StaffView]:
+        return await queries.list_staff(desk.session, stations=reachable, now=desk.real_now, cursor=cursor, limit=limit)
+
+    async def rows(found: Sequence[StaffView]) -> list[list[Cell]]:
+        return [
+            [
+                cells.link(desk, f"{PATH}/{one.staff_id}", one.name),
+                cells.text(one.employee_number),
+                cells.text(_(ROLES[role.role])),
+                cells.text(await _scope_name(desk, role, places)),
+                cells.when(desk, role.valid_from),
+                cells.when(desk, role.valid_to),
+                cells.text(one.log_in_name),
+                Cell(_yes(desk, one), one.second_factor),
+            ]
+            for one in found
+            for role in one.roles
+            if wanted is None or role.role is wanted
+        ]
+
+    roles = [(role.value, _(label)) for role, label in ROLES.items()]
+    return await show(
+        desk,
+        List(
+            title=_("Access review"),
+            sub=_("Who may do what, where, and since when"),
+            listing=listing,
+            columns=[
+                Column(_("Name")),
+                Column(_("Number")),
+                Column(_("Role")),
+                Column(_("Scope")),
+                Column(_("From")),
+                Column(_("To")),
+                Column(_("Log-in")),
+                Column(_("Second factor")),
+            ],
+            fetch=fetch,
+            rows=rows,
+            filters=[select("role", _("Role"), roles, value=listing.filters["role"], blank=_("All"), required=False)],
+            tabs=_tabs(desk, "access"),
+            empty=_("Nobody has such a role"),
+            name="access-review",
+        ),
+    )
+
+
+def _yes(desk: Desk, one: StaffView) -> Any:
+    _ = desk.gettext
+    if one.log_in_name is None:
+        return "—"
+    return desk.tag(_("set up"), "good") if one.second_factor else desk.tag(_("not yet"), "warn")
+
+
+handlers = [
+    staff,
+    person,
+    new_person,
+    hire,
+    edit_person,
+    change_person,
+    new_role,
+    grant_role,
+    ask_act,
+    do_act,
+    give_password,
+    give_card,
+    set_pin,
+    ask_end_role,
+    end_role,
+    access,
+]
