@@ -1,0 +1,19 @@
+"""The invariants, in the order in which they are proved."""
+
+from loyalty.checks.model import Check
+
+from . import counting, leaks, ledger, pump, references, refunds, requests, seals, trail
+
+CHECKS: tuple[Check, ...] = (
+    *ledger.CHECKS,
+    *pump.CHECKS,
+    *counting.CHECKS,
+    *refunds.CHECKS,
+    *requests.CHECKS,
+    *references.CHECKS,
+    *seals.CHECKS,
+    *trail.CHECKS,
+    *leaks.CHECKS,
+)
+
+__all__ = ["CHECKS"]

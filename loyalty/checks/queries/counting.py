@@ -1,0 +1,106 @@
+"""Limit counters and daily balances: sums kept beside the rows they sum.
+
+A chain's counter of a day is what was taken plus what is still held, in money and litres, and the number of fills. A refund gives it back
+while any window that counts its day still runs: the day's week or month.
+"""
+
+from .asking import proved_by
+
+_REFUNDS = """
+    given AS (
+        SELECT r.account_id, r.sale_id, sum(r.card_minor) AS card, sum(r.quantity_milli) AS quantity, max(r.business_day) AS last_day
+        FROM refunds r JOIN sales s ON s.account_id = r.account_id AND s.sale_id = r.sale_id
+        LEFT JOIN authorizations a ON a.account_id = s.account_id AND a.authorization_id = s.authorization_id
+        JOIN stations p ON p.station_id = s.station_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(a.business_day, CASE WHEN s.flags & 128 <> 0 THEN (s.event_at AT TIME ZONE p.zone)::date ELSE
+                s.business_day END) AS day
+        ) counted
+        WHERE date_trunc('month', counted.day) = date_trunc('month', r.business_day) OR date_trunc('week',
+            counted.day) = date_trunc('week', r.business_day)
+        GROUP BY r.account_id, r.sale_id
+    ),
+    sold AS (
+        SELECT s.account_id, s.sale_id, s.authorization_id, s.chain_id, s.card_minor - coalesce(g.card, 0) AS amount,
+            s.quantity_milli - coalesce(g.quantity, 0) AS quantity, (s.status IN (3, 4) AND g.sale_id IS NOT NULL) AS undone,
+            CASE WHEN s.flags & 128 <> 0 THEN (s.event_at AT TIME ZONE p.zone)::date ELSE s.business_day END AS day
+        FROM sales s LEFT JOIN given g ON g.account_id = s.account_id AND g.sale_id = s.sale_id
+            JOIN stations p ON p.station_id = s.station_id
+        WHERE s.chain_id IS NOT NULL
+    )
+"""
+
+COUNTERS = proved_by(
+    f"""
+    WITH {_REFUNDS},
+    fills AS (
+        SELECT account_id, chain_id, day, amount, quantity, (NOT undone)::integer AS count FROM sold WHERE authorization_id IS NULL
+        UNION ALL
+        SELECT a.account_id, a.chain_id, a.business_day,
+            coalesce(s.amount, 0) + (SELECT coalesce(sum(held), 0) FROM unnest(a.hold_minors) held),
+            coalesce(s.quantity, 0) + CASE WHEN a.status IN (1, 2, 5, 9) THEN greatest(0, a.approved_milli - a.captured_milli) ELSE 0 END,
+            (a.status IN (1, 2, 5, 9) OR coalesce(s.stands, false))::integer
+        FROM authorizations a
+        LEFT JOIN (
+            SELECT account_id, authorization_id, sum(amount) AS amount, sum(quantity) AS quantity, bool_or(NOT undone) AS stands
+            FROM sold WHERE authorization_id IS NOT NULL GROUP BY account_id, authorization_id
+        ) s ON s.account_id = a.account_id AND s.authorization_id = a.authorization_id
+        WHERE a.chain_id IS NOT NULL AND a.status NOT IN (3, 4)
+    ),
+    used AS (
+        SELECT account_id, chain_id, day, sum(amount) AS amount, sum(quantity) AS quantity, sum(count) AS count FROM fills
+            GROUP BY account_id, chain_id, day
+    )
+    SELECT coalesce(c.account_id, u.account_id) AS account_id, coalesce(c.subject_id, u.chain_id) AS chain_id, coalesce(c.start,
+        u.day) AS day,
+        c.amount_minor, coalesce(u.amount, 0)::bigint AS used_minor, c.quantity_milli, coalesce(u.quantity, 0)::bigint AS used_milli,
+        c.count, coalesce(u.count, 0) AS used_count
+    FROM (SELECT * FROM limit_counters WHERE "window" = 1) c
+    FULL JOIN used u ON u.account_id = c.account_id AND u.chain_id = c.subject_id AND u.day = c.start
+    WHERE (coalesce(c.amount_minor, 0), coalesce(c.quantity_milli, 0), coalesce(c.count, 0))
+        IS DISTINCT FROM (coalesce(u.amount, 0), coalesce(u.quantity, 0), coalesce(u.count, 0))
+    """,  # noqa: S608 - a constant of this file
+    code="limit-counters",
+    invariant=2,
+    says="a limit counter is what its chain took and still holds on that day",
+)
+
+DAILY = proved_by(
+    """
+    WITH moved AS (
+        SELECT account_id, purse_id, day, sum(amount) AS amount FROM (
+            SELECT t.account_id, t.credit_id AS purse_id, d.day, t.amount_minor AS amount FROM transfers t
+            JOIN closed_days d ON t.transfer_id >= uuid7_floor(d.starts_at) AND t.transfer_id < uuid7_floor(d.ends_at)
+            UNION ALL
+            SELECT t.account_id, t.debit_id, d.day, -t.amount_minor FROM transfers t
+            JOIN closed_days d ON t.transfer_id >= uuid7_floor(d.starts_at) AND t.transfer_id < uuid7_floor(d.ends_at)
+        ) leg JOIN purses USING (account_id, purse_id) GROUP BY account_id, purse_id, day
+    ),
+    closing AS (
+        SELECT account_id, purse_id, day, sum(amount) OVER (PARTITION BY account_id, purse_id ORDER BY day)::bigint AS balance FROM moved
+    ),
+    kept AS (SELECT b.* FROM daily_balances b JOIN closed_days USING (day))
+    SELECT coalesce(c.account_id, b.account_id) AS account_id, coalesce(c.purse_id, b.purse_id) AS purse_id, coalesce(c.day,
+        b.day) AS day,
+        b.balance_minor, c.balance AS transfers_minor
+    FROM closing c FULL JOIN kept b ON b.account_id = c.account_id AND b.purse_id = c.purse_id AND b.day = c.day
+    WHERE b.balance_minor IS DISTINCT FROM c.balance
+    """,
+    code="daily-balances",
+    invariant=1,
+    says="the closing balance of a closed day is what was booked up to its end",
+)
+
+DAYS = proved_by(
+    """
+    SELECT day, ends_at, next_starts_at FROM (
+        SELECT day, ends_at, lead(starts_at) OVER (ORDER BY day) AS next_starts_at, lead(day) OVER (ORDER BY day) AS next_day
+            FROM closed_days
+    ) d WHERE next_starts_at <> ends_at OR next_day <> day + 1
+    """,
+    code="closed-days",
+    invariant=1,
+    says="closed days follow each other without gap or overlap",
+)
+
+CHECKS = (COUNTERS, DAILY, DAYS)
