@@ -58,8 +58,8 @@ class ReleaseAnswer(Said, omit_defaults=True, kw_only=True):
     booked_at: str | None = None
 
 
-class QuoteLine(Struct, omit_defaults=True, kw_only=True):
-    """What the card may take of one product here and now; 0 is an answer, and `reason` and `limit` say what binds."""
+class QuoteLine(Struct, kw_only=True):
+    """What the card may take of one product here and now; 0 is an answer and is said, `reason` and `limit` say what binds."""
 
     product: str
     unit_price_e4: int = 0

@@ -25,6 +25,7 @@ from loyalty.authorizations.operations import (
     record_fill,
     unlock_fill,
 )
+from loyalty.authorizations.queries import payment_by_token, payment_of_station
 from loyalty.db import transaction
 from tests.authorizations.desk import books_balance, place, purses, refund, reverse_key, rows, said
 from tests.factories.world import give_card
@@ -262,6 +263,28 @@ async def test_a_claimed_request_is_not_taken_back_while_its_sale_is_on_the_way(
     with pytest.raises(PaymentTaken):
         async with transaction(bench.sessions) as session:
             await cancel_payment(session, request_id=made.request.request_id, station_id=bench.world.station_id, now=bench.now())
+
+
+async def test_phone_and_till_see_the_same_request(bench, card):
+    made = await qr(bench, await pump_says(bench))
+
+    async def seen():
+        async with transaction(bench.sessions) as session:
+            phone = await payment_by_token(session, token=made.token, now=bench.now())
+            till = await payment_of_station(session, request_id=made.request.request_id, station_id=bench.world.station_id, now=bench.now())
+        assert phone == till
+        return phone
+
+    view = await seen()
+    assert (view.status, view.amount_minor, view.product_code, view.nozzle, view.sale_reference) == ("open", 7_890, "92", 3, None)
+    bench.later = timedelta(seconds=121)
+    assert (await seen()).status == "expired"
+    bench.later = timedelta(0)
+    result = await approve(bench, made.token, card)
+    assert (await seen()).sale_reference == result.answer["sale"]
+    with pytest.raises(PaymentNotFound):
+        async with transaction(bench.sessions) as session:
+            await payment_by_token(session, token="nonsense", now=bench.now())
 
 
 def test_only_an_open_request_moves():

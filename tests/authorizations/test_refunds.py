@@ -117,6 +117,35 @@ async def test_after_the_period_is_closed_it_is_a_refund_in_the_open_one(bench, 
     assert [row["period"] for row in await rows(bench, "SELECT period FROM transfers WHERE mirrors IS NOT NULL")] == [202610]
 
 
+async def test_once_its_shift_is_counted_a_sale_is_refunded_not_voided(bench, card):
+    sold = said(await bench.sell(card))
+    staff_id = uuid.uuid4()
+    async with transaction(bench.sessions) as session:
+        await session.execute(
+            text(
+                "INSERT INTO staff (staff_id, employee_number, name, status, locale, hired_at) VALUES (:id, '7', '李', 'active', 'zh_CN', :at)"
+            ),
+            {"id": staff_id, "at": bench.now()},
+        )
+        await session.execute(
+            text(
+                "INSERT INTO shifts (shift_id, station_id, terminal_id, cashier_id, status, currency, opened_at, opening_float_minor,"
+                " counted_at, counted_cash_minor) VALUES (:id, :station, :terminal, :staff, 'counted', 'CNY', :from, 0, :to, 0)"
+            ),
+            {
+                "id": uuid.uuid4(),
+                "station": bench.world.station_id,
+                "terminal": bench.world.terminal_ids[0],
+                "staff": staff_id,
+                "from": bench.now() - timedelta(hours=1),
+                "to": bench.now() + timedelta(hours=1),
+            },
+        )
+    with pytest.raises(VoidNotPossible):
+        await refund(bench, sold["sale"], void=True)
+    assert (await refund(bench, sold["sale"])).outcome == "refunded"
+
+
 async def test_a_lot_is_restored_with_its_expiry_even_where_that_has_passed(bench, card):
     expires_at = bench.now() + timedelta(days=2)
     lot = await give_bonus(bench, card, 3_000, expires_at)
@@ -150,7 +179,7 @@ async def test_a_debt_that_was_paid_meanwhile_goes_back_as_money(bench, card):
         ).scalar_one()
         legs = [Leg(card.principal_id, owed, 10_460, TransferKind.SETTLEMENT, "CNY")]
         await post(session, account_id=card.account_id, legs=legs, operation_id=uuid7(bench.now()), event_at=bench.now(), now=bench.now())
-    answer = await refund(bench, booked["sale"])
+    answer = await refund(bench, booked["sale"], approved_by=uuid.uuid4())
     assert answer.receivable_minor == 0
     assert await purses(bench, card.account_id) == {1: (120_000, 0), 4: (0, 0)}
     await books_balance(bench)

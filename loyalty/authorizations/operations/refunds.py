@@ -144,16 +144,15 @@ async def refund_sale(
     if account.status == AccountStatus.CLOSED:
         raise AccountNotOpen(status=AccountStatus(account.status).value, account=account_id)
     wanted = await _wanted(session, sale, gross_minor, quantity_milli, tuple(lines))
-    if staff_id is not None or approved_by is not None:
-        control = policy.for_currency(sale.currency).control
-        require_second_person(
-            rule=control.rule,
-            from_minor=control.reversal_second_person_from_minor,
-            amount_minor=wanted.gross_minor,
-            currency=sale.currency,
-            first=staff_id or place.terminal_id,
-            second=approved_by,
-        )
+    control = policy.for_currency(sale.currency).control
+    require_second_person(
+        rule=control.rule,
+        from_minor=control.reversal_second_person_from_minor,
+        amount_minor=wanted.gross_minor,
+        currency=sale.currency,
+        first=staff_id or place.terminal_id,
+        second=approved_by,
+    )
     return await mirror_sale(
         session,
         sale=sale,

@@ -2,6 +2,7 @@
 
 from .board import FillLine, OpenAuthorization, list_fills, list_unresolved, open_authorizations, unpaid_fills
 from .history import HistoryLine, card_history
+from .payments import PaymentView, payment_by_token, payment_of_station
 from .sales import (
     MoneyLine,
     RefundView,
@@ -21,6 +22,7 @@ __all__ = [
     "HistoryLine",
     "MoneyLine",
     "OpenAuthorization",
+    "PaymentView",
     "RefundView",
     "SaleFilter",
     "SaleLine",
@@ -32,6 +34,8 @@ __all__ = [
     "list_sales",
     "list_unresolved",
     "open_authorizations",
+    "payment_by_token",
+    "payment_of_station",
     "refunds_of",
     "shift_totals",
     "unpaid_fills",
