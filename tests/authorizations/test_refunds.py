@@ -123,7 +123,8 @@ async def test_once_its_shift_is_counted_a_sale_is_refunded_not_voided(bench, ca
     async with transaction(bench.sessions) as session:
         await session.execute(
             text(
-                "INSERT INTO staff (staff_id, employee_number, name, status, locale, hired_at) VALUES (:id, '7', '李', 'active', 'zh_CN', :at)"
+                "INSERT INTO staff (staff_id, employee_number, name, status, locale, hired_at)"
+                " VALUES (:id, '7', '李', 'active', 'zh_CN', :at)"
             ),
             {"id": staff_id, "at": bench.now()},
         )
