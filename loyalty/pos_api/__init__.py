@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 from loyalty.identity.api import terminal_router
 from loyalty.stations.operations import record_heartbeat
 
-from . import advices, cards, fills, hot, questions, sales, shifts, terminals, topups
+from . import advices, cards, fills, hot, lists, questions, sales, shifts, terminals, topups
 from .calling import provide_caller, provide_policy, signed, trusted
 
 _DEPENDENCIES = {"caller": Provide(provide_caller), "policy": Provide(provide_policy)}
@@ -60,6 +60,10 @@ reported = Router(
         hot.authorize,
         hot.complete,
         hot.sell,
+        lists.sale_whole,
+        lists.sales,
+        lists.unpaid_fills,
+        lists.unresolved,
         sales.nozzle_not_lifted,
         sales.reverse_original,
         shifts.close,

@@ -57,6 +57,23 @@ _SALE: Final = {
     "available_after_minor": 83082,
     "booked_at": "2026-09-24T02:15:00Z",
 }
+_SALE_ROW: Final = {
+    "sale": _REFERENCE,
+    "status": "booked",
+    "flow": "pay_after",
+    "card": "8903",
+    "terminal": "T1",
+    "nozzle": 3,
+    "product": "92",
+    "quantity_milli": 22000,
+    "unit_price_e4": 78900,
+    "gross_minor": 17358,
+    "card_minor": 12358,
+    "currency": "CNY",
+    "event_at": "2026-09-24T02:15:00Z",
+    "booked_at": "2026-09-24T02:15:00Z",
+    "business_day": "2026-09-24",
+}
 _FILL: Final = {"fill_id": _ID, "pump_reference": "P3-20260924-0417", "status": "unpaid"}
 
 EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
@@ -96,6 +113,60 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
             "record": _RECORD,
         },
         _SALE | {"tenders_minor": 5000, "card_minor": 11918, "taken": [{"purse": "principal", "amount_minor": 11918}]},
+    ),
+    "GET /v1/sales": (None, {"rows": [_SALE_ROW], "next": None, "previous": None}),
+    "GET /v1/sales/{sale}": (
+        None,
+        {
+            "sale": _SALE_ROW,
+            "lines": [],
+            "tenders": [{"tender": "wechat", "amount_minor": 5000, "reference": "4200002026092412345"}],
+            "discount": None,
+            "transfers": [{"amount_minor": 12358, "purse": "principal", "booked_at": "2026-09-24T02:15:00Z"}],
+            "refunds": [],
+        },
+    ),
+    "GET /v1/fills": (
+        None,
+        {
+            "rows": [
+                {
+                    "fill_id": _ID,
+                    "pump_reference": "P3-20260924-0417",
+                    "nozzle": 3,
+                    "product_code": "92",
+                    "product_name_zh": "92号汽油",
+                    "product_name_en": "Gasoline 92",
+                    "quantity_milli": 22000,
+                    "unit_price_e4": 78900,
+                    "amount_minor": 17358,
+                    "finished_at": "2026-09-24T02:15:00Z",
+                }
+            ]
+        },
+    ),
+    "GET /v1/unresolved-dispenses": (
+        None,
+        {
+            "rows": [
+                {
+                    "authorization": _REFERENCE,
+                    "status": "unresolved",
+                    "terminal": "T1",
+                    "card": "8903",
+                    "nozzle": 3,
+                    "product": "92",
+                    "approved_minor": 20000,
+                    "approved_milli": 25348,
+                    "held_minor": 19493,
+                    "currency": "CNY",
+                    "event_at": "2026-09-24T01:10:00Z",
+                    "opened_at": "2026-09-24T02:11:00Z",
+                }
+            ],
+            "next": None,
+            "previous": None,
+        },
     ),
     "POST /v1/reversals": (
         {"original": _ID, "reason": "no answer came", "event_at": _EVENT, "record": _RECORD},

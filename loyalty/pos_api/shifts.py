@@ -1,6 +1,6 @@
 """The shift: opened by a person, cash dropped, counted blind, closed with a signed chain; and the business day."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from loyalty.authorizations.chain_rules import Difference, Hash, JournalLine
 from loyalty.authorizations.dedupe import Outcome
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.operations.chains import close_chain
+from loyalty.authorizations.queries import shift_totals
 from loyalty.authorizations.wire import Minor
 from loyalty.identity.rules import Permission
 from loyalty.ids import ShiftId, StaffId, StationId, TerminalId
@@ -27,7 +28,7 @@ from loyalty.stations.queries import ShiftNotFound, ShiftView, running_shift
 from loyalty.stations.rules import ShiftTotals
 
 from .calling import StaffCredential, identify, serving
-from .totals import day_totals, shift_totals
+from .queries import day_totals
 from .wire import Amount, Recorded
 from .writing import did, perform_once
 
@@ -181,7 +182,14 @@ async def close(
             session,
             shift_id=ShiftId(view.shift_id),
             counted_cash_minor=data.counted_cash_minor,
-            expected=await shift_totals(session, terminal_id=view.terminal_id, station_id=view.station_id, since=view.opened_at, until=now),
+            # A sale of this very millisecond is the shift's, too.
+            expected=await shift_totals(
+                session,
+                station_id=view.station_id,
+                terminal_id=view.terminal_id,
+                booked_from=view.opened_at,
+                booked_to=now + timedelta(milliseconds=1),
+            ),
             staff_id=StaffId(view.cashier_id),
             explanation=data.explanation,
             actor=actor,

@@ -198,6 +198,10 @@ class Till(Connection):
         """Look a sale up with its lines, tenders and refunds."""
         return await self.get(f"/v1/sales/{sale}")
 
+    async def sales(self, *, cursor: str | None = None, limit: int | None = None) -> Answer:
+        """List the station's sales, the latest first."""
+        return await self.get("/v1/sales", cursor=cursor, limit=limit)
+
     async def quote(self, card: Card, **wanted: Any) -> Answer:
         """Ask what this card may take here and now and which limit binds: no hold, no PIN try; 0 is an answer."""
         return await self.ask("/v1/quotes", wanted, card=card)
@@ -212,9 +216,13 @@ class Till(Connection):
         """Report finished fills as the pump controller knows them; the same fill again changes nothing."""
         return await self.perform("fill", "/v1/fills", {"fills": list(fills)})
 
-    async def unpaid_fills(self, *, nozzle: int | None = None, cursor: str | None = None) -> Answer:
-        """List finished, unpaid fills, the newest first."""
-        return await self.get("/v1/fills", nozzle=nozzle, cursor=cursor)
+    async def unpaid_fills(self, *, nozzle: int | None = None) -> Answer:
+        """List finished, unpaid fills by nozzle, the oldest first."""
+        return await self.get("/v1/fills", nozzle=nozzle)
+
+    async def unresolved(self, *, cursor: str | None = None) -> Answer:
+        """List approved authorisations whose completion never came, the oldest first."""
+        return await self.get("/v1/unresolved-dispenses", cursor=cursor)
 
     async def close_fill(self, fill_id: str, *, way: str) -> Answer:
         """Take a fill off the list: `other` (paid without a card of ours) or `test` (the fuel went back)."""
@@ -227,6 +235,10 @@ class Till(Connection):
     async def payment_request(self, request_id: str) -> Answer:
         """Ask what became of a QR."""
         return await self.get(f"/v1/payment-requests/{request_id}")
+
+    async def cancel_payment(self, request_id: str) -> Answer:
+        """Take a QR back: the fill is unpaid again."""
+        return await self.perform("fill", f"/v1/payment-requests/{request_id}/cancellation", {})
 
     # Money in
 

@@ -1,5 +1,6 @@
 """The shift: the float at its beginning, cash into the safe, a blind count, and the close with what is over or short."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -10,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations.dedupe import Outcome
 from loyalty.authorizations.model import Operation
+from loyalty.authorizations.queries import shift_totals
 from loyalty.identity.queries import staff_names
 from loyalty.identity.rules import Permission
 from loyalty.ids import NOBODY, ShiftId, StationId, TerminalId
-from loyalty.pos_api.totals import shift_totals
 from loyalty.stations.model import ShiftStatus
 from loyalty.stations.operations import close_shift, open_shift, record_cash_drop
 from loyalty.stations.queries import cash_drops_of, get_shift, list_products
@@ -115,8 +116,13 @@ async def close(till: NamedDependency[Till]) -> Page:
             session,
             shift_id=ShiftId(shift.shift_id),
             counted_cash_minor=counted,
+            # A sale of this very millisecond is the shift's, too.
             expected=await shift_totals(
-                session, terminal_id=shift.terminal_id, station_id=shift.station_id, since=shift.opened_at, until=till.now
+                session,
+                station_id=shift.station_id,
+                terminal_id=shift.terminal_id,
+                booked_from=shift.opened_at,
+                booked_to=till.now + timedelta(milliseconds=1),
             ),
             staff_id=till.principal.staff_id,
             explanation=explanation or None,
