@@ -2,11 +2,12 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
-from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - the driver's UUID: the same to everybody, ten times cheaper to make
+from asyncpg.pgproto import pgproto
 
 AccountId = NewType("AccountId", UUID)
 PurseId = NewType("PurseId", UUID)
@@ -19,6 +20,12 @@ StationId = NewType("StationId", UUID)
 TerminalId = NewType("TerminalId", UUID)
 StaffId = NewType("StaffId", UUID)
 ShiftId = NewType("ShiftId", UUID)
+
+fast_uuid: Callable[[bytes | str], UUID] = pgproto.UUID
+"""Make the driver's UUID from 16 bytes or text: a UUID to everybody (equal, same hash), ten times cheaper to make.
+
+:raises ValueError: if it is none
+"""
 
 NOBODY = AccountId(UUID(int=0))
 """The account under which a decline stands whose card is unknown."""
@@ -57,7 +64,7 @@ def uuid7(now: datetime) -> UUID:
     """Return a new UUIDv7 of the instant `now` (UTC, millisecond precision), 74 random bits."""
     milliseconds = (now - _EPOCH) // _MILLISECOND
     random = _randomness.bits80()
-    return FastUUID((milliseconds << 80 | _FIXED | (random >> 68) << 64 | random & _RANDOM_LOW).to_bytes(16, "big"))
+    return fast_uuid((milliseconds << 80 | _FIXED | (random >> 68) << 64 | random & _RANDOM_LOW).to_bytes(16, "big"))
 
 
 def uuid7_floor(instant: datetime) -> UUID:

@@ -7,7 +7,7 @@ from uuid import UUID
 from loyalty import clock
 from loyalty.errors import Refusal
 from loyalty.identity.queries import DaySession
-from loyalty.ids import FastUUID
+from loyalty.ids import fast_uuid
 from loyalty.signing import SignatureFault, SignatureHeaders, signature_headers, signing_key_id, verify_request
 
 from .facts import Place
@@ -81,9 +81,7 @@ def _believed(
     now: datetime,
 ) -> Caller:
     mac_key = session.mac_key if session.opened_at <= now < session.expires_at and session.ended_at is None else None
-    verified = verify_request(
-        method=method, path=path, query=query, body=body, headers=picked, lookup_key=lambda _: mac_key, now=now
-    )
+    verified = verify_request(method=method, path=path, query=query, body=body, headers=picked, lookup_key=lambda _: mac_key, now=now)
     if isinstance(verified, SignatureFault):
         raise RequestNotSigned(fault=verified.value)
     if place is None:
@@ -91,7 +89,7 @@ def _believed(
     key: UUID | None = None
     if picked.idempotency_key is not None:
         try:
-            key = FastUUID(picked.idempotency_key.decode("ascii"))
+            key = fast_uuid(picked.idempotency_key.decode("ascii"))
         except ValueError:
             raise IdempotencyKeyNeeded from None
     trusted = not session.revoked and place.terminal_status == "active" and pump.snapshot.epochs.get(session.terminal_id) == session.epoch

@@ -13,7 +13,6 @@ from loyalty.ledger.rules import PurseView, Take, house_id
 from .model import Flag, Flow, Status
 from .reasons import Reason
 
-
 _TRANSFER_SALE: Final = int(TransferKind.SALE)
 _TRANSFER_DISCOUNT: Final = int(TransferKind.DISCOUNT)
 _TRANSFER_TENDER: Final = int(TransferKind.TENDER)
@@ -80,6 +79,8 @@ class Decision:
     expires_at: datetime | None = None
     counted: tuple[int, int, int] | None = None
     """What the counters change by: money, quantity, count."""
+    counter_seen: tuple[int, int] | None = None
+    """Money and count of the day's counter as they were read, where a limit depends on them: another worker may have used the card."""
     authorization: tuple[UUID, int, int] | None = None
     """The authorisation to complete: id, status and completions as they were read."""
     new_receivable: UUID | None = None
@@ -158,21 +159,18 @@ def receivable_id(account_id: UUID) -> UUID:
 def applied(purses: list[PurseView], changes: list[PurseChange]) -> list[PurseView]:
     """Return the purses as they stand after the changes: what the next request of the same batch decides on."""
     if len(purses) == 1 and len(changes) == 1:
-        purse, change = purses[0], changes[0]
-        if purse.purse_id != change.purse_id:
+        purse, only = purses[0], changes[0]
+        if purse.purse_id != only.purse_id:
             return purses
-        return [PurseView(purse[0], purse[1], purse[2], purse[3] + change.balance, purse[4] + change.held, *purse[5:])]
-    by_id = {change.purse_id: change for change in changes}
-    if len(by_id) != len(changes):
-        merged: dict[UUID, PurseChange] = {}
-        for change in changes:
-            sum_ = merged.setdefault(change.purse_id, PurseChange(change.purse_id, 0, 0, None))
-            sum_.held += change.held
-            sum_.balance += change.balance
-        by_id = merged
+        return [PurseView(purse[0], purse[1], purse[2], purse[3] + only.balance, purse[4] + only.held, *purse[5:])]
+    held: dict[UUID, int] = {}
+    balance: dict[UUID, int] = {}
+    for change in changes:
+        held[change.purse_id] = held.get(change.purse_id, 0) + change.held
+        balance[change.purse_id] = balance.get(change.purse_id, 0) + change.balance
     return [
-        purse
-        if (change := by_id.get(purse.purse_id)) is None
-        else purse._replace(held_minor=purse.held_minor + change.held, balance_minor=purse.balance_minor + change.balance)
+        purse._replace(held_minor=purse.held_minor + held[purse.purse_id], balance_minor=purse.balance_minor + balance[purse.purse_id])
+        if purse.purse_id in held
+        else purse
         for purse in purses
     ]

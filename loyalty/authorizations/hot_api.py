@@ -19,10 +19,12 @@ import msgspec
 from loyalty import clock
 from loyalty.cards.numbers import check_value_index, number_index
 from loyalty.crypto import Purpose, SealedPinError, TokenError, open_pin, read_token, request_fingerprint
+from loyalty.db import transaction
 from loyalty.errors import OutcomeUnknown, Refusal, problem
 
 from .callers import Caller, IdempotencyKeyNeeded, caller_of
-from .hot import AuthorizationNotFound, HotRequest
+from .dedupe import quarantine_forked
+from .hot import AuthorizationNotFound, HotRequest, SequenceReused
 from .model import Operation
 from .rules import Presented
 from .wire import AuthorizationRequest, CompletionRequest, Credential, Record, SaleRequest, parse_reference
@@ -42,6 +44,7 @@ _sale: Final = msgspec.json.Decoder(SaleRequest)
 _AUTHORIZATIONS: Final = "/v1/authorizations"
 _SALES: Final = "/v1/sales"
 _COMPLETIONS: Final = "/completions"
+_EXACT: Final = frozenset({_AUTHORIZATIONS, _SALES})
 _PREFIX: Final = len(_AUTHORIZATIONS) + 1
 
 _JSON: Final = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
@@ -75,7 +78,7 @@ class HolderToken(msgspec.Struct, forbid_unknown_fields=True):
 
 def is_hot(path: str) -> bool:
     """Say whether a path belongs to the hot routes."""
-    return path == _SALES or path == _AUTHORIZATIONS or (path.startswith(_AUTHORIZATIONS + "/") and path.endswith(_COMPLETIONS))
+    return path in _EXACT or (path.startswith(_AUTHORIZATIONS + "/") and path.endswith(_COMPLETIONS))
 
 
 class HotRoutes:
@@ -113,7 +116,25 @@ class HotRoutes:
         )
         if caller.key is None:
             raise IdempotencyKeyNeeded
-        return await self._pump.submit(self._request(scope["path"], caller, caller.key, body))
+        request = self._request(scope["path"], caller, caller.key, body)
+        try:
+            return await self._pump.submit(request)
+        except SequenceReused:
+            await self._quarantine(request)
+            raise
+
+    async def _quarantine(self, request: HotRequest) -> None:
+        """Stop a till whose sequence number came with two different records."""
+        assert request.sequence is not None, "only a sequence can be used twice"
+        async with transaction(self._pump.sessions) as session:
+            await quarantine_forked(
+                session,
+                terminal_id=request.place.terminal_id,
+                epoch=request.epoch,
+                sequence=request.sequence,
+                record_hash=request.record_hash,
+                now=self._pump.now(),
+            )
 
     def _request(self, path: str, caller: Caller, key: UUID, body: bytes) -> HotRequest:
         try:

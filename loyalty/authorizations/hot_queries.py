@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - put together from the constants of this file alone
 """The two reads of the hot path, prepared once on the worker's own connection. One call answers a whole batch.
 
 They return one row a purse; a request whose account has several purses comes several times, in `ord` order.
@@ -6,8 +7,8 @@ They return one row a purse; a request whose account has several purses comes se
 from typing import Final
 
 _CARD_COLUMNS: Final = """
-    c.card_id, c.account_id, c.product_id, c.status, c.version, c.pin_verifier, c.pin_generation, c.pin_tries, c.chain_id, c.check_value_index,
-    c.expires_on, c.number_tail, a.status AS account_status, a.kind AS account_kind, a.currency, l.compiled AS limits
+    c.card_id, c.account_id, c.product_id, c.status, c.version, c.pin_verifier, c.pin_generation, c.pin_tries, c.chain_id,
+    c.check_value_index, c.expires_on, c.number_tail, a.status AS account_status, a.kind AS account_kind, a.currency, l.compiled AS limits
 """
 
 _PURSES: Final = """
@@ -19,7 +20,8 @@ _PURSES: Final = """
 
 READ_CARDS: Final = f"""
 SELECT r.ord::integer, q.operation, q.fingerprint, q.answer, {_CARD_COLUMNS},
-    k.day_amount, k.day_quantity, k.day_count, k.week_amount, k.week_quantity, k.week_count, k.month_amount, k.month_quantity, k.month_count, k.last_at,
+    k.day_amount, k.day_quantity, k.day_count, k.week_amount, k.week_quantity, k.week_count,
+    k.month_amount, k.month_quantity, k.month_count, k.last_at,
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card,
     f.station_id AS fill_station, f.nozzle AS fill_nozzle, f.product_id AS fill_product, f.quantity_milli AS fill_quantity,
     f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until
@@ -50,7 +52,8 @@ ORDER BY r.ord
 
 READ_AUTHORIZATIONS: Final = f"""
 SELECT r.ord::integer, q.operation, q.fingerprint, q.answer,
-    o.card_id, o.chain_id, o.station_id, o.product_id, o.status, o.reason, o.flow, o.nozzle, o.approved_minor, o.approved_milli, o.unit_price_e4,
+    o.card_id, o.chain_id, o.station_id, o.product_id, o.status, o.reason, o.flow, o.nozzle, o.approved_minor,
+    o.approved_milli, o.unit_price_e4,
     o.hold_purses, o.hold_minors, o.captured_minor, o.captured_milli, o.completions, o.frozen, o.event_at, o.expires_at, o.business_day,
     c.product_id AS card_product_id, c.number_tail, a.currency, a.kind AS account_kind,
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at AS purse_expires_at, p.purse_card
@@ -63,7 +66,7 @@ LEFT JOIN accounts a ON a.account_id = o.account_id
 ORDER BY r.ord
 """
 
-WRITE_ARGUMENTS: Final = 14
+WRITE_ARGUMENTS: Final = 15
 WRITE: Final = "SELECT ord, result FROM hot_write(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
 """Arguments in the order of the function's parameters."""
 
@@ -71,6 +74,7 @@ REVISIONS: Final = "SELECT array_agg(revision ORDER BY kind) FROM revisions"
 PERIOD: Final = "SELECT period FROM periods WHERE closed_at IS NULL"
 ENSURE_HOUSES: Final = """
 INSERT INTO house_accounts (house_id, code, currency, reference, opened_at)
-SELECT house_id, code, currency, reference, $5 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) h(house_id, code, currency, reference)
+SELECT house_id, code, currency, reference, $5
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) h(house_id, code, currency, reference)
 ORDER BY house_id ON CONFLICT DO NOTHING
 """

@@ -64,7 +64,9 @@ class Status(IntEnum):
 
 MOVES: dict[Status, frozenset[Status]] = {
     Status.APPROVED: frozenset({Status.PART_COMPLETED, Status.COMPLETED, Status.REVERSED, Status.RELEASED, Status.UNRESOLVED}),
-    Status.PENDING_REVIEW: frozenset({Status.APPROVED, Status.DECLINED, Status.PART_COMPLETED, Status.COMPLETED, Status.REVERSED, Status.RELEASED}),
+    Status.PENDING_REVIEW: frozenset(
+        {Status.APPROVED, Status.DECLINED, Status.PART_COMPLETED, Status.COMPLETED, Status.REVERSED, Status.RELEASED}
+    ),
     Status.MORE_DATA: frozenset(),
     Status.DECLINED: frozenset(),
     Status.PART_COMPLETED: frozenset({Status.PART_COMPLETED, Status.COMPLETED, Status.RELEASED, Status.UNRESOLVED}),

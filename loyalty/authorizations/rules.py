@@ -11,6 +11,7 @@ from loyalty.ledger.model import PurseKind
 from loyalty.ledger.rules import PurseView, allocate, spendable
 from loyalty.limits.rules import Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
+from loyalty.limits.wording import limit_label
 from loyalty.money import decimal_text, line_amount, quantity_for
 from loyalty.pricing.rules import FrozenTerm, discount_of
 
@@ -28,6 +29,9 @@ LEAST_PARTIAL_MILLI: Final = 1000
 
 _ACTIVE, _LOST = 2, 4
 _POINTS: Final = int(PurseKind.POINTS)
+_APPROVED: Final = int(Status.APPROVED)
+_UNUSED: Final = (0, 0, 0)
+_FLAG_LIMIT: Final = int(Flag.LIMIT)
 
 _LIMIT_REASONS: Final = {
     LimitReason.GRADE: Reason.GRADE_NOT_ALLOWED,
@@ -118,7 +122,9 @@ def card_refuses(card: CardFacts | None, terms: CardTerms | None, place: Place, 
     return None
 
 
-def credential_refuses(card: CardFacts, terms: CardTerms, credential: Credential, presented: Presented) -> tuple[Refused | None, int | None]:
+def credential_refuses(
+    card: CardFacts, terms: CardTerms, credential: Credential, presented: Presented
+) -> tuple[Refused | None, int | None]:
     """Judge PIN, check value or dynamic code. Return the refusal, and the card's tries from now on where they change.
 
     A number alone never spends. The caller commits the tries before any result leaves.
@@ -165,7 +171,15 @@ def product_refuses(product: Product, terms: CardTerms) -> Refused | None:
 
 
 def limits_of(
-    card: CardFacts, terms: CardTerms, place: Place, product: Product | None, *, plate: str | None, amount_minor: int, quantity_milli: int, local: datetime
+    card: CardFacts,
+    terms: CardTerms,
+    place: Place,
+    product: Product | None,
+    *,
+    plate: str | None,
+    amount_minor: int,
+    quantity_milli: int,
+    local: datetime,
 ) -> Judgement:
     """Ask the card's limits, its product's defaults under them."""
     if (card.limits is None or card.limits.quiet) and (terms.limits is None or terms.limits.quiet):
@@ -209,16 +223,14 @@ def limit_refusal(judgement: Judgement, card: CardFacts, terms: CardTerms, curre
 
 def word(answer: Said, refused: Refused) -> None:
     """Put a refusal into an answer: reason, limit, remainder, both sentences, what is needed."""
-    facts = {
-        "remaining": refused.remaining_text if refused.remaining_text is not None else "0",
-        "limit": refused.limit or "",
-        "allowed": refused.remaining_text or "—",
-    }
+    remaining = refused.remaining_text if refused.remaining_text is not None else "0"
+    name, allowed = refused.limit or "", refused.remaining_text or "—"
     answer.reason = refused.reason.code
     answer.limit = refused.limit
     answer.remaining_minor = refused.remaining_minor
     answer.remaining_milli = refused.remaining_milli
-    answer.message_zh, answer.message_en = say(refused.reason, **facts)
+    answer.message_zh = say(refused.reason, remaining=remaining, allowed=allowed, limit=limit_label(name, "zh"))[0]
+    answer.message_en = say(refused.reason, remaining=remaining, allowed=allowed, limit=limit_label(name, "en"))[1]
     answer.needs = refused.needs
     answer.outcome = "more_data" if refused.needs and refused.reason in _ASKS else "declined"
 
@@ -301,7 +313,9 @@ def decide_authorization(
     decision.product_id = product.product_id
     decision.unit_price_e4 = price_e4
     answer.product, answer.unit_price_e4, answer.currency = product.code, price_e4, place.currency
-    return _approve(decision, answer, request, place=place, card=card, terms=terms, product=product, term=term, exact=exact, now=now, local=local)
+    return _approve(
+        decision, answer, request, place=place, card=card, terms=terms, product=product, term=term, exact=exact, now=now, local=local
+    )
 
 
 def _approve(
@@ -319,69 +333,111 @@ def _approve(
     local: datetime,
 ) -> Decision:
     price, digits = decision.unit_price_e4, place.digits
-    net_price = price - min(term.rate_e4, price) if term is not None else price
     judgement = limits_of(card, terms, place, product, plate=request.plate, amount_minor=0, quantity_milli=0, local=local)
     if judgement.blocked is not None:
         return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency))
     purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
     funds = sum(purse.available_minor for purse in purses)
+    net_price = price - min(term.rate_e4, price) if term is not None else price
+    least_milli, reason, limit = _least(judgement, place, funds, price, net_price)
     wanted_milli = request.quantity_milli or (quantity_for(request.amount_minor, price, digits) if request.amount_minor else None)
-    bounds: list[tuple[int, Reason, str | None]] = [(quantity_for(funds, net_price, digits), Reason.INSUFFICIENT_FUNDS, None)]
-    if judgement.remaining_amount_minor is not None:
-        bounds.append((quantity_for(judgement.remaining_amount_minor, net_price, digits), Reason.AMOUNT_LIMIT, judgement.binding_amount))
-    if judgement.remaining_quantity_milli is not None:
-        bounds.append((judgement.remaining_quantity_milli, Reason.QUANTITY_LIMIT, judgement.binding_quantity))
-    if place.amount_max_minor is not None:
-        bounds.append((quantity_for(place.amount_max_minor, price, digits), Reason.TERMINAL_CAP, "terminal"))
-    least_milli, reason, limit = min(bounds, key=lambda bound: bound[0])
     if wanted_milli is not None and wanted_milli <= least_milli:
         quantity, gross, reason = wanted_milli, request.amount_minor or line_amount(wanted_milli, price, digits), Reason.NONE
     else:
-        quantity = least_milli
-        gross = line_amount(quantity, price, digits)
+        quantity, gross = least_milli, line_amount(least_milli, price, digits)
         short = wanted_milli is not None and not request.partial
-        if quantity < min(LEAST_PARTIAL_MILLI, wanted_milli or LEAST_PARTIAL_MILLI) or short:
+        if short or quantity < min(LEAST_PARTIAL_MILLI, wanted_milli or LEAST_PARTIAL_MILLI):
             left = max(0, funds if reason is Reason.INSUFFICIENT_FUNDS else line_amount(quantity, net_price, digits))
-            text = f"{quantity / 1000:.2f}" if reason is Reason.QUANTITY_LIMIT else decimal_text(left, place.currency)
-            hidden = reason is Reason.INSUFFICIENT_FUNDS and not is_private(card)
-            return decline(
-                decision,
-                answer,
-                Refused(
-                    reason,
-                    limit=limit,
-                    remaining_minor=None if hidden else left,
-                    remaining_milli=max(0, quantity),
-                    remaining_text="—" if hidden else text,
-                ),
-            )
+            return decline(decision, answer, _too_little(reason, limit, card, place, left_minor=left, left_milli=max(0, quantity)))
     saved = discount_of(term, quantity_milli=quantity, unit_price_e4=price, gross_minor=gross, digits=digits)
     held = min(gross - saved, funds)
-    takes = allocate(purses, held, terms.spend_order)
-    decision.hold(takes, purses, exact=exact and is_private(card))
-    decision.status = Status.APPROVED
+    decision.hold(allocate(purses, held, terms.spend_order), purses, exact=exact and is_private(card))
+    decision.status = _APPROVED
     decision.gross_minor, decision.quantity_milli = gross, quantity
     decision.counted = (held, quantity, 1)
+    decision.counter_seen = counter_seen(card, terms)
     decision.expires_at = _expires(now)
-    if judgement.flags:
-        decision.flags |= Flag.LIMIT
-    if term is not None:
-        decision.detail = {"code": term.code, "revision": term.revision, "rate_e4": term.rate_e4, "funder": term.funder, "name_zh": term.name_zh, "name_en": term.name_en}
-    partial = wanted_milli is not None and quantity < wanted_milli
-    answer.outcome = "partial" if partial else "approved"
-    if partial:
-        decision.reason = Reason.PART_ONLY
-        answer.reason, answer.limit = reason.code, limit
-        answer.message_zh, answer.message_en = say(Reason.PART_ONLY, limit=limit or reason.code)
+    decision.detail = None if term is None else term.document()
+    if _flags(card, terms, place, product, plate=request.plate, amount_minor=held, quantity_milli=quantity, local=local):
+        decision.flags |= _FLAG_LIMIT
+        answer.flags = flag_names(decision.flags)
+    answer.outcome = "approved"
+    if wanted_milli is not None and quantity < wanted_milli:
+        _say_partial(decision, answer, reason, limit)
     answer.authorization = reference(decision.account_id, decision.subject_id)
     answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
     answer.discount = frozen(term, saved)
-    answer.flags = flag_names(decision.flags)
     answer.expires_at = _expiry_written(decision.expires_at)
     if is_private(card):
         answer.available_after_minor = funds - held
     decision.answer = encode(answer)
     return decision
+
+
+def counter_seen(card: CardFacts, terms: CardTerms) -> tuple[int, int] | None:
+    """Return the day's counter (money, count) as the decision saw it, None where no limit looks at one."""
+    if (card.limits is None or not card.limits.ceilings) and (terms.limits is None or not terms.limits.ceilings):
+        return None
+    amount, _, count = card.counters.get("day", _UNUSED)
+    return amount, count
+
+
+def _least(judgement: Judgement, place: Place, funds: int, price: int, net_price: int) -> tuple[int, Reason, str | None]:
+    """Return the quantity that may be taken at most, and what binds it: funds, a limit, or the terminal's cap."""
+    digits = place.digits
+    least, reason, limit = quantity_for(funds, net_price, digits), Reason.INSUFFICIENT_FUNDS, None
+    if judgement.remaining_amount_minor is not None:
+        bound = quantity_for(judgement.remaining_amount_minor, net_price, digits)
+        if bound < least:
+            least, reason, limit = bound, Reason.AMOUNT_LIMIT, judgement.binding_amount
+    if judgement.remaining_quantity_milli is not None and judgement.remaining_quantity_milli < least:
+        least, reason, limit = judgement.remaining_quantity_milli, Reason.QUANTITY_LIMIT, judgement.binding_quantity
+    if place.amount_max_minor is not None:
+        bound = quantity_for(place.amount_max_minor, price, digits)
+        if bound < least:
+            least, reason, limit = bound, Reason.TERMINAL_CAP, "terminal"
+    return least, reason, limit
+
+
+def _too_little(reason: Reason, limit: str | None, card: CardFacts, place: Place, *, left_minor: int, left_milli: int) -> Refused:
+    """Refuse because what may be taken is less than a fill, or than was asked: name the limit and what remains."""
+    hidden = reason is Reason.INSUFFICIENT_FUNDS and not is_private(card)
+    text = f"{left_milli / 1000:.2f}" if reason is Reason.QUANTITY_LIMIT else decimal_text(left_minor, place.currency)
+    return Refused(
+        reason,
+        limit=limit,
+        remaining_minor=None if hidden else left_minor,
+        remaining_milli=left_milli,
+        remaining_text="—" if hidden else text,
+    )
+
+
+def _flags(
+    card: CardFacts,
+    terms: CardTerms,
+    place: Place,
+    product: Product,
+    *,
+    plate: str | None,
+    amount_minor: int,
+    quantity_milli: int,
+    local: datetime,
+) -> bool:
+    """Say whether what was approved passes a limit that only flags; asked again only where there is such a limit."""
+    flagging = any(limits is not None and (limits.flagged or limits.soft) for limits in (card.limits, terms.limits))
+    if not flagging:
+        return False
+    return bool(
+        limits_of(card, terms, place, product, plate=plate, amount_minor=amount_minor, quantity_milli=quantity_milli, local=local).flags
+    )
+
+
+def _say_partial(decision: Decision, answer: AuthorizationAnswer, reason: Reason, limit: str | None) -> None:
+    decision.reason = Reason.PART_ONLY
+    answer.outcome, answer.reason, answer.limit = "partial", reason.code, limit
+    name = limit or reason.code
+    answer.message_zh = say(Reason.PART_ONLY, limit=limit_label(name, "zh"))[0]
+    answer.message_en = say(Reason.PART_ONLY, limit=limit_label(name, "en"))[1]
 
 
 class _Written:

@@ -17,6 +17,7 @@ from .rules import (
     Presented,
     Refused,
     card_refuses,
+    counter_seen,
     credential_refuses,
     decline,
     encode,
@@ -143,9 +144,7 @@ def _goods_refuse(
     return None
 
 
-def price_fuel(
-    decision: Decision, fuel: FuelLine, product: Product, term: FrozenTerm | None, published_e4: int | None, digits: int
-) -> int:
+def price_fuel(decision: Decision, fuel: FuelLine, product: Product, term: FrozenTerm | None, published_e4: int | None, digits: int) -> int:
     """Take the pump's line as it stands, flag what differs, and return the discount."""
     decision.product_id, decision.nozzle = product.product_id, fuel.nozzle
     decision.quantity_milli, decision.unit_price_e4 = fuel.quantity_milli, fuel.unit_price_e4
@@ -154,7 +153,9 @@ def price_fuel(
         decision.flags |= Flag.AMOUNT_DIFFERS
     if published_e4 is not None and published_e4 != fuel.unit_price_e4:
         decision.flags |= Flag.PRICE_DIFFERS
-    return discount_of(term, quantity_milli=fuel.quantity_milli, unit_price_e4=fuel.unit_price_e4, gross_minor=fuel.amount_minor, digits=digits)
+    return discount_of(
+        term, quantity_milli=fuel.quantity_milli, unit_price_e4=fuel.unit_price_e4, gross_minor=fuel.amount_minor, digits=digits
+    )
 
 
 def _limits_refuse(
@@ -217,6 +218,7 @@ def _pay(
     for tender in request.tenders:
         decision.tender(tender.tender, tender.amount_minor)
     decision.counted = (share, decision.quantity_milli, 1)
+    decision.counter_seen = counter_seen(card, terms)
     decision.fill_id = request.fill_id
     decision.detail = detail_of(request, term if decision.discount_minor else None)
     decision.status = Status.COMPLETED
@@ -236,11 +238,13 @@ def detail_of(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] |
     """Return what a sale keeps of its shop lines, tenders and discount, as they were said."""
     detail: dict[str, Any] = {}
     if request.shop:
-        detail["lines"] = [{"product": line.product, "quantity_milli": line.quantity_milli, "amount_minor": line.amount_minor} for line in request.shop]
+        detail["lines"] = [
+            {"product": line.product, "quantity_milli": line.quantity_milli, "amount_minor": line.amount_minor} for line in request.shop
+        ]
     if request.tenders:
         detail["tenders"] = [{"tender": t.tender, "amount_minor": t.amount_minor, "reference": t.reference} for t in request.tenders]
     if term is not None:
-        detail["discount"] = {"code": term.code, "revision": term.revision, "rate_e4": term.rate_e4, "funder": term.funder, "name_zh": term.name_zh, "name_en": term.name_en}
+        detail["discount"] = term.document()
     return detail or None
 
 
@@ -271,7 +275,9 @@ def decide_completion(
     Order: the holds, then the account while it lasts, then a receivable. The frozen discount settles by the litres, at the pump's price.
     `exact` says that the balance may be told: a private account, alone in its batch.
     """
-    answer = SaleAnswer(outcome="booked", authorization=reference(original.account_id, original.authorization_id), currency=original.currency)
+    answer = SaleAnswer(
+        outcome="booked", authorization=reference(original.account_id, original.authorization_id), currency=original.currency
+    )
     decision.authorization = (original.authorization_id, original.status, original.completions)
     decision.flow, decision.nozzle = original.flow, request.nozzle if request.nozzle is not None else original.nozzle
     decision.product_id = original.product_id
@@ -283,33 +289,18 @@ def decide_completion(
         term, quantity_milli=request.quantity_milli, unit_price_e4=request.unit_price_e4, gross_minor=request.amount_minor, digits=digits
     )
     share = request.amount_minor - saved
-    holds = [Take(purse_id, amount) for purse_id, amount in original.holds if amount]
-    held_before = sum(take.amount_minor for take in holds)
-    captured, left = _from_holds(holds, share)
     decision.discount_minor, decision.card_minor = saved, share
-    decision.capture(captured)
-    over = share - sum(take.amount_minor for take in captured)
-    own = spendable(original.purses, card_id=original.card_id, unit=original.currency, now=now)
-    extra: list[Take] = allocate(own, over, spend_order) if over > 0 else []
-    if over > 0:
-        decision.flags |= Flag.OVER_CAPTURE
-        decision.spend(extra, own, exact=False)
-        owed = over - sum(take.amount_minor for take in extra)
-        if owed:
-            decision.owe(owed, original.purses)
-            answer.receivable_minor = owed
-    if request.final:
-        decision.release(left)
-        answer.released_minor = sum(take.amount_minor for take in left)
+    taken, held_before, held_after = _capture(
+        decision, answer, original, share=share, final=request.final, spend_order=spend_order, now=now
+    )
     if term is not None:
         decision.discount(saved, term.funder)
         answer.discount = frozen(term, saved)
-    held_after = 0 if request.final else held_before - sum(take.amount_minor for take in captured)
     _end(decision, request, original, held_before=held_before, held_after=held_after)
     answer.gross_minor, answer.discount_minor, answer.card_minor = request.amount_minor, saved, share
     if share or request.quantity_milli:
         answer.sale = reference(decision.account_id, decision.subject_id)
-        answer.taken = taken_from([*captured, *extra], original.purses) or None
+        answer.taken = taken_from(taken, original.purses) or None
     else:
         answer.outcome = "released"
     answer.flags = flag_names(decision.flags)
@@ -326,6 +317,40 @@ def decide_completion(
     decision.detail = detail or None
     decision.answer = encode(answer)
     return decision
+
+
+def _capture(
+    decision: Decision,
+    answer: SaleAnswer,
+    original: AuthorizationFacts,
+    *,
+    share: int,
+    final: bool,
+    spend_order: tuple[SpendStep, ...],
+    now: datetime,
+) -> tuple[list[Take], int, int]:
+    """Take the card's share from the holds, then from the account, then from a receivable; release what is left at the end.
+
+    Return what the purses gave, and what was and is held in minor units.
+    """
+    holds = [Take(purse_id, amount) for purse_id, amount in original.holds if amount]
+    held = sum(take.amount_minor for take in holds)
+    captured, left = _from_holds(holds, share)
+    decision.capture(captured)
+    from_holds = sum(take.amount_minor for take in captured)
+    extra: list[Take] = []
+    if share > from_holds:
+        own = spendable(original.purses, card_id=original.card_id, unit=original.currency, now=now)
+        extra = allocate(own, share - from_holds, spend_order)
+        decision.flags |= Flag.OVER_CAPTURE
+        decision.spend(extra, own, exact=False)
+        answer.receivable_minor = share - from_holds - sum(take.amount_minor for take in extra)
+        if answer.receivable_minor:
+            decision.owe(answer.receivable_minor, original.purses)
+    if final:
+        decision.release(left)
+        answer.released_minor = held - from_holds
+    return [*captured, *extra], held, 0 if final else held - from_holds
 
 
 def _flag(
@@ -366,17 +391,20 @@ def _end(decision: Decision, request: CompletionRequest, original: Authorization
     """
     delivered = request.amount_minor > 0 or request.quantity_milli > 0
     ended = original.status in {Status.COMPLETED, Status.REVERSED, Status.RELEASED}
-    anything = delivered or original.captured_milli > 0 or original.captured_minor > 0
-    if not request.final:
-        decision.status = Status.COMPLETED if ended else Status.PART_COMPLETED
+    before = original.captured_milli > 0 or original.captured_minor > 0
+    if ended:
+        # Nothing delivered moves nothing: a reversed authorisation does not become a released one.
+        decision.status = Status.COMPLETED if delivered else original.status
+    elif not request.final:
+        decision.status = Status.PART_COMPLETED
     else:
-        decision.status = Status.COMPLETED if anything else Status.RELEASED
+        decision.status = Status.COMPLETED if delivered or before else Status.RELEASED
     reserved_before = 0 if ended else max(0, original.approved_milli - original.captured_milli)
     reserved_after = 0 if request.final or ended else max(0, original.approved_milli - original.captured_milli - request.quantity_milli)
     count = 0
-    if not anything and not ended:
+    if decision.status == Status.RELEASED and not ended:
         count = -1
-    elif delivered and original.status in {Status.REVERSED, Status.RELEASED}:
+    elif delivered and not before and original.status in {Status.REVERSED, Status.RELEASED}:
         count = 1
     decision.counted = (decision.card_minor + held_after - held_before, request.quantity_milli + reserved_after - reserved_before, count)
     decision.counter_day = original.business_day

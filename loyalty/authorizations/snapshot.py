@@ -8,8 +8,8 @@ from bisect import bisect_right
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.cards.queries import snapshot_card_products
 from loyalty.identity.queries import snapshot_terminal_keys
@@ -38,11 +38,11 @@ class Snapshot:
         self.products_by_id: dict[UUID, Product] = {}
         self.card_terms: dict[UUID, CardTerms] = {}
         self.terms: list[Term] = []
-        self._prices: dict[tuple[UUID, UUID], tuple[list[datetime], list[int]]] = {}
+        self.prices: dict[tuple[UUID, UUID], tuple[list[datetime], list[int]]] = {}
 
     def price(self, station_id: UUID, product_id: UUID, now: datetime) -> int | None:
         """Return the price in force, in 1/10,000 of a currency unit; None where there is none yet."""
-        found = self._prices.get((station_id, product_id))
+        found = self.prices.get((station_id, product_id))
         if found is None:
             return None
         index = bisect_right(found[0], now)
@@ -53,7 +53,12 @@ class Snapshot:
         if not self.terms:
             return None
         return term_for(
-            self.terms, card_product_id=card_product_id, product_id=product_id, station_id=place.station_id, currency=place.currency, now=now
+            self.terms,
+            card_product_id=card_product_id,
+            product_id=product_id,
+            station_id=place.station_id,
+            currency=place.currency,
+            now=now,
         )
 
     def product_codes(self) -> list[str]:
@@ -111,5 +116,5 @@ async def load(session: AsyncSession, *, now: datetime) -> Snapshot:
         prices.setdefault((price.station_id, price.product_id), []).append((price.effective_from, price.unit_price_e4))
     for place, dated in prices.items():
         dated.sort()
-        made._prices[place] = ([at for at, _ in dated], [price_e4 for _, price_e4 in dated])
+        made.prices[place] = ([at for at, _ in dated], [price_e4 for _, price_e4 in dated])
     return made

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from loyalty.ids import FastUUID
+from loyalty.ids import fast_uuid
 
 Minor = Annotated[int, Meta(ge=0, le=10**13, description="Minor units of the station's currency (fen)")]
 Milli = Annotated[int, Meta(ge=0, le=10**12, description="Thousandths of the product's unit (L, kg, m³, kWh, piece)")]
@@ -188,4 +188,4 @@ def parse_reference(text: str) -> tuple[UUID, UUID] | None:
         both = base64.b64decode(text + "=", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    return (FastUUID(both[:16]), FastUUID(both[16:])) if len(both) == 32 else None
+    return (fast_uuid(both[:16]), fast_uuid(both[16:])) if len(both) == 32 else None

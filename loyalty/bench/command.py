@@ -44,10 +44,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
-    parser.add_argument("--connections", type=int, action="append", help="connections, repeatable (default: 1, 16, 64, 256; with --json 64)")
+    parser.add_argument(
+        "--connections", type=int, action="append", help="connections, repeatable (default: 1, 16, 64, 256; with --json 64)"
+    )
     parser.add_argument("--seconds", type=int, default=8, help="measured seconds of each row (default 8)")
     parser.add_argument("--accounts", type=int, default=100_000, help="accounts, one card each (default 100,000)")
-    parser.add_argument("--workers", type=int, default=1, help="web processes (default 1: two cores are shared with database and load tool)")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="web processes (default 1: two cores are shared with database and load tool)"
+    )
     parser.add_argument("--operation", choices=OPERATIONS, action="append", help="only these, repeatable")
     parser.add_argument("--pool", action="store_true", help="all cards draw on one company pool")
 
@@ -157,10 +161,18 @@ def _measure_all(
     for row in rows:
         if not row["first_error"]:
             del row["first_error"]
-    return {"tpcb_per_s": round(tpcb), "tpcb_runs": [round(per_s) for per_s, _ in measured], "tpcb_cpu_us": tpcb_cpu_us, "hot": rows, "errors": errors}
+    return {
+        "tpcb_per_s": round(tpcb),
+        "tpcb_runs": [round(per_s) for per_s, _ in measured],
+        "tpcb_cpu_us": tpcb_cpu_us,
+        "hot": rows,
+        "errors": errors,
+    }
 
 
-def _one(pipe: Connection, web: subprocess.Popen[bytes], server: EmbeddedServer, operation: str, connections: int, seconds: int) -> dict[str, Any]:
+def _one(
+    pipe: Connection, web: subprocess.Popen[bytes], server: EmbeddedServer, operation: str, connections: int, seconds: int
+) -> dict[str, Any]:
     warm_up = 2.0
     expected = int((seconds + warm_up) * (13_000 if connections > 1 else 3_000))
     pipe.send_bytes(msgspec.msgpack.encode(load.Load(operation, connections, float(seconds), warm_up, expected)))
@@ -177,7 +189,11 @@ def _one(pipe: Connection, web: subprocess.Popen[bytes], server: EmbeddedServer,
         "p50_ms": round(result.p50_ms, 2),
         "p99_ms": round(result.p99_ms, 2),
         "cpu": {"web": round(spent[0] / whole, 2), "database": round(spent[1] / whole, 2), "load": round(spent[2] / whole, 2)},
-        "cpu_us": {"web": round(1e6 * spent[0] / answered), "database": round(1e6 * spent[1] / answered), "load": round(1e6 * spent[2] / answered)},
+        "cpu_us": {
+            "web": round(1e6 * spent[0] / answered),
+            "database": round(1e6 * spent[1] / answered),
+            "load": round(1e6 * spent[2] / answered),
+        },
         "errors": result.errors,
         "first_error": result.first_error,
     }
@@ -205,7 +221,7 @@ def _cpu(pid: int) -> float:
 
 def _start_web(settings: Settings, port: int) -> subprocess.Popen[bytes]:
     words = web_command(host="127.0.0.1", port=port, workers=settings.workers)
-    return subprocess.Popen(words, env=os.environ | settings.to_environment(), stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
+    return subprocess.Popen(words, env=os.environ | settings.to_environment(), stdin=subprocess.DEVNULL)
 
 
 def _free_port() -> int:
@@ -218,7 +234,7 @@ def _wait_for(port: int) -> None:
     until = time.monotonic() + 30
     while True:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)  # noqa: S310 - our own server on loopback
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
         except (urllib.error.URLError, OSError):
             if time.monotonic() > until:
                 raise
@@ -228,10 +244,13 @@ def _wait_for(port: int) -> None:
 
 
 def _print_table(report: dict[str, Any]) -> None:
-    print(f"TPC-B (pgbench -M prepared, scale 50, 8 clients): {report['tpcb_per_s']:,} transactions/s  (before, after: {report['tpcb_runs']}; {report['tpcb_cpu_us']} µs of CPU each)")
-    print(f"{'operation':<12}{'connections':>12}{'per s':>10}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}   CPU web / database / load, µs a request")
+    print(f"TPC-B (pgbench -M prepared, scale 50, 8 clients): {report['tpcb_per_s']:,} transactions/s")
+    print(f"  before and after: {report['tpcb_runs']}; {report['tpcb_cpu_us']} µs of CPU each, client and server")
+    heads = f"{'operation':<12}{'connections':>12}{'per s':>10}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}"
+    print(f"{heads}   CPU web / database / load, µs a request")
     for row in report["hot"]:
-        cpu = row["cpu"]
-        split = f"{cpu['web']:.0%} / {cpu['database']:.0%} / {cpu['load']:.0%}  " + " / ".join(str(row["cpu_us"][name]) for name in ("web", "database", "load"))
-        print(f"{row['operation']:<12}{row['connections']:>12}{row['per_s']:>10,}{row['ratio']:>8.2f}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}   {split}")
+        parts = ("web", "database", "load")
+        split = " / ".join(f"{row['cpu'][part]:.0%}" for part in parts) + "   " + " / ".join(str(row["cpu_us"][part]) for part in parts)
+        figures = f"{row['per_s']:>10,}{row['ratio']:>8.2f}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}"
+        print(f"{row['operation']:<12}{row['connections']:>12}{figures}   {split}")
     print(f"errors: {report['errors']};  peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")

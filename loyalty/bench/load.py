@@ -157,7 +157,10 @@ def prepare(load: Load, population: Population, references: list[str]) -> list[b
 def _authorise(number: str, till: Till, keys: SessionKeys, now: datetime) -> bytes:
     key = str(uuid4())
     pin = seal_pin(keys, card=number, request_key=key, pin=PIN)
-    body = b'{"card":{"number":"%b","pin":"%b"},"product":"92","flow":"preset","nozzle":3,"amount_minor":2000}' % (number.encode(), pin.encode())
+    body = b'{"card":{"number":"%b","pin":"%b"},"product":"92","flow":"preset","nozzle":3,"amount_minor":2000}' % (
+        number.encode(),
+        pin.encode(),
+    )
     return _http("/v1/authorizations", body, key, till, keys, now)
 
 
@@ -213,5 +216,3 @@ async def _measure(load: Load, requests: list[bytes], port: int) -> Result:
         first_error=meter.first_error,
         references=meter.references,
     )
-
-

@@ -16,6 +16,7 @@ from loyalty.card_numbers import new_card_number
 from loyalty.cards.model import CardStatus, ProductKind
 from loyalty.cards.numbers import protect_number
 from loyalty.cards.operations import create_card_product
+from loyalty.crypto import Purpose as Key
 from loyalty.crypto import (
     SessionKeys,
     enrolment_public_key,
@@ -26,11 +27,10 @@ from loyalty.crypto import (
     public_keys,
     read_code,
 )
-from loyalty.crypto import Purpose as Key
 from loyalty.db import Sessions, transaction
 from loyalty.identity.model_terminals import EnrolmentUse
 from loyalty.identity.operations import enrol_terminal, issue_enrolment_code, open_day_session
-from loyalty.ids import uuid7
+from loyalty.ids import StationId, TerminalId, uuid7
 from loyalty.ledger.model import AccountKind, AccountStatus, HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import ensure_house, open_first_period
 from loyalty.limits.model import LimitKind, Window
@@ -98,7 +98,15 @@ async def populate(sessions: Sessions, url: str, *, accounts: int, tills: int, p
             now=now,
         )
         await publish_term(
-            session, code="bench", name_zh="每升优惠", name_en="Per litre", rate_e4=2_000, currency="CNY", funder="head-office", valid_from=now - timedelta(days=1), now=now
+            session,
+            code="bench",
+            name_zh="每升优惠",
+            name_en="Per litre",
+            rate_e4=2_000,
+            currency="CNY",
+            funder="head-office",
+            valid_from=now - timedelta(days=1),
+            now=now,
         )
         house = await ensure_house(session, code=HouseCode.TENDER, currency="CNY", reference=f"{station_id}:cash", now=now)
     connection = await asyncpg.connect(url.replace("postgresql+asyncpg", "postgresql"))
@@ -110,14 +118,20 @@ async def populate(sessions: Sessions, url: str, *, accounts: int, tills: int, p
     return Population(numbers, made_tills)
 
 
-async def _chain(session: AsyncSession, tills: int, now: datetime) -> tuple[UUID, list[Till]]:
+async def _chain(session: AsyncSession, tills: int, now: datetime) -> tuple[StationId, list[Till]]:
     began = now - timedelta(days=1)
     await open_first_period(session, period=now.year * 100 + now.month, now=now)
-    entity = (await put_entities(session, entities={"E": EntityFacts(name_zh="公司", name_en="Entity", currency="CNY")}, actor=_BENCH, now=began)).ids["E"]
+    entity = (
+        await put_entities(session, entities={"E": EntityFacts(name_zh="公司", name_en="Entity", currency="CNY")}, actor=_BENCH, now=began)
+    ).ids["E"]
     region = (await put_regions(session, regions={"R": PlaceFacts(name_zh="区", name_en="Region")}, actor=_BENCH, now=began)).ids["R"]
-    districts = await put_districts(session, districts={"D": PlaceFacts(name_zh="片区", name_en="District", region_id=region)}, actor=_BENCH, now=began)
-    facts = StationFacts(name_zh="站", name_en="Station", entity_id=entity, district_id=districts.ids["D"], zone="Asia/Shanghai", currency="CNY")
-    station_id = (await put_stations(session, stations={"S": facts}, actor=_BENCH, now=began)).ids["S"]
+    districts = await put_districts(
+        session, districts={"D": PlaceFacts(name_zh="片区", name_en="District", region_id=region)}, actor=_BENCH, now=began
+    )
+    facts = StationFacts(
+        name_zh="站", name_en="Station", entity_id=entity, district_id=districts.ids["D"], zone="Asia/Shanghai", currency="CNY"
+    )
+    station_id = StationId((await put_stations(session, stations={"S": facts}, actor=_BENCH, now=began)).ids["S"])
     fuel = ProductFacts(name_zh="92号", name_en="Gasoline 92", category=ProductCategory.FUEL, unit=Unit.LITRE, fuel_kind=FuelKind.GASOLINE)
     await put_products(session, products={"92": fuel}, actor=_BENCH, now=began)
     row = PriceRow(line=1, station_code="S", product_code="92", unit_price_e4=PRICE_E4, effective_from=began)
@@ -125,10 +139,12 @@ async def _chain(session: AsyncSession, tills: int, now: datetime) -> tuple[UUID
     return station_id, [await _till(session, station_id, number, now) for number in range(tills)]
 
 
-async def _till(session: AsyncSession, station_id: UUID, number: int, now: datetime) -> Till:
+async def _till(session: AsyncSession, station_id: StationId, number: int, now: datetime) -> Till:
     terminal = await add_terminal(session, station_id=station_id, code=f"T{number:03}", kind=TerminalKind.POS, actor=_BENCH, now=now)
     if terminal.status is not TerminalStatus.ACTIVE:
-        await move_terminal(session, terminal_id=terminal.terminal_id, to=TerminalStatus.ACTIVE, reason="bench", actor=_BENCH, now=now)
+        await move_terminal(
+            session, terminal_id=TerminalId(terminal.terminal_id), to=TerminalStatus.ACTIVE, reason="bench", actor=_BENCH, now=now
+        )
     typed, _ = await issue_enrolment_code(session, terminal_id=terminal.terminal_id, use=EnrolmentUse.KEY, now=now)
     key = new_enrolment_key()
     code = read_code(typed)
@@ -157,7 +173,14 @@ def _limits() -> LimitSet:
 
 
 async def _copy(
-    connection: "asyncpg.Connection[asyncpg.Record]", accounts: int, product_id: UUID, house: UUID, station_id: UUID, *, pooled: bool, now: datetime
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    accounts: int,
+    product_id: UUID,
+    house: UUID,
+    station_id: UUID,
+    *,
+    pooled: bool,
+    now: datetime,
 ) -> list[str]:
     opened = now - timedelta(minutes=5)
     numbers: list[str] = []
@@ -170,24 +193,51 @@ async def _copy(
             rows["accounts"].append((account_id, "CNY", kind.value, AccountStatus.OPEN.value, None, product_id, opened))
             rows["purses"].append((account_id, purse_id, PurseKind.PRINCIPAL.value, "CNY", balance, 0, 0))
             rows["transfers"].append(
-                (account_id, uuid7(opened), house, purse_id, balance, "CNY", TransferKind.LOAD.value, uuid7(opened), station_id, opened, opened, now.year * 100 + now.month)
+                (
+                    account_id,
+                    uuid7(opened),
+                    house,
+                    purse_id,
+                    balance,
+                    "CNY",
+                    TransferKind.LOAD.value,
+                    uuid7(opened),
+                    station_id,
+                    opened,
+                    opened,
+                    now.year * 100 + now.month,
+                )
             )
         card_id, number = uuid7(opened), new_card_number("8810", 16)
         kept = protect_number(number, card_id=card_id)
         verifier = pin_verifier(card_id=card_id, generation=1, pin=PIN)
         rows["cards"].append(
-            (card_id, account_id, kept.lookup, kept.sealed, kept.bin, kept.tail, product_id, CardStatus.ACTIVE.value, 1, verifier, 1, 0, card_id, False, False, opened)
+            (
+                card_id,
+                account_id,
+                kept.lookup,
+                kept.sealed,
+                kept.bin,
+                kept.tail,
+                product_id,
+                CardStatus.ACTIVE.value,
+                1,
+                verifier,
+                1,
+                0,
+                card_id,
+                False,
+                False,
+                opened,
+            )
         )
         numbers.append(number)
     columns = {
         "accounts": ["account_id", "currency", "kind", "status", "customer_id", "card_product_id", "opened_at"],
         "purses": ["account_id", "purse_id", "kind", "unit", "balance_minor", "held_minor", "credit_limit_minor"],
         "transfers": ["account_id", "transfer_id", "debit_id", "credit_id", "amount_minor", "unit", "kind", "operation_id", "station_id", "event_at", "booked_at", "period"],
-        "cards": [
-            "card_id", "account_id", "number_index", "number_sealed", "number_bin", "number_tail", "product_id", "status", "version", "pin_verifier",
-            "pin_generation", "pin_tries", "chain_id", "bearer", "is_main", "created_at",
-        ],
-    }  # fmt: skip
+        "cards": ["card_id", "account_id", "number_index", "number_sealed", "number_bin", "number_tail", "product_id", "status", "version", "pin_verifier", "pin_generation", "pin_tries", "chain_id", "bearer", "is_main", "created_at"],
+    }
     for table, records in rows.items():
         await connection.copy_records_to_table(table, records=records, columns=columns[table])
     secrets.SystemRandom().shuffle(numbers)

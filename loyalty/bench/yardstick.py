@@ -44,7 +44,7 @@ class Yardstick:
         return float(found[1]), spent / int(done[1] if done else 1)
 
     def _run(self, *words: str) -> str:
-        done = subprocess.run([str(self._pgbench), *words, self._url], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+        done = subprocess.run([str(self._pgbench), *words, self._url], capture_output=True, text=True, check=False)
         if done.returncode:
             raise PgbenchFailed(f"pgbench failed: {done.stderr.strip()[-400:]}")
         return done.stdout

@@ -191,4 +191,6 @@ class Period(Base):
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("ux_periods_open", "closed_at", unique=True, postgresql_where="closed_at IS NULL", postgresql_nulls_not_distinct=True),)
+    __table_args__ = (
+        Index("ux_periods_open", "closed_at", unique=True, postgresql_where="closed_at IS NULL", postgresql_nulls_not_distinct=True),
+    )

@@ -14,7 +14,20 @@ from loyalty.errors import Refusal
 from loyalty.ids import AccountId, PurseId, TransferId, uuid7, uuid7_floor
 from loyalty.money import POINTS, decimal_text, minor_digits
 
-from .model import ACCOUNT_MOVES, Account, AccountKind, AccountStatus, DailyBalance, HouseAccount, HouseCode, Period, Purse, PurseKind, Transfer, TransferKind
+from .model import (
+    ACCOUNT_MOVES,
+    Account,
+    AccountKind,
+    AccountStatus,
+    DailyBalance,
+    HouseAccount,
+    HouseCode,
+    Period,
+    Purse,
+    PurseKind,
+    Transfer,
+    TransferKind,
+)
 from .queries import get_account_for_update, lock_purses
 from .rules import PurseView, Take, house_id
 
@@ -239,7 +252,9 @@ async def post(
                 .execution_options(synchronize_session=False)
             )
     # The share lock lets bookings pass each other and makes the close of the period wait for them.
-    booked_in = period or (await session.execute(select(Period.period).where(Period.closed_at.is_(None)).with_for_update(read=True))).scalar_one()
+    booked_in = (
+        period or (await session.execute(select(Period.period).where(Period.closed_at.is_(None)).with_for_update(read=True))).scalar_one()
+    )
     made = [TransferId(uuid7(now)) for _ in legs]
     await session.execute(
         insert(Transfer),
@@ -327,7 +342,8 @@ async def close_day(session: AsyncSession, *, day: date, starts_at: datetime, en
             FROM (
                 SELECT leg.account_id, leg.purse_id, sum(leg.amount) AS amount
                 FROM (
-                    SELECT account_id, credit_id AS purse_id, amount_minor AS amount FROM transfers WHERE transfer_id >= :first AND transfer_id < :last
+                    SELECT account_id, credit_id AS purse_id, amount_minor AS amount FROM transfers
+                    WHERE transfer_id >= :first AND transfer_id < :last
                     UNION ALL
                     SELECT account_id, debit_id, -amount_minor FROM transfers WHERE transfer_id >= :first AND transfer_id < :last
                 ) AS leg

@@ -1,10 +1,10 @@
 """Reading the ledger."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, literal, select, text, union_all
+from sqlalchemy import Select, and_, func, literal, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.errors import NotFound, Refusal
@@ -46,31 +46,40 @@ async def get_account_for_update(session: AsyncSession, *, account_id: UUID) -> 
 
     :raises AccountNotFound: if there is none
     """
-    account = await session.scalar(select(Account).where(Account.account_id == account_id).with_for_update().execution_options(populate_existing=True))
+    account = await session.scalar(
+        select(Account).where(Account.account_id == account_id).with_for_update().execution_options(populate_existing=True)
+    )
     if account is None:
         raise AccountNotFound(account=account_id)
     return account
 
 
-def _purse_columns() -> Select[tuple[UUID, PurseKind, str, int, int, int, datetime | None, UUID | None]]:
-    return select(
-        Purse.purse_id, Purse.kind, Purse.unit, Purse.balance_minor, Purse.held_minor, Purse.credit_limit_minor, Purse.expires_at, Purse.card_id
-    )
+_PURSE = (
+    Purse.purse_id,
+    Purse.kind,
+    Purse.unit,
+    Purse.balance_minor,
+    Purse.held_minor,
+    Purse.credit_limit_minor,
+    Purse.expires_at,
+    Purse.card_id,
+)
+"""The columns of a `PurseView`, in its order."""
 
 
-def _views(rows: Sequence[Row[tuple[UUID, PurseKind, str, int, int, int, datetime | None, UUID | None]]]) -> list[PurseView]:
-    return [PurseView(*row) for row in rows]
+async def _views(session: AsyncSession, statement: Select[*tuple[Any, ...]]) -> list[PurseView]:
+    return [PurseView._make(row) for row in (await session.execute(statement)).all()]
 
 
 async def purses_of(session: AsyncSession, *, account_id: UUID) -> list[PurseView]:
     """Return an account's purses, in id order."""
-    return _views((await session.execute(_purse_columns().where(Purse.account_id == account_id).order_by(Purse.purse_id))).all())
+    return await _views(session, select(*_PURSE).where(Purse.account_id == account_id).order_by(Purse.purse_id))
 
 
 async def lock_purses(session: AsyncSession, *, account_id: UUID) -> list[PurseView]:
     """Lock an account's purses in id order and return them as they now are."""
-    statement = _purse_columns().where(Purse.account_id == account_id).order_by(Purse.purse_id).with_for_update(key_share=True)
-    return _views((await session.execute(statement)).all())
+    own = select(*_PURSE).where(Purse.account_id == account_id).order_by(Purse.purse_id)
+    return await _views(session, own.with_for_update(key_share=True))
 
 
 async def open_period(session: AsyncSession) -> int:

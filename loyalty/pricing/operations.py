@@ -47,10 +47,17 @@ async def publish_term(
     """
     if rate_e4 <= 0:
         raise RateNotPositive(code=code)
-    latest = (await session.execute(select(func.coalesce(func.max(DiscountTerm.revision), 0)).where(DiscountTerm.code == code))).scalar_one()
+    latest = (
+        await session.execute(select(func.coalesce(func.max(DiscountTerm.revision), 0)).where(DiscountTerm.code == code))
+    ).scalar_one()
     await session.execute(
         update(DiscountTerm)
-        .where(DiscountTerm.code == code, DiscountTerm.revision == latest, DiscountTerm.valid_from < valid_from, DiscountTerm.valid_to.is_(None))
+        .where(
+            DiscountTerm.code == code,
+            DiscountTerm.revision == latest,
+            DiscountTerm.valid_from < valid_from,
+            DiscountTerm.valid_to.is_(None),
+        )
         .values(valid_to=valid_from)
     )
     term_id = uuid7(now)

@@ -12,7 +12,9 @@ from .rules import Term
 async def snapshot_terms(session: AsyncSession, *, now: datetime) -> list[Term]:
     """Return the terms that are valid now or will be, the latest revision of each code that has begun and those still to begin."""
     rows = await session.scalars(
-        select(DiscountTerm).where(or_(DiscountTerm.valid_to.is_(None), DiscountTerm.valid_to > now)).order_by(DiscountTerm.code, DiscountTerm.revision)
+        select(DiscountTerm)
+        .where(or_(DiscountTerm.valid_to.is_(None), DiscountTerm.valid_to > now))
+        .order_by(DiscountTerm.code, DiscountTerm.revision)
     )
     return [
         Term(

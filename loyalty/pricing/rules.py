@@ -37,6 +37,10 @@ class FrozenTerm(msgspec.Struct, frozen=True):
     name_zh: str
     name_en: str
 
+    def document(self) -> dict[str, object]:
+        """Return it as it is stored beside the authorisation or sale."""
+        return msgspec.structs.asdict(self)
+
 
 def term_for(
     terms: Iterable[Term], *, card_product_id: UUID, product_id: UUID, station_id: UUID, currency: str, now: datetime

@@ -19,6 +19,8 @@ CREATE TYPE hot_item AS (
     detail jsonb, prompts jsonb, flags integer, staff uuid, fill uuid, event_at timestamptz, expires_at timestamptz, day date,
     -- what the counters of the card's chain change by (null: nothing)
     counter_day date, counted_minor bigint, counted_milli bigint, counted integer,
+    -- what the day's counter showed when read (null: no limit depends on it)
+    seen_minor bigint, seen_count integer,
     -- the authorisation to complete, as it was read
     original uuid, original_status smallint, original_completions smallint
 );
@@ -44,6 +46,7 @@ CREATE FUNCTION hot_write(
     p_fills integer,
     p_tries integer,
     p_counted integer,
+    p_limited integer,
     p_authorizations integer,
     p_sales integer
 ) RETURNS TABLE (ord integer, result smallint)
@@ -74,6 +77,17 @@ BEGIN
                 good[failed] := false;
             END LOOP;
         END IF;
+    END IF;
+
+    -- counters: only the holder of the card's lock writes them, so what another worker wrote meanwhile is seen from here on
+    IF p_limited > 0 THEN
+        FOR failed IN
+            SELECT i.ord FROM unnest(p_items) i
+            LEFT JOIN limit_counters k ON k.account_id = i.account AND k.subject_id = i.chain AND k."window" = 1 AND k.start = i.counter_day
+            WHERE i.seen_count IS NOT NULL AND (coalesce(k.count, 0) <> i.seen_count OR coalesce(k.amount_minor, 0) <> i.seen_minor)
+        LOOP
+            good[failed] := false;
+        END LOOP;
     END IF;
 
     IF p_originals > 0 THEN
@@ -173,10 +187,10 @@ BEGIN
             hold_purses = CASE WHEN i.status = 5 THEN a.hold_purses ELSE '{}' END
         FROM unnest(p_items) i
         WHERE i.original IS NOT NULL AND good[i.ord] AND a.account_id = i.account AND a.authorization_id = i.original;
-        IF EXISTS (SELECT FROM unnest(p_items) i WHERE i.original_status = 9) THEN
+        IF EXISTS (SELECT FROM unnest(p_items) i WHERE i.original_status IN (5, 9)) THEN
             UPDATE unresolved_dispenses u SET resolved_at = p_now, resolution = 'late_completion'
             FROM unnest(p_items) i
-            WHERE i.original_status = 9 AND i.status <> 5 AND good[i.ord] AND u.account_id = i.account AND u.authorization_id = i.original
+            WHERE i.original_status IN (5, 9) AND i.status <> 5 AND good[i.ord] AND u.account_id = i.account AND u.authorization_id = i.original
                 AND u.resolved_at IS NULL;
         END IF;
     END IF;

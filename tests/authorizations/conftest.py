@@ -19,7 +19,11 @@ from tests.factories.world import PIN, TestCard, World, make_world
 
 @pytest.fixture(scope="session")
 def key_set(tmp_path_factory) -> Keyring:
-    return open_keyring(FileKeyProvider(tmp_path_factory.mktemp("secret") / "keys"), expected_fingerprint=None, now=datetime.fromisoformat("2026-09-24T00:00:00Z"))
+    return open_keyring(
+        FileKeyProvider(tmp_path_factory.mktemp("secret") / "keys"),
+        expected_fingerprint=None,
+        now=datetime.fromisoformat("2026-09-24T00:00:00Z"),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +61,9 @@ class Bench:
         await self.cards.stop()
         await self.completions.stop()
 
-    def authorise(self, card: TestCard, *, pin: str | None = PIN, key: uuid.UUID | None = None, product: str = "92", terminal: int = 0, **fields):
+    def authorise(
+        self, card: TestCard, *, pin: str | None = PIN, key: uuid.UUID | None = None, product: str = "92", terminal: int = 0, **fields
+    ):
         body = AuthorizationRequest(card=Credential(number=card.number, pin="sealed" if pin else None), product=product, **fields)
         request = HotRequest(
             Operation.AUTHORISE,
@@ -70,10 +76,25 @@ class Bench:
         )
         return self.cards.submit(request)
 
-    def sell(self, card: TestCard, *, pin: str | None = PIN, key: uuid.UUID | None = None, product: str | None = "92", litres_milli: int = 10_000, price_e4: int = 78_900, amount_minor: int | None = None, **fields):
+    def sell(
+        self,
+        card: TestCard,
+        *,
+        pin: str | None = PIN,
+        key: uuid.UUID | None = None,
+        product: str | None = "92",
+        litres_milli: int = 10_000,
+        price_e4: int = 78_900,
+        amount_minor: int | None = None,
+        **fields,
+    ):
         if product is not None:
             fields["fuel"] = FuelLine(
-                product=product, quantity_milli=litres_milli, unit_price_e4=price_e4, amount_minor=amount_minor or litres_milli * price_e4 // 100_000, nozzle=3
+                product=product,
+                quantity_milli=litres_milli,
+                unit_price_e4=price_e4,
+                amount_minor=amount_minor or litres_milli * price_e4 // 100_000,
+                nozzle=3,
             )
         body = SaleRequest(card=Credential(number=card.number, pin="sealed" if pin else None), **fields)
         request = HotRequest(
@@ -87,7 +108,17 @@ class Bench:
         )
         return self.cards.submit(request)
 
-    def complete(self, authorization: str, *, litres_milli: int, amount_minor: int, price_e4: int = 78_900, key: uuid.UUID | None = None, terminal: int = 0, **fields):
+    def complete(
+        self,
+        authorization: str,
+        *,
+        litres_milli: int,
+        amount_minor: int,
+        price_e4: int = 78_900,
+        key: uuid.UUID | None = None,
+        terminal: int = 0,
+        **fields,
+    ):
         body = CompletionRequest(quantity_milli=litres_milli, unit_price_e4=price_e4, amount_minor=amount_minor, **fields)
         both = parse_reference(authorization)
         assert both is not None

@@ -33,7 +33,12 @@ async def test_a_preset_fill_holds_captures_and_releases(bench, card):
     assert approved["available_after_minor"] == 80_000
     assert await purses(bench, card) == {1: (100_000, 20_000)}
     booked = said(await bench.complete(approved["authorization"], litres_milli=22_000, amount_minor=17_358))
-    assert (booked["outcome"], booked["card_minor"], booked["released_minor"], booked["balance_after_minor"]) == ("booked", 17_358, 2_642, 82_642)
+    assert (booked["outcome"], booked["card_minor"], booked["released_minor"], booked["balance_after_minor"]) == (
+        "booked",
+        17_358,
+        2_642,
+        82_642,
+    )
     assert await purses(bench, card) == {1: (82_642, 0)}
 
 
@@ -46,7 +51,16 @@ async def test_pay_after_filling_takes_the_money_at_once(bench, card):
 async def test_a_sale_mixes_tenders_and_only_the_cards_share_touches_the_purse(bench, card):
     from loyalty.authorizations.wire import Tender
 
-    sold = said(await bench.sell(card, litres_milli=22_000, price_e4=83_700, amount_minor=18_414, product="95", tenders=[Tender(tender="wechat", amount_minor=5_974)]))
+    sold = said(
+        await bench.sell(
+            card,
+            litres_milli=22_000,
+            price_e4=83_700,
+            amount_minor=18_414,
+            product="95",
+            tenders=[Tender(tender="wechat", amount_minor=5_974)],
+        )
+    )
     assert (sold["card_minor"], sold["tenders_minor"]) == (12_440, 5_974)
     assert await purses(bench, card) == {1: (87_560, 0)}
 
@@ -141,3 +155,24 @@ async def test_a_price_change_reaches_the_worker_before_it_decides(bench, card):
     answer = said(await bench.sell(card))
     assert answer["outcome"] == "approved"
     assert bench.snapshot is not before
+
+
+async def test_a_count_limit_holds_although_another_worker_used_the_card_meanwhile(bench):
+    """What another process's batch did between the read and the write makes the decision stale, also where the money alone would do."""
+    async with transaction(bench.sessions) as session:
+        card = await give_card(session, bench.world, kind="company", balance_minor=1_000_000)
+        await session.execute(
+            text("INSERT INTO limit_sets (subject_id, revision, compiled, updated_at) VALUES (:id, 1, CAST(:document AS jsonb), :now)"),
+            {
+                "id": card.card_id,
+                "document": '{"windows": [{"window": "day", "measure": "count", "value": 3}]}',
+                "now": bench.world.now,
+            },
+        )
+    other = type(bench)(bench.url, bench.sessions, bench.world)
+    await other.start()
+    try:
+        answers = await asyncio.gather(*(lane.sell(card) for _ in range(20) for lane in (bench, other)))
+    finally:
+        await other.stop()
+    assert [said(answer)["outcome"] for answer in answers].count("approved") == 3

@@ -1,0 +1,127 @@
+"""The lane of what begins with a card: authorisations and sales."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from loyalty.authorizations import hot_queries
+from loyalty.authorizations.decision import Decision, Write
+from loyalty.authorizations.facts import FillFacts, Product
+from loyalty.authorizations.rules import decide_authorization
+from loyalty.authorizations.settling import decide_sale
+from loyalty.authorizations.snapshot import Snapshot
+from loyalty.authorizations.wire import AuthorizationRequest, FuelLine, SaleRequest
+from loyalty.ids import uuid7
+from loyalty.ledger.rules import PurseView
+
+from .lane import Lane
+from .reading import card_facts, fill_facts
+from .requests import HotRequest, local_time
+
+
+class CardLane(Lane):
+    """Authorisations and sales: what begins with a card."""
+
+    read_sql = hot_queries.READ_CARDS
+
+    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime) -> list[Any]:
+        days = [local_time(now, request.place.zone).date() for request in batch]
+        fills = [request.body.fill_id if isinstance(request.body, SaleRequest) else None for request in batch]
+        return [
+            [request.place.terminal_id for request in batch],
+            [request.key for request in batch],
+            [request.number_index for request in batch],
+            days,
+            fills,
+        ]
+
+    def _decide(
+        self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime
+    ) -> Decision:
+        place = snapshot.places.get(request.place.terminal_id, request.place)
+        local = local_time(now, place.zone)
+        card = card_facts(rows, accounts)
+        decision = Decision(
+            Write.AUTHORIZATION,
+            station_id=place.station_id,
+            event_at=request.event_at or now,
+            business_day=local.date(),
+            subject_id=uuid7(now),
+            currency=place.currency,
+        )
+        terms = None
+        exact = False
+        if card is not None:
+            exact = card.account_id not in accounts
+            accounts.setdefault(card.account_id, card.purses)
+            decision.account_id, decision.card_id, decision.chain_id = card.account_id, card.card_id, card.chain_id
+            decision.card_version, decision.card_tries = card.version, card.pin_tries
+            terms = snapshot.card_terms.get(card.product_id)
+        assert request.presented is not None
+        if isinstance(request.body, AuthorizationRequest):
+            product = snapshot.products.get(request.body.product)
+            term = price = None
+            if product is not None and terms is not None:
+                price = snapshot.price(place.station_id, product.product_id, now)
+                term = snapshot.term(card_product_id=terms.product_id, product_id=product.product_id, place=place, now=now)
+            return decide_authorization(
+                decision,
+                request.body,
+                place=place,
+                card=card,
+                terms=terms,
+                product=product,
+                price_e4=price,
+                term=term,
+                presented=request.presented,
+                exact=exact,
+                now=now,
+                local=local,
+            )
+        assert isinstance(request.body, SaleRequest)
+        decision.write = Write.SALE
+        fill = fill_facts(request.body.fill_id, rows[0])
+        fuel, product = _fuel_of(request.body, fill, snapshot)
+        term = published = None
+        if product is not None and terms is not None:
+            published = snapshot.price(place.station_id, product.product_id, now)
+            term = snapshot.term(card_product_id=terms.product_id, product_id=product.product_id, place=place, now=now)
+        decided = decide_sale(
+            decision,
+            request.body,
+            fuel=fuel,
+            product=product,
+            shop=[(snapshot.products.get(line.product), line.amount_minor) for line in request.body.shop],
+            fill=fill,
+            place=place,
+            card=card,
+            terms=terms,
+            published_e4=published,
+            term=term,
+            presented=request.presented,
+            exact=exact,
+            now=now,
+            local=local,
+        )
+        if decided.counted is None:
+            decided.write = Write.AUTHORIZATION
+        return decided
+
+
+def _fuel_of(body: SaleRequest, fill: FillFacts | None, snapshot: Snapshot) -> tuple[FuelLine | None, Product | None]:
+    if body.fuel is not None:
+        return body.fuel, snapshot.products.get(body.fuel.product)
+    if fill is None:
+        return None, None
+    product = snapshot.products_by_id.get(fill.product_id)
+    if product is None:
+        return None, None
+    line = FuelLine(
+        product=product.code,
+        quantity_milli=fill.quantity_milli,
+        unit_price_e4=fill.unit_price_e4,
+        amount_minor=fill.amount_minor,
+        nozzle=fill.nozzle,
+    )
+    return line, product

@@ -1,0 +1,317 @@
+"""The engine: requests wait in a lane while a batch commits; what waits goes as the next batch.
+
+A batch is two calls: one read, pure decisions, one write that commits. A reply leaves only after its batch's commit. There is one request a
+card in a batch, in arrival order; several cards of one company share a batch, each deciding on what the one before left. What the write
+calls *stale* is decided again, first in the next batch.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from loyalty.authorizations import hot_queries
+from loyalty.authorizations.decision import Decision, applied
+from loyalty.authorizations.model import Operation
+from loyalty.authorizations.snapshot import Snapshot
+from loyalty.authorizations.wire import SaleRequest
+from loyalty.db import crash_point, driver_dsn, server_settings
+from loyalty.errors import OutcomeUnknown, Refusal
+from loyalty.ledger.model import HouseCode
+from loyalty.ledger.rules import PurseView, house_id
+
+from .requests import HotRequest, KeyReused, SequenceReused, TooBusy
+from .writing import write_arguments
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 128
+"""More is planned as nested loops that no longer pay (measured)."""
+MAX_ATTEMPTS: Final = 20
+ANSWER_SECONDS: Final = 20.0
+"""After this the outcome is said to be unknown; the batch goes on."""
+_PLANNING: Final = {
+    # Batches look up at most 128 rows by key: index nested loops are always right, planned once, also while a new partition is still small.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+}
+_SCAN: Final = 1024
+_RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
+
+
+class World(Protocol):
+    """What the engine is given: time, the snapshot, and how to load a new one."""
+
+    snapshot: Snapshot
+
+    def now(self) -> datetime:
+        """Return business time."""
+        ...
+
+    async def reload(self) -> None:
+        """Load a new snapshot."""
+        ...
+
+
+class Lane:
+    """One queue, one connection, one batch in flight."""
+
+    read_sql: ClassVar[str]
+
+    def __init__(self, dsn: str, world: World, *, application_name: str = "loyalty-hot") -> None:
+        self._dsn = dsn
+        self._world = world
+        self._application_name = application_name
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._queue: list[HotRequest] = []
+        self._pending: dict[tuple[UUID, UUID], HotRequest] = {}
+        self._wake = asyncio.Event()
+        self._clock = time.monotonic
+        self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._houses: set[UUID] = set()
+        self.batches = 0
+        self.requests = 0
+
+    async def start(self) -> None:
+        """Connect and serve."""
+        await self._connect()
+        self._task = asyncio.create_task(self._run(), name=type(self).__name__)
+        self._watch = asyncio.create_task(self._give_up(), name=f"{type(self).__name__} deadline")
+
+    async def _give_up(self) -> None:
+        """Say *unknown* to whoever waits too long: one look a second costs less than a timer a request. The batch itself goes on."""
+        while True:
+            await asyncio.sleep(1)
+            late = self._clock() - ANSWER_SECONDS
+            for request in [request for request in self._pending.values() if request.began < late]:
+                self._settle(request, OutcomeUnknown())
+
+    async def stop(self) -> None:
+        """Finish what waits, then close."""
+        await asyncio.gather(*(request.future for request in self._pending.values()), return_exceptions=True)
+        for task in (self._task, self._watch):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if self._connection is not None:
+            await self._connection.close()
+
+    def submit(self, request: HotRequest) -> asyncio.Future[bytes]:
+        """Queue a request; the future gives its answer's bytes after the commit. The same key in flight is joined, not sent twice."""
+        known = self._pending.get((request.place.terminal_id, request.key))
+        if known is not None:
+            if known.fingerprint != request.fingerprint:
+                request.future.set_exception(KeyReused())
+            else:
+                known.joined.append(request.future)
+            return request.future
+        request.began = self._clock()
+        self._pending[request.place.terminal_id, request.key] = request
+        self._queue.append(request)
+        self._wake.set()
+        return request.future
+
+    def _settle(self, request: HotRequest, answer: bytes | BaseException) -> None:
+        self._pending.pop((request.place.terminal_id, request.key), None)
+        # One that is done already was cancelled by a client that went away; whoever joined still gets the answer.
+        for future in (request.future, *request.joined):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    async def _connect(self) -> None:
+        settings = server_settings(role="loyalty_hot", application_name=self._application_name) | _PLANNING
+        self._connection = await asyncpg.connect(driver_dsn(self._dsn), server_settings=settings, statement_cache_size=8)
+        self._read = await self._connection.prepare(self.read_sql)
+        self._write = await self._connection.prepare(hot_queries.WRITE)
+
+    async def _run(self) -> None:
+        while True:
+            while not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+            batch = self._take()
+            try:
+                await self._process(batch)
+            except Exception as error:  # noqa: BLE001 - whatever happens, every request gets its answer
+                await self._recover(batch, error)
+
+    def _take(self) -> list[HotRequest]:
+        """Take the next batch: in arrival order, one request a card; the others stay where they are."""
+        queue = self._queue
+        batch: list[HotRequest] = []
+        seen: set[object] = set()
+        left: list[HotRequest] = []
+        scanned = 0
+        for request in queue:
+            scanned += 1
+            if request.lock_key in seen:
+                left.append(request)
+            else:
+                seen.add(request.lock_key)
+                batch.append(request)
+            if len(batch) == MAX_BATCH or scanned == _SCAN:
+                break
+        self._queue = left + queue[scanned:]
+        return batch
+
+    async def _process(self, batch: Sequence[HotRequest]) -> None:
+        self.batches += 1
+        self.requests += len(batch)
+        world = self._world
+        now = world.now()
+        rows = await self._fetch_read(batch, now)
+        decided: list[tuple[HotRequest, Decision]] = []
+        accounts: dict[UUID, list[PurseView]] = {}
+        snapshot = world.snapshot
+        for request, group in zip(batch, rows, strict=True):
+            first = group[0]
+            if first["operation"] is not None:
+                self._replay(request, first)
+                continue
+            try:
+                decision = self._decide(request, group, snapshot, accounts, now)
+            except Refusal as refusal:
+                self._settle(request, refusal)
+                continue
+            if decision.changes:
+                accounts[decision.account_id] = applied(accounts[decision.account_id], decision.changes)
+            decided.append((request, decision))
+        if not decided:
+            return
+        crash_point("hot-before-write")
+        await self._ensure_houses(decided, now)
+        results = await self._write.fetch(*write_arguments(now, snapshot, decided))
+        crash_point("hot-after-write")
+        stale: list[HotRequest] = []
+        reload = False
+        for ord_, result in results:
+            request, decision = decided[ord_ - 1]
+            if result == 0:
+                self._settle(request, decision.answer)
+            else:
+                reload = reload or result == 2
+                request.attempts += 1
+                if request.attempts > MAX_ATTEMPTS:
+                    self._settle(request, TooBusy())
+                else:
+                    stale.append(request)
+        self._queue[:0] = stale
+        if reload:
+            await world.reload()
+
+    async def _fetch_read(self, batch: Sequence[HotRequest], now: datetime) -> list[list[Any]]:
+        grouped: list[list[Any]] = [[] for _ in batch]
+        for row in await self._read.fetch(*self._read_arguments(batch, now)):
+            grouped[row["ord"] - 1].append(row)
+        return grouped
+
+    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime) -> list[Any]:
+        raise NotImplementedError
+
+    def _decide(
+        self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime
+    ) -> Decision:
+        raise NotImplementedError
+
+    def _replay(self, request: HotRequest, row: Any) -> None:
+        """Answer a key that was used: the stored bytes, or a refusal where it was another request. A tombstone answers whatever comes."""
+        same = row["operation"] == Operation.TOMBSTONE or (
+            row["operation"] == request.operation and row["fingerprint"] == request.fingerprint
+        )
+        self._settle(request, bytes(row["answer"]) if same else KeyReused())
+
+    async def _ensure_houses(self, decided: list[tuple[HotRequest, Decision]], now: datetime) -> None:
+        """Make the rows of house accounts that this worker uses for the first time."""
+        missing: dict[UUID, tuple[str, str, str]] = {}
+        for request, decision in decided:
+            if not decision.transfers:
+                continue
+            station = str(decision.station_id)
+            wanted: list[tuple[HouseCode, str]] = [(HouseCode.SALES, station)]
+            detail = decision.detail or {}
+            if "discount" in detail:
+                wanted.append((HouseCode.DISCOUNT, detail["discount"]["funder"]))
+            if isinstance(request.body, SaleRequest):
+                wanted += [(HouseCode.TENDER, f"{station}:{tender.tender}") for tender in request.body.tenders]
+            for code, reference in wanted:
+                found = house_id(code, decision.currency, reference)
+                if found not in self._houses:
+                    missing[found] = (code.value, decision.currency, reference)
+        if missing:
+            assert self._connection is not None
+            codes, currencies, references = zip(*missing.values(), strict=True)
+            await self._connection.execute(hot_queries.ENSURE_HOUSES, list(missing), list(codes), list(currencies), list(references), now)
+            self._houses.update(missing)
+
+    async def _recover(self, batch: Sequence[HotRequest], error: Exception) -> None:
+        """Sort out a batch that failed: retry one by one what the database rolled back; what is not known is said so."""
+        open_ = [request for request in batch if not request.future.done()]
+        state = getattr(error, "sqlstate", None)
+        if state in _RETRY_STATES:
+            if len(open_) == 1 and self._one_failed(open_[0], error):
+                return
+            for request in open_:
+                try:
+                    await self._process([request])
+                except Exception as again:  # noqa: BLE001 - sorted out per request
+                    if not (getattr(again, "sqlstate", None) in _RETRY_STATES and not self._one_failed(request, again)):
+                        self._settle_failed(request, again)
+                    elif not request.future.done():
+                        self._queue.append(request)
+            return
+        for request in open_:
+            self._settle_failed(request, error)
+        if self._connection is None or self._connection.is_closed():
+            await self._reconnect()
+
+    def _one_failed(self, request: HotRequest, error: Exception) -> bool:
+        """Say whether a lone request's conflict is final: its sequence number carries another record."""
+        request.attempts += 1
+        constraint = getattr(error, "constraint_name", None) or ""
+        if "sequence" in constraint:
+            self._settle(request, SequenceReused(sequence=request.sequence))
+            return True
+        if request.attempts > MAX_ATTEMPTS:
+            self._settle(request, TooBusy())
+            return True
+        return False
+
+    def _settle_failed(self, request: HotRequest, error: Exception) -> None:
+        if request.future.done():
+            return
+        # Names only: the database's detail quotes values.
+        log.error(
+            "hot batch failed: %s %s %s",
+            type(error).__name__,
+            getattr(error, "table_name", None) or "",
+            getattr(error, "column_name", None) or getattr(error, "constraint_name", None) or "",
+        )
+        self._settle(request, OutcomeUnknown())
+
+    async def _reconnect(self) -> None:
+        wait_s = 0.05
+        while True:
+            try:
+                await self._connect()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                for request in self._queue:
+                    self._settle(request, OutcomeUnknown())
+                self._queue.clear()
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, 1.0)
+            else:
+                return
