@@ -1,5 +1,6 @@
 """Reading the ledger."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import instant_of, uuid7_floor
+from loyalty.paging import PAGE_SIZE, Key, Page, page
 
-from .model import Account, DailyBalance, Period, Purse, PurseKind, Transfer
+from .model import Account, DailyBalance, HouseAccount, HouseCode, Period, Purse, PurseKind, Transfer
 from .rules import PurseView
 
 
@@ -190,3 +192,91 @@ async def daily_balances_of(session: AsyncSession, *, account_id: UUID) -> list[
     """Return an account's closing balances, by day."""
     statement = select(DailyBalance).where(DailyBalance.account_id == account_id).order_by(DailyBalance.day, DailyBalance.purse_id)
     return list((await session.scalars(statement)).all())
+
+
+async def liability_by_product(session: AsyncSession, *, instant: datetime) -> list[tuple[UUID | None, str, PurseKind, int]]:
+    """Return what the house owed at `instant` (half-open), as (card product, unit, purse kind, minor units); raises like `liability_at`."""
+    await require_settled(session, instant=instant)
+    after = Transfer.transfer_id >= uuid7_floor(instant)
+    moved = union_all(
+        select(Purse.account_id, Purse.unit, Purse.kind, Purse.balance_minor.label("amount")),
+        select(Purse.account_id, Purse.unit, Purse.kind, -Transfer.amount_minor)
+        .join(Transfer, and_(Transfer.account_id == Purse.account_id, Transfer.credit_id == Purse.purse_id))
+        .where(after),
+        select(Purse.account_id, Purse.unit, Purse.kind, Transfer.amount_minor)
+        .join(Transfer, and_(Transfer.account_id == Purse.account_id, Transfer.debit_id == Purse.purse_id))
+        .where(after),
+    ).subquery()
+    product = Account.card_product_id
+    rows = await session.execute(
+        select(product, moved.c.unit, moved.c.kind, func.sum(moved.c.amount))
+        .select_from(moved)
+        .join(Account, Account.account_id == moved.c.account_id)
+        .group_by(product, moved.c.unit, moved.c.kind)
+        .order_by(product, moved.c.unit, moved.c.kind)
+    )
+    return [(product_id, unit, PurseKind(kind), int(amount)) for product_id, unit, kind, amount in rows]
+
+
+class HouseMovement(NamedTuple):
+    """What went through one house account in a while, minor units; `reference` is a station, a funder, an entity, as its code says."""
+
+    house_id: UUID
+    code: HouseCode
+    currency: str
+    reference: str
+    debit_minor: int
+    credit_minor: int
+    count: int
+
+
+async def house_movements(session: AsyncSession, *, since: datetime, until: datetime) -> list[HouseMovement]:
+    """Return what went through every house account in bookings of `[since, until)`, by code and reference."""
+    booked = and_(Transfer.transfer_id >= uuid7_floor(since), Transfer.transfer_id < uuid7_floor(until))
+    zero = literal(0)
+    moved = union_all(
+        select(Transfer.debit_id.label("place"), Transfer.amount_minor.label("debit"), zero.label("credit")).where(booked),
+        select(Transfer.credit_id, zero, Transfer.amount_minor).where(booked),
+    ).subquery()
+    house = HouseAccount
+    rows = await session.execute(
+        select(
+            house.house_id,
+            house.code,
+            house.currency,
+            house.reference,
+            func.sum(moved.c.debit),
+            func.sum(moved.c.credit),
+            func.count(),
+        )
+        .join(moved, moved.c.place == house.house_id)
+        .group_by(house.house_id)
+        .order_by(house.code, house.currency, house.reference)
+    )
+    return [HouseMovement(*row[:4], int(row[4]), int(row[5]), int(row[6])) for row in rows]
+
+
+async def house_names(session: AsyncSession, *, house_ids: Sequence[UUID]) -> dict[UUID, tuple[HouseCode, str]]:
+    """Return code and reference of house accounts; purses among the ids are left out."""
+    rows = await session.execute(
+        select(HouseAccount.house_id, HouseAccount.code, HouseAccount.reference).where(HouseAccount.house_id.in_(house_ids))
+    )
+    return {house_id: (code, reference) for house_id, code, reference in rows}
+
+
+async def list_transfers(session: AsyncSession, *, account_id: UUID, cursor: str | None = None, limit: int = PAGE_SIZE) -> Page[Transfer]:
+    """Read a page of an account's transfers, the latest booking first."""
+    statement = select(Transfer).where(Transfer.account_id == account_id)
+    return await page(session, statement, keys=[Key(Transfer.transfer_id, descending=True)], cursor=cursor, limit=limit)
+
+
+async def moved_since(session: AsyncSession, *, account_id: UUID, transfer_id: UUID) -> dict[str, int]:
+    """Return by unit how the account's purses changed by all transfers after this one, minor units: for a running balance backwards."""
+    later = and_(Transfer.account_id == account_id, Transfer.transfer_id > transfer_id)
+    mine = select(Purse.purse_id).where(Purse.account_id == account_id)
+    moved = union_all(
+        select(Transfer.unit, Transfer.amount_minor.label("amount")).where(later, Transfer.credit_id.in_(mine)),
+        select(Transfer.unit, -Transfer.amount_minor).where(later, Transfer.debit_id.in_(mine)),
+    ).subquery()
+    rows = await session.execute(select(moved.c.unit, func.sum(moved.c.amount)).group_by(moved.c.unit))
+    return {unit: int(amount) for unit, amount in rows}
