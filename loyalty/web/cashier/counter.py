@@ -148,8 +148,13 @@ async def _live(till: Till, session: AsyncSession) -> dict[str, Any]:
             (fill, till.either(fill.name_zh, fill.name_en), fill.locked_until is not None and fill.locked_until > till.now)
             for fill in fills
         ],
-        "moves": [_row(till, each) for each in moved],
+        "moves": rows_of(till, moved),
     }
+
+
+def rows_of(till: Till, moved: list[queries.Movement]) -> list[dict[str, Any]]:
+    """Return the shift's list as a page draws it."""
+    return [_row(till, each) for each in moved]
 
 
 def _row(till: Till, move: queries.Movement) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from litestar.types import ExceptionHandlersMap
 
 from loyalty.errors import Refusal
 from loyalty.identity.operations import ScreenLocked
-from loyalty.web.cashier import counter, device, selling, shifts
+from loyalty.web.cashier import cards, counter, device, fills, loading, pumping, sales, selling, shifts
 from loyalty.web.cashier.device import locked_screen
 from loyalty.web.cashier.till import HOME, AnyRequest, DeviceNeeded, Page, ShiftNeeded, SignInNeeded, back_to, provide_till
 from loyalty.web.office.reading import FormRefused
@@ -78,7 +78,17 @@ def cashier_handlers() -> ExceptionHandlersMap:
 
 cashier = Router(
     path=HOME,
-    route_handlers=[*device.handlers, *counter.handlers, *selling.handlers, *shifts.handlers],
+    route_handlers=[
+        *device.handlers,
+        *counter.handlers,
+        *selling.handlers,
+        *pumping.handlers,
+        *fills.handlers,
+        *sales.handlers,
+        *loading.handlers,
+        *cards.handlers,
+        *shifts.handlers,
+    ],
     dependencies={"till": Provide(provide_till)},
     exception_handlers=cashier_handlers(),
     include_in_schema=False,

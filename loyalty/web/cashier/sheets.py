@@ -227,7 +227,9 @@ async def _may_take(till: Till, session: AsyncSession, card: Card) -> tuple[bool
             saving="" if line.discount is None else till.either(line.discount.name_zh, line.discount.name_en),
             why=_why(till, line.reason, line.limit, line.message_zh, line.message_en),
         )
-        for line in said.products
+        for line in sorted(
+            said.products, key=lambda each: (till.pump.snapshot.products[each.product].fuel_kind != "gasoline", each.product)
+        )
         if line.product in board
     )
     best = max((grade.amount_minor for grade in grades), default=0)

@@ -109,6 +109,7 @@ class Till:
         self.words: Language = reader_of(request).language
         self.f = Formats(self.words, view.zone, now)
         self.token = form_token(request) or ""
+        self.query = Fields({name: [value] for name, value in request.query_params.items()}, self.words, view.zone)
 
     @property
     def actor(self) -> Actor:

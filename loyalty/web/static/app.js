@@ -99,7 +99,7 @@
   // An ordinary form is sent once, however often it is asked: the button rests until the next page is there.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (event.defaultPrevented || form.method !== "post" || form.matches("[data-once], [data-preferences], [hx-post]")) return;
+    if (event.defaultPrevented || form.method !== "post" || form.matches("[data-once], [data-preferences], [data-many], [hx-post]")) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "1";
   });

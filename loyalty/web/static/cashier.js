@@ -80,6 +80,19 @@
     if (radio) radio.dataset.touched = "1";
   });
 
+  // Among the fills digits choose the nozzle, as they do in the card field.
+  document.addEventListener("keydown", (event) => {
+    const group = event.target.closest && event.target.closest(".fills");
+    if (!group || !/^\d$/.test(event.key) || event.ctrlKey || event.altKey || event.metaKey) return;
+    const fits = [...group.querySelectorAll("[data-nozzle]:not(:disabled)")].filter((radio) => radio.dataset.nozzle.startsWith(event.key));
+    const next = fits[(fits.indexOf(event.target) + 1) % fits.length];
+    if (!next) return;
+    event.preventDefault();
+    next.checked = true;
+    next.focus();
+    next.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
   // Paper: the receipt's page prints itself once where the till is set up so, and always at the key.
   if (document.querySelector("[data-print-now]")) window.print();
 })();

@@ -1,0 +1,195 @@
+"""Receipts: one content, as the page previews it and as the 80 mm printer gets it. A reprint is marked as copy 1, 2 …"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.authorizations.wire import reference
+from loyalty.cards.queries import get_card
+from loyalty.crypto import Purpose, issue_token
+from loyalty.stations.queries import StationView, get_station, list_products
+from loyalty.topups.model import Topup
+from loyalty.web.cashier import queries
+from loyalty.web.cashier.labels import TENDERS
+from loyalty.web.cashier.sheets import CardSheet
+from loyalty.web.cashier.till import Till
+from loyalty.web.formats import masked
+from loyalty.web.pdf import copy_mark, typst_pdf
+
+LINK_LIFE: Final = timedelta(days=400)
+
+
+class ReceiptLink(msgspec.Struct, forbid_unknown_fields=True):
+    """What a receipt's QR carries: which sale or top-up, and whose."""
+
+    kind: str
+    account: UUID
+    subject: UUID
+
+
+@dataclass(slots=True, kw_only=True)
+class Slip:
+    """What stands on the paper, line by line."""
+
+    title: str
+    entity: str
+    station: str
+    number: str
+    head: list[tuple[str, str]]
+    lines: list[tuple[str, str, str]] = field(default_factory=list)
+    """(name, detail, amount)"""
+    discounts: list[tuple[str, str]] = field(default_factory=list)
+    totals: list[tuple[str, str, bool]] = field(default_factory=list)
+    tenders: list[tuple[str, str]] = field(default_factory=list)
+    after: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    link: str = ""
+    link_note: str = ""
+
+    def preview(self, copies: int) -> dict[str, Any]:
+        """Return what the page's picture of the paper shows."""
+        lines = [(f"{name} {detail}".strip(), amount) for name, detail, amount in self.lines]
+        return {
+            "title": self.title,
+            "station": self.station,
+            "head": self.head,
+            "lines": [*lines, *self.discounts],
+            "totals": [*self.totals, *((name, text, False) for name, text in [*self.tenders, *self.after])],
+            "notes": [*self.notes, self.number],
+            "qr": self.link,
+            "copy_mark": copy_mark(copies),
+        }
+
+    def pdf(self, copies: int) -> bytes:
+        """Return the 80 mm document."""
+        return typst_pdf(
+            "receipt",
+            {
+                "title": self.title,
+                "entity": self.entity,
+                "station": self.station,
+                "number": self.number,
+                "copy": copy_mark(copies),
+                "head": [list(pair) for pair in self.head],
+                "lines": [{"name": name, "detail": detail, "amount": amount} for name, detail, amount in self.lines],
+                "discounts": [list(pair) for pair in self.discounts],
+                "totals": [list(each) for each in self.totals],
+                "tenders": [list(pair) for pair in self.tenders],
+                "after": [list(pair) for pair in self.after],
+                "notes": self.notes,
+                "qr": self.link,
+                "qr_note": self.link_note,
+            },
+        )
+
+
+async def sale_slip(till: Till, session: AsyncSession, sale: queries.SaleView) -> Slip:
+    """Write the receipt of a sale."""
+    _, f = till.gettext, till.f
+    slip = await _begun(till, session, _("Sales receipt"), sale.booked_at, sale.tail, reference(sale.account_id, sale.sale_id))
+    names = await product_names(till, session)
+    detail = sale.detail or {}
+    shop = detail.get("lines") or []
+    fuel = sale.gross_minor - sum(line["amount_minor"] for line in shop)
+    if sale.product is not None:
+        price = f.unit_price(sale.unit_price_e4, sale.currency, None)
+        told = f"{f.quantity(sale.quantity_milli, sale.unit or 'L')} × {price}"
+        nozzle = f" · {_('nozzle %(nozzle)s', nozzle=sale.nozzle)}" if sale.nozzle is not None else ""
+        slip.lines.append((till.either(sale.product_zh, sale.product_en), told + nozzle, f.money(fuel, sale.currency)))
+    for line in shop:
+        pieces = f"× {line['quantity_milli'] // 1000}" if line["quantity_milli"] != 1000 else ""
+        slip.lines.append((names.get(line["product"], line["product"]), pieces, f.money(line["amount_minor"], sale.currency)))
+    if sale.discount_minor:
+        term = detail.get("discount") or {}
+        named = till.either(term.get("name_zh"), term.get("name_en")) or _("Discount")
+        slip.discounts.append((named, f.money(-sale.discount_minor, sale.currency)))
+    slip.totals.append((_("To pay"), f.money(sale.gross_minor - sale.discount_minor, sale.currency), True))
+    if sale.card_minor:
+        slip.tenders.append((_("From the card"), f.money(sale.card_minor, sale.currency)))
+    slip.tenders += [
+        (_(TENDERS.get(each["tender"], each["tender"])), f.money(each["amount_minor"], sale.currency))
+        for each in detail.get("tenders") or []
+    ]
+    if sale.account_kind in {"personal", "anonymous"}:
+        after = await queries.balance_after(session, account_id=sale.account_id, currency=sale.currency, booked_at=sale.booked_at)
+        slip.after.append((_("Balance afterwards"), f.money(after, sale.currency)))
+    for refund in await queries.refunds_of(session, account_id=sale.account_id, sale_id=sale.sale_id):
+        kind = _("Voided") if refund.void else _("Given back")
+        slip.notes.append(f"{kind} {f.money(refund.gross_minor, sale.currency)} · {f.instant(refund.booked_at)}")
+    _link(till, slip, "sale", sale.account_id, sale.sale_id)
+    return slip
+
+
+async def topup_slip(till: Till, session: AsyncSession, topup: Topup) -> Slip:
+    """Write the receipt of a top-up."""
+    _, f = till.gettext, till.f
+    tail = (await get_card(session, card_id=topup.card_id)).number_tail if topup.card_id is not None else None
+    title = _("Top-up, not credited yet") if topup.booked_at is None else _("Top-up receipt")
+    slip = await _begun(till, session, title, topup.booked_at or topup.requested_at, tail, str(topup.topup_id))
+    slip.lines.append((_("Top-up"), "", f.money(topup.amount_minor, topup.currency)))
+    if topup.bonus_minor:
+        slip.lines.append((_("Bonus"), "", f.money(topup.bonus_minor, topup.currency)))
+    if topup.settled_minor:
+        slip.discounts.append((_("Paid off what was owed"), f.money(-topup.settled_minor, topup.currency)))
+    slip.totals.append((_("Paid"), f.money(topup.amount_minor, topup.currency), True))
+    slip.tenders.append((_(TENDERS.get(topup.tender.value, topup.tender.value)), topup.reference or ""))
+    if topup.booked_at is None:
+        slip.notes.append(_("The money is on the card once the bank's transfer has arrived."))
+    else:
+        after = await queries.balance_after(session, account_id=topup.account_id, currency=topup.currency, booked_at=topup.booked_at)
+        slip.after.append((_("Balance afterwards"), f.money(after, topup.currency)))
+    if topup.returned_minor:
+        slip.notes.append(_("Taken back: %(amount)s", amount=f.money(topup.returned_minor, topup.currency)))
+    _link(till, slip, "topup", topup.account_id, topup.topup_id)
+    return slip
+
+
+async def balance_slip(till: Till, session: AsyncSession, sheet: CardSheet) -> Slip:
+    """Write what is on a card at this moment; no receipt, so it has neither number nor copies."""
+    _, f = till.gettext, till.f
+    slip = await _begun(till, session, _("Balance"), till.now, sheet.tail, "")
+    slip.lines.append((_("Principal"), "", f.money(sheet.principal_minor, sheet.currency)))
+    slip.lines += [
+        (
+            _("Bonus"),
+            _("until %(day)s", day=f.full_day(lot.expires_at)) if lot.expires_at else "",
+            f.money(lot.amount_minor, sheet.currency),
+        )
+        for lot in sheet.lots
+    ]
+    if sheet.held_minor:
+        slip.discounts.append((_("Held for fills under way"), f.money(-sheet.held_minor, sheet.currency)))
+    if sheet.owed_minor:
+        slip.discounts.append((_("Owed"), f.money(-sheet.owed_minor, sheet.currency)))
+    slip.totals.append((_("Available"), f.money(sheet.available_minor, sheet.currency), True))
+    return slip
+
+
+async def product_names(till: Till, session: AsyncSession) -> dict[str, str]:
+    """Return what each product is called, by code."""
+    return {each.code: till.either(each.name_zh, each.name_en) for each in (await list_products(session, limit=200)).rows}
+
+
+async def _begun(till: Till, session: AsyncSession, title: str, at: datetime, tail: str | None, number: str) -> Slip:
+    _ = till.gettext
+    station: StationView = await get_station(session, station_id=till.place.station_id)
+    head = [(_("Time"), till.f.instant(at)), (_("Till"), till.view.code), (_("Cashier"), till.principal.employee_number)]
+    if tail is not None:
+        head.append((_("Card"), masked(tail)))
+    return Slip(
+        title=title,
+        entity=till.either(station.entity_name_zh, station.entity_name_en),
+        station=till.either(station.name_zh, station.name_en),
+        number=number,
+        head=head,
+    )
+
+
+def _link(till: Till, slip: Slip, kind: str, account_id: UUID, subject_id: UUID) -> None:
+    token = issue_token(Purpose.RECEIPT_TOKEN, ReceiptLink(kind, account_id, subject_id), expires_at=till.real_now + LINK_LIFE)
+    slip.link = f"{till.request.app.state.settings.public_url}/me/receipts/{token}"
+    slip.link_note = till.gettext("Scan to keep this receipt on your phone.")
