@@ -61,7 +61,7 @@ async def top_up_page(card_id: FromPath[UUID], till: NamedDependency[Till]) -> P
             rule=policy.cap.rule,
             cash_below_minor=cash_below,
             no_cash_rule=policy.no_cash.rule,
-            asks_name=policy.real_name.registered_always and not sheet.kind.value == "anonymous" and (owner is None or not owner.verified),
+            asks_name=policy.real_name.registered_always and sheet.kind is not ProductKind.ANONYMOUS and (owner is None or not owner.verified),
             name_rule=policy.real_name.rule,
             documents=[(kind.value, till.gettext(label)) for kind, label in DOCUMENTS.items()],
             tenders=[(each.value, till.gettext(TENDERS[each.value])) for each in Tender],
@@ -120,7 +120,7 @@ def declared_of(till: Till, who: str) -> Declared:
     kind = form.choice(f"{who}_type", _("Document"), IdentifierType, IdentifierType.RESIDENT_ID)
     return Declared(
         party=Party.ORGANISATION if kind in {IdentifierType.USCC, IdentifierType.TAX_NUMBER} else Party.PERSON,
-        name=form.text(f"{who}_name", _("Name"), longest=120),
+        name=form.text(f"{who}_person", _("Name"), longest=120),
         id_type=kind,
         id_number=form.text(f"{who}_number", _("Document number"), longest=40),
         contact=form.text(f"{who}_contact", _("Phone"), longest=120),
