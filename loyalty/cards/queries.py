@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty import paging
 from loyalty.customers.queries import family_of
 from loyalty.errors import NotFound
+from loyalty.ledger.model import Account, AccountStatus
 
-from .model import LIVING, Card, CardEvent, CardIssue, CardProduct, CardStatus, CardStockMove, ProductKind, StockMoveKind
+from .model import LIVING, Card, CardEvent, CardIssue, CardProduct, CardStatus, CardStockMove, EventKind, ProductKind, StockMoveKind
 from .numbers import check_value, number_index, reveal_number
 from .rules import OfflineProfile
 
@@ -346,12 +347,20 @@ async def batch_for_personaliser(session: AsyncSession, *, batch_id: UUID, chunk
 
 
 async def stopped_cards(session: AsyncSession, *, since: datetime | None = None) -> list[StoppedCard]:
-    """Return the cards that were usable once and are not now, for the stop list; `since`: only those stopped from then on."""
+    """Return the cards that were usable once and are not now, for the stop list; `since`: only those stopped from then on.
+
+    An active card is stopped, too, while its account is frozen or closed.
+    """
+    shut = select(Account.account_id).where(Account.status != AccountStatus.OPEN)
     statement = select(Card.card_id, Card.status, Card.number_sealed).where(
-        Card.status.in_([CardStatus.SUSPENDED, CardStatus.LOST, CardStatus.REPLACED, CardStatus.CLOSED]), Card.activated_at.is_not(None)
+        Card.status.in_([CardStatus.SUSPENDED, CardStatus.LOST, CardStatus.REPLACED, CardStatus.CLOSED])
+        | ((Card.status == CardStatus.ACTIVE) & Card.account_id.in_(shut)),
+        Card.activated_at.is_not(None),
     )
     if since is not None:
-        stopped = select(CardEvent.card_id).where(CardEvent.moved_to.is_not(None), CardEvent.happened_at >= since)
+        stopped = select(CardEvent.card_id).where(
+            CardEvent.moved_to.is_not(None) | (CardEvent.kind == EventKind.ACCOUNT_CHANGED), CardEvent.happened_at >= since
+        )
         statement = statement.where(Card.card_id.in_(stopped))
     return [StoppedCard(*row) for row in (await session.execute(statement.order_by(Card.card_id))).all()]
 

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterable
 from time import monotonic
 
+import msgspec
+
 from loyalty import clock
 from loyalty.db import make_engine, make_sessions
 from loyalty.installation import open_keys
-from loyalty.running import FolderLock
 from loyalty.settings import Settings
 
 from .plan import plan_day
@@ -103,8 +104,19 @@ def _percent(text: str) -> int:
     return number
 
 
+class _Running(msgspec.Struct):
+    url: str = ""
+
+
 def _running_at(settings: Settings) -> str:
-    running = FolderLock(settings.data_dir).read()
-    if running is None or not running.url:
+    """Return where the `loyalty up` on this data folder serves, as it says itself.
+
+    :raises StageError: if none does
+    """
+    try:
+        running = msgspec.json.decode((settings.data_dir / "running.json").read_bytes(), type=_Running)
+    except (OSError, msgspec.DecodeError):
+        running = _Running()
+    if not running.url:
         raise StageError("No `loyalty up` runs on this data folder. Start it, or name the service with --base-url.")
     return running.url

@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
-from msgspec import Meta, Struct
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations import queries
@@ -127,16 +127,16 @@ class FillList(Struct):
     rows: list[FillRow]
 
 
-Cursor = Annotated[str | None, Meta(max_length=1000)]
-Limit = Annotated[int, Meta(ge=1, le=200)]
+Cursor = Annotated[str | None, QueryParameter(max_length=1000)]
+Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 
 
 @get("/sales", summary="Sales of this station, the latest first / 销售记录", tags=_PUMP)
 async def sales(
     caller: NamedDependency[Caller],
     session: NamedDependency[AsyncSession],
-    cursor: FromQuery[Cursor] = None,
-    limit: FromQuery[Limit] = PAGE_SIZE,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_SIZE,
     this_terminal: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
 ) -> Listed[SaleRow]:
     """By cursor; `this_terminal` leaves the station's other tills out."""
@@ -163,7 +163,7 @@ async def unpaid_fills(
     caller: NamedDependency[Caller],
     session: NamedDependency[AsyncSession],
     now: NamedDependency[datetime],
-    nozzle: FromQuery[Annotated[int, Meta(ge=0, le=999)] | None] = None,
+    nozzle: Annotated[int | None, QueryParameter(ge=0, le=999)] = None,
 ) -> FillList:
     """What pay-after-filling pays from."""
     found = await queries.unpaid_fills(session, station_id=caller.place.station_id, nozzle=nozzle, now=now)
@@ -174,8 +174,8 @@ async def unpaid_fills(
 async def unresolved(
     caller: NamedDependency[Caller],
     session: NamedDependency[AsyncSession],
-    cursor: FromQuery[Cursor] = None,
-    limit: FromQuery[Limit] = PAGE_SIZE,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_SIZE,
 ) -> Listed[DispenseRow]:
     """The oldest first. A completion, however late, ends one by itself; a release is a manager's, with evidence."""
     page = await queries.list_unresolved(session, station_id=caller.place.station_id, cursor=cursor, limit=limit)

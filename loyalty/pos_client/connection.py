@@ -69,7 +69,7 @@ class Connection:
         """
         state = store.load()
         if state is None:
-            raise NotEnrolledError
+            raise NotEnrolledError("this till is not enrolled: ask the office or the station manager for a code")
         self.state = state
         self.clock = clock
         self.business_clock = business_clock or clock

@@ -10,6 +10,8 @@ from loyalty import clock
 from loyalty.cards.numbers import check_value, check_value_index
 from loyalty.crypto import TokenError, stop_list_entry
 from loyalty.db import transaction
+from loyalty.ledger.model import AccountStatus
+from loyalty.ledger.operations import move_account
 from loyalty.pos.line import Line
 from loyalty.pos_client import Card, Fuel, MemoryStore, OfflineRefusedError, ProblemError, Till
 from loyalty.pos_client.allowance import allow_offline, profile_of
@@ -115,6 +117,13 @@ async def test_the_package_is_the_issuers_and_names_the_lost_card(manned, card, 
         await manned.sell_offline(
             Card(number=card.number, check_value="12345678"), body={"fuel": litres(10_000), "event_at": NOW}, zone=ZONE
         )
+
+
+async def test_the_cards_of_a_frozen_account_are_stopped(till, site, card, chip):
+    async with transaction(site.sessions) as session:
+        await move_account(session, account_id=card.account_id, to=AccountStatus.FROZEN, now=site.world.now)
+    offline = await till.synchronise()
+    assert stop_list_entry(offline.day_key, card.number) in offline.stopped
 
 
 async def test_a_forged_stop_list_is_not_believed(site):
