@@ -119,7 +119,7 @@ class Meter:
         """Take note of a committed set."""
         self._report.add(results)
         self.seconds = time.monotonic() - self._began
-        if time.monotonic() - self._last < 0.5:
+        if time.monotonic() - self._last < (0.5 if sys.stderr.isatty() else 5):
             return
         self._last = time.monotonic()
         done = last_line - self._from

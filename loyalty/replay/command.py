@@ -103,7 +103,7 @@ async def replay(
             receipts=receipts,
             now=clock.business_now(),
             real_now=clock.real_now,
-            progress=lambda done, whole: _show(f"tills: {done:,} of {whole:,}"),
+            progress=_show_tills,
         )
         kept = folder / "answers.json"
         answers = Answers(_read_answers(kept))
@@ -132,6 +132,11 @@ def _read_answers(file: Path) -> dict[str, str]:
     return {}
 
 
+def _show_tills(done: int, whole: int) -> None:
+    if sys.stderr.isatty() or done == whole:
+        _show(f"tills: {done:,} of {whole:,}")
+
+
 class _Meter:
     """Shows how far a replay is and how long it may take."""
 
@@ -145,7 +150,7 @@ class _Meter:
         self._done += 1
         self._failed += not played.is_booked
         now = time.monotonic()
-        if now - self._last >= 0.5:
+        if now - self._last >= (0.5 if sys.stderr.isatty() else 5):
             self._last = now
             left = (now - self._began) / self._done * (self._whole - self._done)
             pace = self._done / (now - self._began)
@@ -155,7 +160,9 @@ class _Meter:
 def _show(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
+    elif text:
+        sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _speed(text: str) -> float | None:
