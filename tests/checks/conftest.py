@@ -165,9 +165,7 @@ async def books(databases, key_set) -> AsyncIterator[Books]:
     try:
         await _keep(made)
     except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        # Lanes that nobody stops would keep the loop from closing.
         for lane in (made.cards, made.completions):
             for task in (lane._task, lane._watch):
                 if task is not None:
