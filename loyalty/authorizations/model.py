@@ -69,13 +69,14 @@ MOVES: dict[Status, frozenset[Status]] = {
     ),
     Status.MORE_DATA: frozenset(),
     Status.DECLINED: frozenset(),
-    Status.PART_COMPLETED: frozenset({Status.PART_COMPLETED, Status.COMPLETED, Status.RELEASED, Status.UNRESOLVED}),
+    Status.PART_COMPLETED: frozenset({Status.PART_COMPLETED, Status.COMPLETED, Status.REVERSED, Status.RELEASED, Status.UNRESOLVED}),
     Status.COMPLETED: frozenset({Status.COMPLETED}),
     Status.REVERSED: frozenset({Status.COMPLETED}),
     Status.RELEASED: frozenset({Status.COMPLETED}),
     Status.UNRESOLVED: frozenset({Status.PART_COMPLETED, Status.COMPLETED, Status.RELEASED, Status.REVERSED}),
 }
-"""A completion after a reversal, a release or a final completion is booked and flagged: the fuel is in the tank."""
+"""A completion after a reversal, a release or a final completion is booked and flagged: the fuel is in the tank. A part of no litres may
+still be reversed."""
 
 OPEN = (Status.APPROVED, Status.PENDING_REVIEW, Status.PART_COMPLETED, Status.UNRESOLVED)
 """Statuses that may carry holds."""

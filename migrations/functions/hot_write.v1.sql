@@ -83,7 +83,10 @@ BEGIN
     IF p_limited > 0 THEN
         FOR failed IN
             SELECT i.ord FROM unnest(p_items) i
-            LEFT JOIN limit_counters k ON k.account_id = i.account AND k.subject_id = i.chain AND k."window" = 1 AND k.start = i.counter_day
+            LEFT JOIN LATERAL (
+                SELECT c.count, c.amount_minor FROM limit_counters c
+                WHERE c.account_id = i.account AND c.subject_id = i.chain AND c."window" = 1 AND c.start = i.counter_day OFFSET 0
+            ) k ON true
             WHERE i.seen_count IS NOT NULL AND (coalesce(k.count, 0) <> i.seen_count OR coalesce(k.amount_minor, 0) <> i.seen_minor)
         LOOP
             good[failed] := false;

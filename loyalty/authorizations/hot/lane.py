@@ -42,6 +42,8 @@ _PLANNING: Final = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
+    # A table that is empty when the plan is made would else be read whole and kept, and the plan with it, when it has grown (seen).
+    "enable_material": "off",
 }
 _SCAN: Final = 1024
 _RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
