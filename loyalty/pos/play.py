@@ -124,12 +124,23 @@ class StationDay:
         till = self.tills[COUNTER]
         for result in await till.report_offline():
             fuel, shop, tenders = self._waiting.pop(UUID(result["key"]))
+            if "reversal" in result:
+                self._taken_back(result["reversal"], fuel, shop, tenders)
+                continue
             answer = result.get("answer")
             if answer is None:
                 self.counts.refused[result.get("problem", {}).get("code", "no answer")] += 1
                 continue
             self.counts.outcomes["reported"] += 1
             self.tallies[COUNTER].sold(card_minor=answer.get("card_minor", 0), fuel=fuel, shop=shop, tenders=tenders)
+
+    def _taken_back(self, reversal: dict[str, Any], fuel: Fuel | None, shop: tuple[Shop, ...], tenders: tuple[Tender, ...]) -> None:
+        """Note a lost sale that was booked after all and reversed; one that never arrived leaves nothing."""
+        self._note(reversal)
+        undone = reversal.get("refund")
+        if undone is not None:
+            self.tallies[COUNTER].sold(card_minor=undone.get("card_minor", 0), fuel=fuel, shop=shop, tenders=tenders)
+            self.tallies[COUNTER].refunded(undone)
 
     async def close(self) -> list[str]:
         """Count, close both shifts, and name every difference."""
@@ -188,15 +199,20 @@ class StationDay:
         card = self._card(visit)
         due = (fuel.amount_minor if fuel else 0) + sum(line.amount_minor for line in shop)
         tenders = self._tenders(visit, due)
-        answer = await self.tills[COUNTER].sell(
-            Card(number=card.number, pin=pin or card.pin, check_value=card.check_value),
-            fuel=fuel,
-            shop=shop,
-            tenders=tenders,
-            fill_id=fill_id,
-            key=key,
-            offline_in=self.scene.station.zone if visit.offline else None,
-        )
+        key = key or uuid4()
+        try:
+            answer = await self.tills[COUNTER].sell(
+                Card(number=card.number, pin=pin or card.pin, check_value=card.check_value),
+                fuel=fuel,
+                shop=shop,
+                tenders=tenders,
+                fill_id=fill_id,
+                key=key,
+                offline_in=self.scene.station.zone if visit.offline else None,
+            )
+        except OfflineRefusedError:
+            self._waiting[key] = (fuel, shop, tenders)
+            raise
         if answer["outcome"] == "approved_offline":
             self._waiting[UUID(answer["key"])] = (fuel, shop, tenders)
         elif answer["outcome"] == "approved":

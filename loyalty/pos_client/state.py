@@ -36,6 +36,8 @@ class Pending(msgspec.Struct, kw_only=True, omit_defaults=True):
     key: UUID
     body: bytes
     sequence: int | None = None
+    take_back: bool = False
+    """The till went on without it: when the line is back it is reversed, not asked again."""
 
 
 class OfflineSale(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -91,7 +91,10 @@ class Till(Connection):
         """Sell in one step: pay after filling, the shop, or both; `fill_id`, `plate`, `odometer_km`, `staff_id`.
 
         With `offline_in`, the station's time zone, a sale that got no answer is made offline where the last package allows it:
-        outcome `approved_offline`. It is reported by `report_offline`, unless the lost request turns out to be booked.
+        outcome `approved_offline`. It is reported by `report_offline`, unless the lost request turns out to be booked. Where the
+        package says no, the customer pays otherwise, and the lost request is taken back as soon as the line allows.
+
+        :raises OfflineRefusedError: if there is no answer and the allowance says no
         """
         body: Body = {"fuel": fuel, "shop": list(shop), "tenders": list(tenders), "event_at": self.business_clock(), **more}
         try:
@@ -99,7 +102,11 @@ class Till(Connection):
         except UnreachableError as error:
             if offline_in is None:
                 raise
-            return await self.sell_offline(card, body=body, zone=offline_in, instead_of=error.key)
+            try:
+                return await self.sell_offline(card, body=body, zone=offline_in, instead_of=error.key)
+            except OfflineRefusedError:
+                self._give_up(error.key)
+                raise
 
     async def sell_offline(self, card: Card, *, body: Body, zone: str, instead_of: UUID | None = None) -> Answer:
         """Sell without the server, within the allowance, and keep the record for `report_offline`.
@@ -134,13 +141,14 @@ class Till(Connection):
         """Report what was sold offline and return a result for each record; first settle what got no answer.
 
         A record that stands in for a lost request is reported only if that request was not booked after all; else its result says
-        `superseded_by`, with what the request came to.
+        `superseded_by`, with what the request came to. A lost request that the till went on without is taken back: its result has the
+        `reversal`.
         """
+        results = await self._take_back()
         await self.resume()
         lost = {pending.key for pending in self.state.pending}
         if lost:
             raise UnreachableError(next(iter(lost)), sent=True)
-        results: list[Answer] = []
         booked = {entry.key: entry for entry in self.state.journal if entry.booked and entry.outcome == "approved"}
         for offline in list(self.state.queue):
             if offline.instead_of is not None and offline.instead_of in booked:
@@ -177,6 +185,20 @@ class Till(Connection):
         body = msgspec.json.encode({"records": records})
         # The batch has no place in the chain: its records have theirs. Sent again, each record meets its own key.
         return await self._exchange("POST", "/v1/advices", "", body, uuid4())
+
+    def _give_up(self, key: UUID) -> None:
+        for pending in self.state.pending:
+            if pending.key == key:
+                pending.take_back = True
+        self.save()
+
+    async def _take_back(self) -> list[Answer]:
+        """Reverse the lost requests that the till went on without."""
+        given_up = [pending for pending in self.state.pending if pending.take_back]
+        return [
+            {"key": str(pending.key), "reversal": await self.reverse(pending.key, reason="no answer; paid otherwise")}
+            for pending in given_up
+        ]
 
     def _forget(self, offline: OfflineSale) -> None:
         self.state.queue.remove(offline)

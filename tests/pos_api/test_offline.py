@@ -182,6 +182,17 @@ async def test_a_sale_whose_answer_was_lost_is_not_booked_twice(cut, line, card,
     assert (await cut.balance(Card(number=card.number, pin=PIN)))["balance_minor"] == 92_110
 
 
+async def test_a_lost_sale_that_the_till_went_on_without_is_taken_back(cut, line, card, chip):
+    line.lose_answers = 1
+    with pytest.raises(OfflineRefusedError, match="offline_amount_limit"):
+        await cut.sell(Card(number=card.number, pin=PIN, check_value=chip), fuel=litres(40_000), offline_in=ZONE)
+    line.restore()
+    results = await cut.report_offline()
+    assert (results[0]["reversal"]["outcome"], results[0]["reversal"]["refund"]["card_minor"]) == ("reversed", 31_560)
+    assert (await cut.balance(Card(number=card.number, pin=PIN)))["balance_minor"] == 100_000
+    assert cut.state.pending == []
+
+
 async def test_offline_sales_above_the_funds_are_owed(cut, line, site):
     poor = await site.card(balance_minor=5_000)
     line.down = True
