@@ -1,0 +1,62 @@
+"""A small chain that has been open for a week: for demonstrations, on this machine only."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+from loyalty import clock
+from loyalty.audit.operations import seal
+from loyalty.db import driver_dsn, make_engine, make_sessions, transaction
+from loyalty.installation import open_keys
+from loyalty.ledger.operations import make_partitions, open_first_period
+from loyalty.policy import load_policy
+from loyalty.settings import Settings
+from loyalty.stations.queries import snapshot_stations
+
+from .chain import ZONE, make_chain
+from .days import DAYS, Business, Forecourt, trade
+from .holders import make_crowd
+from .secrets import LogIns, keep, kept, told
+
+__all__ = ["fill"]
+
+
+async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> str:
+    """Fill an empty database with the demo chain and return the log-ins to print; of a filled one return those kept at its making.
+
+    Uses nothing but the rooms' operations. Names are the same each time; passwords, PINs, TOTP secrets and card numbers are drawn.
+    """
+    assert settings.database_url is not None, "the caller opened a database"
+    engine = make_engine(settings.database_url, role="loyalty_hot", application_name="loyalty-demo")
+    sessions = make_sessions(engine)
+    try:
+        await open_keys(settings, engine, now=clock.real_now())
+        async with transaction(sessions) as session:
+            empty = not await snapshot_stations(session)
+        if not empty:
+            known = kept(settings.keys_dir)
+            return "" if known is None else told(known, folder=settings.keys_dir)
+        now = clock.business_now()
+        began = now - timedelta(days=DAYS + 2)
+        policy = load_policy(settings.policy)
+        log_ins = LogIns()
+        progress("Demo: a region, two districts, six stations, their people, goods and prices …")
+        async with transaction(sessions) as session:
+            await make_partitions(session, now=now, months_back=1)
+            await open_first_period(session, period=clock.period_of(clock.local_date(now, ZONE)), now=began)
+            chain = await make_chain(session, policy=policy, log_ins=log_ins, began=began, now=now)
+            progress("Demo: blank cards, sixty customers, their cards and first loads …")
+            crowd = await make_crowd(session, chain, policy=policy, log_ins=log_ins, now=now)
+            # Before the commit: a chain whose secrets nobody knows would be of no use.
+            keep(log_ins, settings.keys_dir)
+        progress(f"Demo: {DAYS} days of fills …")
+        forecourt = Forecourt(driver_dsn(settings.database_url), sessions, began)
+        await forecourt.start()
+        rng = random.Random(2026)  # noqa: S311 - the same week each time
+        await trade(Business(forecourt, chain, crowd, policy, rng), now=now)
+        await forecourt.stop()
+        async with transaction(sessions) as session:
+            await seal(session, now=now)
+        return told(log_ins, folder=settings.keys_dir)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,376 @@
+"""Six days of business through the real operations: fills, sales, holds, a loss, a refund; each day is counted and closed."""
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from loyalty.authorizations.facts import Place
+from loyalty.authorizations.hot import CardLane, CompletionLane, HotRequest
+from loyalty.authorizations.model import FillStatus, Operation
+from loyalty.authorizations.operations.fills import move_fill, record_fill
+from loyalty.authorizations.operations.holds import expire_holds
+from loyalty.authorizations.operations.refunds import refund_sale
+from loyalty.authorizations.queries import shift_totals
+from loyalty.authorizations.rules import HOLD_FOR, Presented
+from loyalty.authorizations.snapshot import Snapshot, load
+from loyalty.authorizations.wire import (
+    AuthorizationRequest,
+    CompletionRequest,
+    Credential,
+    FuelLine,
+    SaleRequest,
+    ShopLine,
+    Tender,
+    parse_reference,
+)
+from loyalty.cards.operations import report_lost
+from loyalty.clock import day_bounds, local_date
+from loyalty.crypto import request_fingerprint
+from loyalty.db import Sessions, transaction
+from loyalty.ids import ShiftId, TerminalId
+from loyalty.money import line_amount
+from loyalty.policy import Policy
+from loyalty.stations.operations import close_shift, open_shift
+from loyalty.stations.rules import expected_cash
+from loyalty.topups.model import AdjustmentKind
+from loyalty.topups.operations import propose_adjustment
+
+from .chain import SHOP, STATIONS, ZONE, Chain
+from .holders import Crowd, Holder
+
+DAYS = 6
+FILLS_A_DAY = 9
+"""At each station."""
+FLOAT_MINOR = 50_000
+
+
+class Forecourt:
+    """The chain's tills as the pump's engine sees them, at a time that walks through the days."""
+
+    def __init__(self, url: str, sessions: Sessions, at: datetime) -> None:
+        self.sessions = sessions
+        self.snapshot = Snapshot()
+        self.at = at
+        self.cards = CardLane(url, self, application_name="loyalty-demo")
+        self.completions = CompletionLane(url, self, application_name="loyalty-demo")
+
+    def now(self) -> datetime:
+        """Return the instant at which the demo stands."""
+        return self.at
+
+    async def reload(self) -> None:
+        """Load a new snapshot."""
+        async with transaction(self.sessions) as session:
+            self.snapshot = await load(session, now=self.at)
+
+    async def start(self) -> None:
+        """Load the snapshot and open the lanes."""
+        await self.reload()
+        await self.cards.start()
+        await self.completions.start()
+
+    async def stop(self) -> None:
+        """Finish what waits, then close."""
+        await self.cards.stop()
+        await self.completions.stop()
+
+    async def ask(self, operation: Operation, body: Any, *, place: Place, **more: Any) -> dict[str, Any]:
+        """Ask as a till does and return the answer."""
+        fingerprint = request_fingerprint(msgspec.json.encode(body))[:16]
+        request = HotRequest(operation, body, place=place, key=uuid.uuid4(), fingerprint=fingerprint, **more)
+        lane = self.completions if operation is Operation.COMPLETE else self.cards
+        answered: dict[str, Any] = msgspec.json.decode(await lane.submit(request))
+        return answered
+
+
+@dataclass
+class Business:
+    """Who trades, with what."""
+
+    forecourt: Forecourt
+    chain: Chain
+    crowd: Crowd
+    policy: Policy
+    rng: random.Random
+    pump_number: int = 0
+    refundable: dict[str, Any] | None = None
+
+    def place(self, station: str) -> Place:
+        """Return a station's forecourt till."""
+        return self.forecourt.snapshot.places[self.chain.tills[station]]
+
+    def fuel(self, station: str, holder: Holder | None) -> FuelLine:
+        """Return what somebody put into a tank."""
+        rng = self.rng
+        product = (
+            rng.choice(("0", "0", "-10")) if holder is not None and holder.diesel else rng.choice(("92", "92", "92", "95", "95", "98"))
+        )
+        litres = (
+            rng.randrange(8_000, 16_000, 10) if holder is not None and holder.product == "anonymous" else rng.randrange(15_000, 48_000, 10)
+        )
+        price = self.chain.prices[station, product]
+        return FuelLine(
+            product=product, quantity_milli=litres, unit_price_e4=price, amount_minor=line_amount(litres, price), nozzle=rng.randint(1, 8)
+        )
+
+    async def dispense(self, station: str, fuel: FuelLine, finished_at: datetime) -> UUID:
+        """Let the forecourt report a finished fill."""
+        self.pump_number += 1
+        async with transaction(self.forecourt.sessions) as session:
+            fill = await record_fill(
+                session,
+                station_id=self.chain.stations[station],
+                pump_reference=f"P{self.pump_number:06}",
+                nozzle=fuel.nozzle or 1,
+                product_id=self.chain.products[fuel.product],
+                quantity_milli=fuel.quantity_milli,
+                unit_price_e4=fuel.unit_price_e4,
+                amount_minor=fuel.amount_minor,
+                finished_at=finished_at,
+                now=finished_at,
+            )
+            return fill.fill_id
+
+    def presented(self, holder: Holder, pin: str | None = None) -> dict[str, Any]:
+        """Return how a holder presents the card."""
+        return {"number_index": holder.index, "presented": Presented(pin=pin or self.crowd.pin)}
+
+
+async def trade(business: Business, *, now: datetime) -> None:
+    """Play the days up to `now`, then leave the present as a counter finds it."""
+    forecourt = business.forecourt
+    today = local_date(now, ZONE)
+    for back in range(DAYS, -1, -1):
+        day = today - timedelta(days=back)
+        await _day(business, day, now=now)
+        if back == 2:
+            await _refund(business, day)
+            await _loss(business, day)
+    forecourt.at = now
+    await _present(business, now)
+
+
+async def _day(business: Business, day: date, *, now: datetime) -> None:
+    """Play one day: shifts open at six, people fuel until ten at night, shifts are counted."""
+    opens, ends = _at(day, time(6)), min(_at(day, time(22)), now - timedelta(minutes=12))
+    over = day_bounds(day, ZONE)[1] <= now
+    if ends <= opens:
+        return
+    shifts = await _open_shifts(business, opens) if over else {}
+    seconds = int((ends - opens).total_seconds())
+    count = FILLS_A_DAY * len(STATIONS) * seconds // (16 * 3600)
+    moments = sorted(business.rng.randrange(seconds) for _ in range(count))
+    for moment in moments:
+        business.forecourt.at = opens + timedelta(seconds=moment)
+        await _visit(business)
+    if over:
+        business.forecourt.at = _at(day, time(23))
+        async with transaction(business.forecourt.sessions) as session:
+            await expire_holds(session, now=business.forecourt.at)
+        await _close_shifts(business, shifts, opens)
+
+
+def _at(day: date, clock_time: time) -> datetime:
+    return datetime.combine(day, clock_time, tzinfo=ZoneInfo(ZONE)).astimezone(ZoneInfo("UTC"))
+
+
+async def _visit(business: Business) -> None:
+    """Let one customer come by: mostly at home, mostly paying after filling."""
+    rng = business.rng
+    holder = rng.choice(business.crowd.holders)
+    station = holder.home if rng.random() < 0.8 else rng.choice(list(STATIONS))
+    fuel = business.fuel(station, holder)
+    if rng.random() < 0.2:
+        await _preset(business, holder, station, fuel)
+    else:
+        await _pay_after(business, holder, station, fuel)
+
+
+async def _preset(business: Business, holder: Holder, station: str, fuel: FuelLine) -> None:
+    forecourt, place = business.forecourt, business.place(station)
+    asked = AuthorizationRequest(
+        card=_credential(holder),
+        product=fuel.product,
+        nozzle=fuel.nozzle,
+        amount_minor=-(-fuel.amount_minor // 5_000) * 5_000,
+        plate=holder.plate,
+    )
+    answer = await forecourt.ask(Operation.AUTHORISE, asked, place=place, **business.presented(holder))
+    if answer["outcome"] not in {"approved", "partial"}:
+        return
+    forecourt.at += timedelta(minutes=4)
+    milli = min(fuel.quantity_milli, answer["approved_milli"])
+    done = CompletionRequest(
+        quantity_milli=milli, unit_price_e4=fuel.unit_price_e4, amount_minor=line_amount(milli, fuel.unit_price_e4), nozzle=fuel.nozzle
+    )
+    account_id, authorization_id = _ids(answer["authorization"])
+    await forecourt.ask(Operation.COMPLETE, done, place=place, account_id=account_id, authorization_id=authorization_id)
+
+
+async def _pay_after(business: Business, holder: Holder, station: str, fuel: FuelLine) -> None:
+    rng, forecourt = business.rng, business.forecourt
+    fill_id = await business.dispense(station, fuel, forecourt.at - timedelta(minutes=3))
+    shop: list[ShopLine] = []
+    tenders: list[Tender] = []
+    if holder.product not in {"company", "fleet"} and rng.random() < 0.25:
+        code = rng.choice(list(SHOP)[:3])
+        shop.append(ShopLine(product=code, amount_minor=SHOP[code][3] // 100))
+    if rng.random() < 0.12:
+        tenders.append(Tender(tender=rng.choice(("cash", "wechat")), amount_minor=fuel.amount_minor // 3))
+    sale = SaleRequest(
+        card=_credential(holder),
+        fuel=fuel,
+        fill_id=fill_id,
+        shop=shop,
+        tenders=tenders,
+        plate=holder.plate,
+        staff_id=business.chain.staff[f"cashier:{station}"],
+    )
+    pin = "000000" if rng.random() < 0.02 else None
+    answer = await forecourt.ask(Operation.SALE, sale, place=business.place(station), **business.presented(holder, pin))
+    if answer["outcome"] == "declined":
+        # Whoever has not enough on the card pays the cash that the pump asks for.
+        await _paid_otherwise(business, station, fill_id)
+    elif shop and answer["outcome"] == "approved":
+        business.refundable = {"sale": answer["sale"], "station": station, "amount_minor": shop[0].amount_minor}
+
+
+async def _paid_otherwise(business: Business, station: str, fill_id: UUID) -> None:
+    async with transaction(business.forecourt.sessions) as session:
+        await move_fill(
+            session,
+            fill_id=fill_id,
+            station_id=business.chain.stations[station],
+            to=FillStatus.OTHER,
+            actor=business.chain.person(f"cashier:{station}"),
+            reason="cash",
+            now=business.forecourt.at,
+        )
+
+
+async def _open_shifts(business: Business, at: datetime) -> dict[str, UUID]:
+    shifts: dict[str, UUID] = {}
+    async with transaction(business.forecourt.sessions) as session:
+        for station, station_id in business.chain.stations.items():
+            shift = await open_shift(
+                session,
+                station_id=station_id,
+                terminal_id=TerminalId(business.chain.tills[station]),
+                cashier_id=business.chain.staff[f"cashier:{station}"],
+                opening_float_minor=FLOAT_MINOR,
+                actor=business.chain.person(f"cashier:{station}"),
+                now=at,
+            )
+            shifts[station] = shift.shift_id
+    return shifts
+
+
+async def _close_shifts(business: Business, shifts: dict[str, UUID], opened_at: datetime) -> None:
+    """Count every till; one of them is a little short, with an explanation."""
+    now = business.forecourt.at
+    short = business.rng.choice(list(shifts))
+    async with transaction(business.forecourt.sessions) as session:
+        for station, shift_id in shifts.items():
+            totals = await shift_totals(
+                session,
+                station_id=business.chain.stations[station],
+                terminal_id=business.chain.tills[station],
+                booked_from=opened_at,
+                booked_to=now,
+            )
+            expected = expected_cash(opening_float_minor=FLOAT_MINOR, totals=totals, dropped_minor=0)
+            await close_shift(
+                session,
+                shift_id=ShiftId(shift_id),
+                counted_cash_minor=expected - (150 if station == short else 0),
+                expected=totals,
+                staff_id=business.chain.staff[f"cashier:{station}"],
+                explanation="找零差错" if station == short else None,
+                actor=business.chain.person(f"cashier:{station}"),
+                now=now,
+            )
+
+
+async def _refund(business: Business, day: date) -> None:
+    """Give somebody back what was bought in the shop."""
+    if business.refundable is None:
+        return
+    station = business.refundable["station"]
+    account_id, sale_id = _ids(business.refundable["sale"])
+    business.forecourt.at = _at(day, time(23, 10))
+    async with transaction(business.forecourt.sessions) as session:
+        await refund_sale(
+            session,
+            account_id=account_id,
+            sale_id=sale_id,
+            place=business.place(station),
+            policy=business.policy,
+            reason="商品质量问题",
+            staff_id=business.chain.staff[f"cashier:{station}"],
+            gross_minor=business.refundable["amount_minor"],
+            void=False,
+            now=business.forecourt.at,
+        )
+
+
+async def _loss(business: Business, day: date) -> None:
+    """Let somebody report a card lost; nobody fuels with it any more."""
+    lost = [holder for holder in business.crowd.holders if holder.product == "personal"][-1]
+    business.crowd.holders.remove(lost)
+    async with transaction(business.forecourt.sessions) as session:
+        await report_lost(
+            session,
+            card_id=lost.card_id,
+            station_id=business.chain.stations[lost.home],
+            reason="holder came to the counter",
+            actor=business.chain.person(f"cashier:{lost.home}"),
+            now=_at(day, time(23, 20)),
+        )
+
+
+async def _present(business: Business, now: datetime) -> None:
+    """Leave what a counter and an office find in the morning: unpaid fills, a running hold, an unresolved dispense, a checker's work."""
+    forecourt, chain = business.forecourt, business.chain
+    for number, station in enumerate(STATIONS):
+        for back in range(1 + number % 3):
+            await business.dispense(station, business.fuel(station, None), now - timedelta(minutes=2 + 3 * back))
+    person = next(holder for holder in business.crowd.holders if holder.product == "gold")
+    truck = next(holder for holder in business.crowd.holders if holder.product == "fleet")
+    forecourt.at = now - HOLD_FOR - timedelta(minutes=25)
+    await _hold(business, truck, 60_000, "0")
+    forecourt.at = now - timedelta(minutes=3)
+    await _hold(business, person, 20_000, "95")
+    forecourt.at = now
+    async with transaction(forecourt.sessions) as session:
+        await expire_holds(session, now=now)
+        await propose_adjustment(
+            session,
+            account_id=person.account_id,
+            kind=AdjustmentKind.CREDIT,
+            amount_minor=880,
+            reason_code="goodwill",
+            note_text="加油枪跳枪误差补偿",
+            actor=chain.person("finance"),
+            now=now - timedelta(hours=1),
+        )
+
+
+async def _hold(business: Business, holder: Holder, amount_minor: int, product: str) -> None:
+    asked = AuthorizationRequest(card=_credential(holder), product=product, nozzle=5, amount_minor=amount_minor, plate=holder.plate)
+    await business.forecourt.ask(Operation.AUTHORISE, asked, place=business.place(holder.home), **business.presented(holder))
+
+
+def _credential(holder: Holder) -> Credential:
+    return Credential(number=holder.number, pin="sealed")
+
+
+def _ids(said: str) -> tuple[UUID, UUID]:
+    found = parse_reference(said)
+    assert found is not None, "our own reference"
+    return found

@@ -1,0 +1,36 @@
+"""`loyalty demo`: fill an empty database with the demo chain, and print its log-ins."""
+
+import argparse
+import asyncio
+import sys
+from typing import ClassVar
+
+from loyalty import demo
+from loyalty.settings import Settings
+
+
+class DemoNotWanted(Exception):  # noqa: N818 - said to a person
+    """Demo data belongs into a database that was meant for it."""
+
+    for_people: ClassVar[bool] = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe `loyalty demo`."""
+    parser.add_argument("--demo", action="store_true", help="really fill a database that DATABASE_URL names")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Fill and print.
+
+    :raises DemoNotWanted: if an outside database is named without `--demo`
+    """
+    if not (settings.fills_demo or arguments.demo):
+        raise DemoNotWanted("DATABASE_URL names an outside database: its demo log-ins would be real ones. Say --demo if that is meant.")
+    told = asyncio.run(demo.fill(settings, progress=_say))
+    sys.stdout.write(f"{told or 'The database is not empty: nothing was changed.'}\n")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,60 @@
+"""The demo chain is whole, and its books balance."""
+
+import json
+import stat
+
+import pytest
+from sqlalchemy import text
+
+from loyalty import clock, demo
+from loyalty.checks.command import check_database
+from loyalty.crypto import use_keyring
+from loyalty.settings import Settings
+
+
+@pytest.fixture
+def settings(database_url, tmp_path) -> Settings:
+    return Settings(database_url=database_url, data_dir=tmp_path / "data", keys_dir=tmp_path / "keys", demo=True)
+
+
+@pytest.fixture(autouse=True)
+def no_keys():
+    yield
+    use_keyring(None)
+
+
+async def test_an_empty_database_becomes_a_chain_that_balances(settings, sessions):
+    said: list[str] = []
+    told = await demo.fill(settings, progress=said.append)
+    assert said
+    async with sessions() as session:
+
+        async def count(sentence: str) -> int:
+            return (await session.execute(text(f"SELECT count(*) FROM {sentence}"))).scalar_one()
+
+        assert (await count("stations"), await count("districts"), await count("regions")) == (6, 2, 1)
+        assert await count("customers") == 60
+        assert await count("card_products") == 5
+        assert await count("sales") > 150
+        assert await count("authorizations WHERE status = 9") == 1
+        assert await count("authorizations WHERE status = 1") == 1
+        assert await count("topups WHERE status = 'pending'") == 1
+        assert await count("adjustments WHERE status = 'proposed'") == 1
+        assert await count("cards WHERE status = 4") == 1
+        assert await count("refunds") == 1
+        assert await count("fills WHERE status = 1") >= 6
+        assert await count("shifts WHERE status = 'closed'") >= 30
+        for (name,) in await session.execute(text("SELECT log_in_name FROM users")):
+            assert f"    {name} " in told
+    results = await check_database(settings, now=clock.business_now(), everything=True)
+    assert {result.check.code: result.found.rows for result in results if result.found.count} == {}
+
+
+async def test_log_ins_are_drawn_kept_for_us_alone_and_told_again(settings, tmp_path):
+    told = await demo.fill(settings)
+    file = settings.keys_dir / "demo-log-ins.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    passwords = {each["password"] for each in json.loads(file.read_text())["office"]}
+    assert len(passwords) == 6
+    assert all(password in told for password in passwords)
+    assert await demo.fill(settings) == told
