@@ -400,7 +400,7 @@ async def slip(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Response
         sheet = await sheet_of(till, session, card_id=card_id)
         if not sheet.shows_money:
             raise CardNotFound(card=card_id)
-        made = await balance_slip(till, session, sheet)
+        made = await balance_slip(till.scribe, session, sheet)
     return document(made.pdf(0), media_type="application/pdf", filename="balance.pdf", inline=True)
 
 

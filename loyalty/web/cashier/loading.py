@@ -61,7 +61,9 @@ async def top_up_page(card_id: FromPath[UUID], till: NamedDependency[Till]) -> P
             rule=policy.cap.rule,
             cash_below_minor=cash_below,
             no_cash_rule=policy.no_cash.rule,
-            asks_name=policy.real_name.registered_always and sheet.kind is not ProductKind.ANONYMOUS and (owner is None or not owner.verified),
+            asks_name=policy.real_name.registered_always
+            and sheet.kind is not ProductKind.ANONYMOUS
+            and (owner is None or not owner.verified),
             name_rule=policy.real_name.rule,
             documents=[(kind.value, till.gettext(label)) for kind, label in DOCUMENTS.items()],
             tenders=[(each.value, till.gettext(TENDERS[each.value])) for each in Tender],

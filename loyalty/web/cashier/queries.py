@@ -153,7 +153,7 @@ SELECT s.account_id, s.sale_id, s.card_id, s.terminal_id, s.station_id, s.staff_
     s.discount_minor, s.card_minor, s.currency, s.detail, s.status, s.refunded_minor, s.event_at, s.booked_at
 FROM sales s LEFT JOIN cards c ON c.card_id = s.card_id LEFT JOIN products p ON p.product_id = s.product_id
 LEFT JOIN accounts a ON a.account_id = s.account_id
-WHERE s.account_id = :account_id AND s.sale_id = :sale_id AND s.station_id = :station_id
+WHERE s.account_id = :account_id AND s.sale_id = :sale_id AND (CAST(:station_id AS uuid) IS NULL OR s.station_id = :station_id)
 """
 
 _REFUNDS: Final = """
@@ -191,8 +191,8 @@ async def movements(session: AsyncSession, *, terminal_id: UUID, station_id: UUI
     return _all(Movement, await session.execute(text(_MOVEMENTS), bound))
 
 
-async def find_sale(session: AsyncSession, *, account_id: UUID, sale_id: UUID, station_id: UUID) -> SaleView | None:
-    """Return a sale of a station, None where it has none such."""
+async def find_sale(session: AsyncSession, *, account_id: UUID, sale_id: UUID, station_id: UUID | None) -> SaleView | None:
+    """Return a sale of a station (None: of any), None where it has none such."""
     bound = {"account_id": account_id, "sale_id": sale_id, "station_id": station_id}
     return _one(SaleView, await session.execute(text(_SALE), bound))
 

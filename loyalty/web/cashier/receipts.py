@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -15,20 +15,42 @@ from loyalty.stations.queries import StationView, get_station, list_products
 from loyalty.topups.model import Topup
 from loyalty.web.cashier import queries
 from loyalty.web.cashier.labels import TENDERS
-from loyalty.web.cashier.sheets import CardSheet
-from loyalty.web.cashier.till import Till
-from loyalty.web.formats import masked
+from loyalty.web.formats import Formats, masked
+from loyalty.web.i18n import Language
 from loyalty.web.pdf import copy_mark, typst_pdf
+
+if TYPE_CHECKING:
+    from loyalty.web.cashier.sheets import CardSheet
 
 LINK_LIFE: Final = timedelta(days=400)
 
 
-class ReceiptLink(msgspec.Struct, forbid_unknown_fields=True):
-    """What a receipt's QR carries: which sale or top-up, and whose."""
+class ReceiptLink(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What a receipt's QR carries: `s` for a sale, `t` for a top-up, and its reference. Short, so that the QR is coarse."""
 
     kind: str
-    account: UUID
-    subject: UUID
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scribe:
+    """Who writes a receipt: in which language, for which station, and where its QR leads."""
+
+    words: Language
+    f: Formats
+    station_id: UUID
+    public_url: str
+    real_now: datetime
+    till: str = ""
+    cashier: str = ""
+
+    def gettext(self, message: str, **fields: object) -> str:
+        """Say a sentence to the reader."""
+        return self.words.gettext(message, **fields)
+
+    def either(self, zh: str | None, en: str | None) -> str:
+        """Choose the reader's one of two texts."""
+        return self.words.either(zh or en or "", en or zh or "")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,11 +109,11 @@ class Slip:
         )
 
 
-async def sale_slip(till: Till, session: AsyncSession, sale: queries.SaleView) -> Slip:
+async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleView) -> Slip:
     """Write the receipt of a sale."""
-    _, f = till.gettext, till.f
-    slip = await _begun(till, session, _("Sales receipt"), sale.booked_at, sale.tail, reference(sale.account_id, sale.sale_id))
-    names = await product_names(till, session)
+    _, f = scribe.gettext, scribe.f
+    slip = await _begun(scribe, session, _("Sales receipt"), sale.booked_at, sale.tail, reference(sale.account_id, sale.sale_id))
+    names = await product_names(scribe, session)
     detail = sale.detail or {}
     shop = detail.get("lines") or []
     fuel = sale.gross_minor - sum(line["amount_minor"] for line in shop)
@@ -99,13 +121,13 @@ async def sale_slip(till: Till, session: AsyncSession, sale: queries.SaleView) -
         price = f.unit_price(sale.unit_price_e4, sale.currency, None)
         told = f"{f.quantity(sale.quantity_milli, sale.unit or 'L')} × {price}"
         nozzle = f" · {_('nozzle %(nozzle)s', nozzle=sale.nozzle)}" if sale.nozzle is not None else ""
-        slip.lines.append((till.either(sale.product_zh, sale.product_en), told + nozzle, f.money(fuel, sale.currency)))
+        slip.lines.append((scribe.either(sale.product_zh, sale.product_en), told + nozzle, f.money(fuel, sale.currency)))
     for line in shop:
         pieces = f"× {line['quantity_milli'] // 1000}" if line["quantity_milli"] != 1000 else ""
         slip.lines.append((names.get(line["product"], line["product"]), pieces, f.money(line["amount_minor"], sale.currency)))
     if sale.discount_minor:
         term = detail.get("discount") or {}
-        named = till.either(term.get("name_zh"), term.get("name_en")) or _("Discount")
+        named = scribe.either(term.get("name_zh"), term.get("name_en")) or _("Discount")
         slip.discounts.append((named, f.money(-sale.discount_minor, sale.currency)))
     slip.totals.append((_("To pay"), f.money(sale.gross_minor - sale.discount_minor, sale.currency), True))
     if sale.card_minor:
@@ -120,16 +142,16 @@ async def sale_slip(till: Till, session: AsyncSession, sale: queries.SaleView) -
     for refund in await queries.refunds_of(session, account_id=sale.account_id, sale_id=sale.sale_id):
         kind = _("Voided") if refund.void else _("Given back")
         slip.notes.append(f"{kind} {f.money(refund.gross_minor, sale.currency)} · {f.instant(refund.booked_at)}")
-    _link(till, slip, "sale", sale.account_id, sale.sale_id)
+    _link(scribe, slip, "s", reference(sale.account_id, sale.sale_id))
     return slip
 
 
-async def topup_slip(till: Till, session: AsyncSession, topup: Topup) -> Slip:
+async def topup_slip(scribe: Scribe, session: AsyncSession, topup: Topup) -> Slip:
     """Write the receipt of a top-up."""
-    _, f = till.gettext, till.f
+    _, f = scribe.gettext, scribe.f
     tail = (await get_card(session, card_id=topup.card_id)).number_tail if topup.card_id is not None else None
     title = _("Top-up, not credited yet") if topup.booked_at is None else _("Top-up receipt")
-    slip = await _begun(till, session, title, topup.booked_at or topup.requested_at, tail, str(topup.topup_id))
+    slip = await _begun(scribe, session, title, topup.booked_at or topup.requested_at, tail, str(topup.topup_id))
     slip.lines.append((_("Top-up"), "", f.money(topup.amount_minor, topup.currency)))
     if topup.bonus_minor:
         slip.lines.append((_("Bonus"), "", f.money(topup.bonus_minor, topup.currency)))
@@ -144,14 +166,14 @@ async def topup_slip(till: Till, session: AsyncSession, topup: Topup) -> Slip:
         slip.after.append((_("Balance afterwards"), f.money(after, topup.currency)))
     if topup.returned_minor:
         slip.notes.append(_("Taken back: %(amount)s", amount=f.money(topup.returned_minor, topup.currency)))
-    _link(till, slip, "topup", topup.account_id, topup.topup_id)
+    _link(scribe, slip, "t", reference(topup.account_id, topup.topup_id))
     return slip
 
 
-async def balance_slip(till: Till, session: AsyncSession, sheet: CardSheet) -> Slip:
+async def balance_slip(scribe: Scribe, session: AsyncSession, sheet: "CardSheet") -> Slip:
     """Write what is on a card at this moment; no receipt, so it has neither number nor copies."""
-    _, f = till.gettext, till.f
-    slip = await _begun(till, session, _("Balance"), till.now, sheet.tail, "")
+    _, f = scribe.gettext, scribe.f
+    slip = await _begun(scribe, session, _("Balance"), scribe.f.now, sheet.tail, "")
     slip.lines.append((_("Principal"), "", f.money(sheet.principal_minor, sheet.currency)))
     slip.lines += [
         (
@@ -169,27 +191,29 @@ async def balance_slip(till: Till, session: AsyncSession, sheet: CardSheet) -> S
     return slip
 
 
-async def product_names(till: Till, session: AsyncSession) -> dict[str, str]:
+async def product_names(scribe: Scribe, session: AsyncSession) -> dict[str, str]:
     """Return what each product is called, by code."""
-    return {each.code: till.either(each.name_zh, each.name_en) for each in (await list_products(session, limit=200)).rows}
+    return {each.code: scribe.either(each.name_zh, each.name_en) for each in (await list_products(session, limit=200)).rows}
 
 
-async def _begun(till: Till, session: AsyncSession, title: str, at: datetime, tail: str | None, number: str) -> Slip:
-    _ = till.gettext
-    station: StationView = await get_station(session, station_id=till.place.station_id)
-    head = [(_("Time"), till.f.instant(at)), (_("Till"), till.view.code), (_("Cashier"), till.principal.employee_number)]
+async def _begun(scribe: Scribe, session: AsyncSession, title: str, at: datetime, tail: str | None, number: str) -> Slip:
+    _ = scribe.gettext
+    station: StationView = await get_station(session, station_id=scribe.station_id)
+    head = [(_("Time"), scribe.f.instant(at))]
+    if scribe.till:
+        head += [(_("Till"), scribe.till), (_("Cashier"), scribe.cashier)]
     if tail is not None:
         head.append((_("Card"), masked(tail)))
     return Slip(
         title=title,
-        entity=till.either(station.entity_name_zh, station.entity_name_en),
-        station=till.either(station.name_zh, station.name_en),
+        entity=scribe.either(station.entity_name_zh, station.entity_name_en),
+        station=scribe.either(station.name_zh, station.name_en),
         number=number,
         head=head,
     )
 
 
-def _link(till: Till, slip: Slip, kind: str, account_id: UUID, subject_id: UUID) -> None:
-    token = issue_token(Purpose.RECEIPT_TOKEN, ReceiptLink(kind, account_id, subject_id), expires_at=till.real_now + LINK_LIFE)
-    slip.link = f"{till.request.app.state.settings.public_url}/me/receipts/{token}"
-    slip.link_note = till.gettext("Scan to keep this receipt on your phone.")
+def _link(scribe: Scribe, slip: Slip, kind: str, subject: str) -> None:
+    token = issue_token(Purpose.RECEIPT_TOKEN, ReceiptLink(kind, subject), expires_at=scribe.real_now + LINK_LIFE)
+    slip.link = f"{scribe.public_url}/me/receipts/{token}"
+    slip.link_note = scribe.gettext("Scan to keep this receipt on your phone.")

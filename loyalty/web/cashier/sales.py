@@ -64,7 +64,7 @@ async def sale_page(ref: FromPath[str], till: NamedDependency[Till]) -> Page:
     """Show a sale: what was taken, its receipt, and the way back."""
     async with reading(till) as session:
         sale = await _sale_of(till, session, ref)
-        slip = await sale_slip(till, session, sale)
+        slip = await sale_slip(till.scribe, session, sale)
         printed = await prints_of(session, kind=ReceiptKind.SALE, subject_id=sale.sale_id)
         label, tone = SALE_TAGS[str(sale.status)]
         left = sale.gross_minor - sale.refunded_minor
@@ -88,7 +88,7 @@ async def sale_page(ref: FromPath[str], till: NamedDependency[Till]) -> Page:
             lines=[
                 (place, name, line["amount_minor"])
                 for place, line in enumerate(detail.get("lines") or [])
-                for name in [(await product_names(till, session)).get(line["product"], line["product"])]
+                for name in [(await product_names(till.scribe, session)).get(line["product"], line["product"])]
             ],
             second_from=till.policy.for_currency(sale.currency).control.reversal_second_person_from_minor,
             reasons=[(code, till.gettext(text)) for code, text in REASONS],
@@ -102,7 +102,7 @@ async def sale_receipt(ref: FromPath[str], till: NamedDependency[Till]) -> Respo
     till.require(Permission.PRINT_RECEIPTS)
     async with transaction(till.sessions) as session:
         sale = await _sale_of(till, session, ref)
-        slip = await sale_slip(till, session, sale)
+        slip = await sale_slip(till.scribe, session, sale)
         return await _printed(till, session, slip, ReceiptKind.SALE, sale.sale_id)
 
 
@@ -157,7 +157,7 @@ async def topup_page(topup_id: FromPath[UUID], till: NamedDependency[Till]) -> P
     """Show a top-up: its receipt, and taking it back while it is the account's last movement."""
     async with reading(till) as session:
         topup = await _topup_of(till, session, topup_id)
-        slip = await topup_slip(till, session, topup)
+        slip = await topup_slip(till.scribe, session, topup)
         printed = await prints_of(session, kind=ReceiptKind.TOPUP, subject_id=topup_id)
         label, tone = TOPUP_TAGS[topup.status.value]
         control = till.policy.for_currency(topup.currency).control
@@ -189,7 +189,7 @@ async def topup_receipt(topup_id: FromPath[UUID], till: NamedDependency[Till]) -
     till.require(Permission.PRINT_RECEIPTS)
     async with transaction(till.sessions) as session:
         topup = await _topup_of(till, session, topup_id)
-        slip = await topup_slip(till, session, topup)
+        slip = await topup_slip(till.scribe, session, topup)
         return await _printed(till, session, slip, ReceiptKind.TOPUP, topup_id)
 
 

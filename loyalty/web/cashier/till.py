@@ -33,6 +33,7 @@ from loyalty.policy import Policy, load_policy
 from loyalty.stations.model import ShiftStatus
 from loyalty.stations.queries import ShiftView, TerminalView, get_terminal, running_shift
 from loyalty.web import csrf
+from loyalty.web.cashier.receipts import Scribe
 from loyalty.web.formats import Formats
 from loyalty.web.i18n import Language
 from loyalty.web.office.reading import Form, read_form
@@ -132,6 +133,19 @@ class Till:
     def policy(self) -> Policy:
         """The policy profile in force."""
         return load_policy(self.request.app.state.settings.policy)
+
+    @property
+    def scribe(self) -> Scribe:
+        """Who writes receipts at this till."""
+        return Scribe(
+            words=self.words,
+            f=self.f,
+            station_id=self.place.station_id,
+            public_url=self.request.app.state.settings.public_url,
+            real_now=self.real_now,
+            till=self.view.code,
+            cashier=self.principal.employee_number,
+        )
 
     @property
     def currency(self) -> str:
