@@ -81,7 +81,7 @@ class Document:
 def name_key(name: str) -> str:
     """Return a name as it is compared and searched: compatibility forms folded, no case, no spaces, no punctuation."""
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(letter for letter in folded if letter.isalnum()) or folded.strip()
+    return "".join(filter(str.isalnum, folded)) or folded.strip()
 
 
 def read_document(type_: IdentifierType, text: str, *, kind: CustomerKind, country: str = "CN") -> Document:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ARRAY, Text, any_, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.cards.model import Card
@@ -29,7 +29,7 @@ async def known_rows(session: AsyncSession, *, source: str, kind: str, legacy_id
     """Return which former ids were imported before, and how their rows read."""
     found = await session.execute(
         select(ImportRow.legacy_id, ImportRow.our_id, ImportRow.row_hash).where(
-            ImportRow.source == source, ImportRow.kind == kind, ImportRow.legacy_id.in_(list(legacy_ids))
+            ImportRow.source == source, ImportRow.kind == kind, ImportRow.legacy_id == any_(literal(list(legacy_ids), ARRAY(Text)))
         )
     )
     return {legacy_id: Known(our_id, row_hash) for legacy_id, our_id, row_hash in found}

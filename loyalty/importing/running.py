@@ -4,8 +4,10 @@ Each set of rows is one transaction, and the run's figures are written in it. A 
 a file that was imported before adds nothing, since its rows are known by their former ids.
 """
 
+import asyncio
+import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -30,7 +32,7 @@ from .queries import Known, known_rows, unfinished_run
 from .reading import Line, read_rows
 from .values import Field, Joined, Reader, field_reader, skipper, text_maker
 
-SET_ROWS: Final = 2000
+SET_ROWS: Final = 5000
 """Rows of one transaction: small enough that a kill loses seconds, large enough that a commit costs nothing."""
 
 
@@ -148,14 +150,14 @@ async def import_file(
     async with transaction(sessions) as session:
         await kind.prepare(session, context)
     importer = _Importer(sessions, kind, context, figures)
-    last_line = 0
-    for lines in _sets(read_rows(path, mapping.file), set_rows):
-        rows, results = reading.read(lines, after=run.last_line)
-        last_line = max(lines[-1].number, run.last_line)
-        if lines[-1].number > run.last_line:
-            results += await importer.take(rows, results, last_line)
-            if watcher is not None:
-                watcher.took(figures, last_line, sorted(results))
+    last_line = run.last_line
+    async with contextlib.aclosing(_read_ahead(reading, _sets(read_rows(path, mapping.file), set_rows), after=run.last_line)) as ahead:
+        async for until, rows, others in ahead:
+            if until > run.last_line:
+                last_line = until
+                results = await importer.take(rows, others, last_line)
+                if watcher is not None:
+                    watcher.took(figures, last_line, sorted([*others, *results]))
     async with transaction(sessions) as session:
         await note_progress(session, run_id=run.run_id, last_line=last_line, counts=figures.rows, sums=figures.sums, finished_at=now)
     return made
@@ -164,6 +166,29 @@ async def import_file(
 def _sets(lines: Iterator[Line], size: int) -> Iterator[list[Line]]:
     while found := list(islice(lines, size)):
         yield found
+
+
+ReadSet = tuple[int, list["ReadRow"], list[Result]]
+"""A set of lines that was read: its last line, its rows, the results of what are none."""
+
+
+async def _read_ahead(reading: "Reading", sets: Iterator[list[Line]], *, after: int) -> AsyncGenerator[ReadSet, None]:
+    """Read the next set in a thread while the database works on this one."""
+
+    def read_next() -> ReadSet | None:
+        lines = next(sets, None)
+        return None if lines is None else (lines[-1].number, *reading.read(lines, after=after))
+
+    ahead = asyncio.create_task(asyncio.to_thread(read_next))
+    try:
+        while (found := await ahead) is not None:
+            ahead = asyncio.create_task(asyncio.to_thread(read_next))
+            yield found
+    finally:
+        # A thread cannot be stopped; what it reads is dropped.
+        await asyncio.wait({ahead})
+        if not ahead.cancelled():
+            ahead.exception()
 
 
 class ReadRow(NamedTuple):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.util import clean
 
@@ -181,7 +181,7 @@ async def find_by_references(session: AsyncSession, *, source: str, references: 
     """Return which records another system's references name."""
     found = await session.execute(
         select(CustomerReference.reference, CustomerReference.customer_id).where(
-            CustomerReference.source == source, CustomerReference.reference.in_(list(references))
+            CustomerReference.source == source, CustomerReference.reference == any_(literal(list(references), ARRAY(Text)))
         )
     )
     return {reference: CustomerId(customer_id) for reference, customer_id in found}
