@@ -29,7 +29,7 @@ def round_half_up(numerator: int, denominator: int) -> int:
 
 def line_amount(quantity_milli: int, unit_price_e4: int, digits: int = 2) -> int:
     """Return the amount in minor units of `quantity × price`, rounded once, half-up: round(litres × price, 2)."""
-    scale = 10 ** (7 - digits)
+    scale: int = 10 ** (7 - digits)
     return round_half_up(quantity_milli * unit_price_e4, scale)
 
 
@@ -37,7 +37,7 @@ def quantity_for(amount_minor: int, unit_price_e4: int, digits: int = 2) -> int:
     """Return the largest quantity in thousandths whose amount does not exceed `amount_minor`; 0 where the price is 0."""
     if unit_price_e4 <= 0 or amount_minor <= 0:
         return 0
-    scale = 10 ** (7 - digits)
+    scale: int = 10 ** (7 - digits)
     # line_amount(q) <= a  ⇔  q × price < (a + ½) × scale, since halves round up.
     return ((2 * amount_minor + 1) * scale - 1) // (2 * unit_price_e4)
 

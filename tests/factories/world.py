@@ -69,19 +69,29 @@ async def make_world(session: AsyncSession, *, now: datetime, currency: str = "C
     """Make the chain in the caller's transaction."""
     began = now - timedelta(days=30)
     await open_first_period(session, period=now.year * 100 + now.month, now=began)
-    entities = await put_entities(session, entities={"E1": EntityFacts(name_zh="一公司", name_en="One Ltd", currency=currency)}, actor=SYSTEM, now=began)
+    entities = await put_entities(
+        session, entities={"E1": EntityFacts(name_zh="一公司", name_en="One Ltd", currency=currency)}, actor=SYSTEM, now=began
+    )
     regions = await put_regions(session, regions={"R1": PlaceFacts(name_zh="大区", name_en="Region")}, actor=SYSTEM, now=began)
     districts = await put_districts(
         session, districts={"D1": PlaceFacts(name_zh="片区", name_en="District", region_id=regions.ids["R1"])}, actor=SYSTEM, now=began
     )
-    station = StationFacts(name_zh="一号站", name_en="Station 1", entity_id=entities.ids["E1"], district_id=districts.ids["D1"], zone=zone, currency=currency)
+    station = StationFacts(
+        name_zh="一号站", name_en="Station 1", entity_id=entities.ids["E1"], district_id=districts.ids["D1"], zone=zone, currency=currency
+    )
     stations = await put_stations(session, stations={"S1": station}, actor=SYSTEM, now=began)
     products = await put_products(
         session,
         products={
-            "92": ProductFacts(name_zh="92号汽油", name_en="Gasoline 92", category=ProductCategory.FUEL, unit=Unit.LITRE, fuel_kind=FuelKind.GASOLINE),
-            "95": ProductFacts(name_zh="95号汽油", name_en="Gasoline 95", category=ProductCategory.FUEL, unit=Unit.LITRE, fuel_kind=FuelKind.GASOLINE),
-            "0": ProductFacts(name_zh="0号柴油", name_en="Diesel 0", category=ProductCategory.FUEL, unit=Unit.LITRE, fuel_kind=FuelKind.DIESEL),
+            "92": ProductFacts(
+                name_zh="92号汽油", name_en="Gasoline 92", category=ProductCategory.FUEL, unit=Unit.LITRE, fuel_kind=FuelKind.GASOLINE
+            ),
+            "95": ProductFacts(
+                name_zh="95号汽油", name_en="Gasoline 95", category=ProductCategory.FUEL, unit=Unit.LITRE, fuel_kind=FuelKind.GASOLINE
+            ),
+            "0": ProductFacts(
+                name_zh="0号柴油", name_en="Diesel 0", category=ProductCategory.FUEL, unit=Unit.LITRE, fuel_kind=FuelKind.DIESEL
+            ),
             "wash": ProductFacts(name_zh="洗车", name_en="Car wash", category=ProductCategory.SHOP, unit=Unit.PIECE, shop_category="wash"),
         },
         actor=SYSTEM,
@@ -96,7 +106,9 @@ async def make_world(session: AsyncSession, *, now: datetime, currency: str = "C
     for code in ("T1", "T2"):
         terminal = await add_terminal(session, station_id=stations.ids["S1"], code=code, kind=TerminalKind.POS, actor=SYSTEM, now=began)
         if terminal.status != TerminalStatus.ACTIVE:
-            await move_terminal(session, terminal_id=terminal.terminal_id, to=TerminalStatus.ACTIVE, reason="tests", actor=SYSTEM, now=began)
+            await move_terminal(
+                session, terminal_id=terminal.terminal_id, to=TerminalStatus.ACTIVE, reason="tests", actor=SYSTEM, now=began
+            )
         terminals.append(terminal.terminal_id)
     world = World(stations.ids["S1"], terminals, products.ids, {}, now, currency)
     for kind, name in KINDS.items():
@@ -108,12 +120,15 @@ async def _card_product(session: AsyncSession, kind: str, name: str, currency: s
     product_id = uuid7(now)
     await session.execute(
         text(
-            "INSERT INTO card_products (product_id, code, name_zh, name_en, kind, currency, bearer, pin_required, number_bin, number_length, spend_order,"
-            " fuel_kinds, shop_categories, default_limits, offline_allowed, offline_fill_amount_minor, offline_fill_quantity_milli,"
-            " offline_day_amount_minor, offline_day_quantity_milli, offline_day_count, offline_station_amount_minor, offline_shrink_percent_per_hour,"
-            " media_validity_months, issue_fee_minor, replacement_fee_minor, active, created_at, updated_at) VALUES (:id, :kind, :name, :kind, :kind,"
-            " :currency, :bearer, true, '8810', 16, '{bonus_expiring,principal,bonus}', NULL, NULL, '{}', true, 30000, 60000, 50000, 100000, 3, 2000000,"
-            " 10, NULL, 0, 1000, true, :now, :now)"
+            """
+            INSERT INTO card_products (product_id, code, name_zh, name_en, kind, currency, bearer, pin_required, number_bin, number_length,
+                spend_order, fuel_kinds, shop_categories, default_limits, offline_allowed, offline_fill_amount_minor,
+                offline_fill_quantity_milli, offline_day_amount_minor, offline_day_quantity_milli, offline_day_count,
+                offline_station_amount_minor, offline_shrink_percent_per_hour, media_validity_months, issue_fee_minor,
+                replacement_fee_minor, active, created_at, updated_at)
+            VALUES (:id, :kind, :name, :kind, :kind, :currency, :bearer, true, '8810', 16, '{bonus_expiring,principal,bonus}', NULL, NULL,
+                '{}', true, 30000, 60000, 50000, 100000, 3, 2000000, 10, NULL, 0, 1000, true, :now, :now)
+            """
         ),
         {"id": product_id, "kind": kind, "name": name, "currency": currency, "bearer": kind == "anonymous", "now": now},
     )
@@ -121,7 +136,13 @@ async def _card_product(session: AsyncSession, kind: str, name: str, currency: s
 
 
 async def give_card(
-    session: AsyncSession, world: World, *, kind: str = "personal", balance_minor: int = 100_000, account_id: UUID | None = None, pin: str = PIN
+    session: AsyncSession,
+    world: World,
+    *,
+    kind: str = "personal",
+    balance_minor: int = 100_000,
+    account_id: UUID | None = None,
+    pin: str = PIN,
 ) -> TestCard:
     """Give somebody an active card with a PIN; a new account with `balance_minor` loaded, or a card of an account that exists."""
     now = world.now
@@ -138,9 +159,11 @@ async def give_card(
     principal = (await purses_of(session, account_id=account_id))[0].purse_id
     await session.execute(
         text(
-            "INSERT INTO cards (card_id, account_id, number_index, number_sealed, number_bin, number_tail, product_id, status, version, pin_verifier,"
-            " pin_generation, pin_tries, chain_id, bearer, is_main, created_at) VALUES (:id, :account, :index, :sealed, '8810', :tail, :product, 2, 1,"
-            " :verifier, 1, 0, :id, :bearer, false, :now)"
+            """
+            INSERT INTO cards (card_id, account_id, number_index, number_sealed, number_bin, number_tail, product_id, status, version,
+                pin_verifier, pin_generation, pin_tries, chain_id, bearer, is_main, created_at)
+            VALUES (:id, :account, :index, :sealed, '8810', :tail, :product, 2, 1, :verifier, 1, 0, :id, :bearer, false, :now)
+            """
         ),
         {
             "id": card_id,
@@ -165,5 +188,3 @@ async def load(session: AsyncSession, world: World, account_id: UUID, amount_min
     principal = next(purse.purse_id for purse in await purses_of(session, account_id=account_id) if purse.kind == 1)
     leg = Leg(house, principal, amount_minor, TransferKind.LOAD, world.currency, station_id=world.station_id)
     await post(session, account_id=account_id, legs=[leg], operation_id=uuid7(world.now), event_at=world.now, now=world.now)
-
-
