@@ -227,7 +227,7 @@ class HouseMovement(NamedTuple):
     reference: str
     debit_minor: int
     credit_minor: int
-    count: int
+    transfers: int
 
 
 async def house_movements(session: AsyncSession, *, since: datetime, until: datetime) -> list[HouseMovement]:
@@ -253,7 +253,10 @@ async def house_movements(session: AsyncSession, *, since: datetime, until: date
         .group_by(house.house_id)
         .order_by(house.code, house.currency, house.reference)
     )
-    return [HouseMovement(*row[:4], int(row[4]), int(row[5]), int(row[6])) for row in rows]
+    return [
+        HouseMovement(house_id, code, currency, reference, int(debit), int(credit), int(transfers))
+        for house_id, code, currency, reference, debit, credit, transfers in rows
+    ]
 
 
 async def house_names(session: AsyncSession, *, house_ids: Sequence[UUID]) -> dict[UUID, tuple[HouseCode, str]]:

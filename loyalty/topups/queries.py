@@ -1,6 +1,7 @@
 """Reading top-ups, purchases, adjustments, freezes and closures."""
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -489,3 +490,23 @@ async def bonus_granted_by(session: AsyncSession, *, account_id: UUID, kinds: tu
         .order_by(Transfer.credit_id, func.sum(Transfer.amount_minor))
     )
     return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+class Waiting(NamedTuple):
+    """How much of the room waits for a person."""
+
+    transfers: int
+    adjustments: int
+    closures: int
+
+
+async def waiting(session: AsyncSession) -> Waiting:
+    """Count the bank transfers (purchases as one), adjustments and closures that wait for a decision."""
+    counts = (
+        select(func.count()).where(Topup.status == TopupStatus.PENDING, Topup.purchase_id.is_(None)).scalar_subquery(),
+        select(func.count()).where(Purchase.status == PurchaseStatus.PENDING).scalar_subquery(),
+        select(func.count()).where(Adjustment.status == AdjustmentStatus.PROPOSED).scalar_subquery(),
+        select(func.count()).where(AccountClosure.status.in_((ClosureStatus.REQUESTED, ClosureStatus.APPROVED))).scalar_subquery(),
+    )
+    singles, purchases, adjustments, closures = (await session.execute(select(*counts))).one()
+    return Waiting(singles + purchases, adjustments, closures)

@@ -14,7 +14,7 @@ from .sales import (
     list_sales,
     refunds_of,
 )
-from .totals import STORED_VALUE, shift_totals
+from .totals import STORED_VALUE, StationDay, shift_totals, totals_by_station
 
 __all__ = [
     "STORED_VALUE",
@@ -27,6 +27,7 @@ __all__ = [
     "SaleFilter",
     "SaleLine",
     "SaleView",
+    "StationDay",
     "card_history",
     "find_sale_by_reference",
     "get_sale",
@@ -38,5 +39,6 @@ __all__ = [
     "payment_of_station",
     "refunds_of",
     "shift_totals",
+    "totals_by_station",
     "unpaid_fills",
 ]

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty.authorizations.model import Refund, Sale
+from loyalty.authorizations.model import Refund, Sale, SaleStatus
 from loyalty.ids import uuid7_floor
 from loyalty.stations.model import Product
 from loyalty.stations.rules import ProductTotal, ShiftTotals, TenderTotal
@@ -133,3 +133,51 @@ async def _add_topups(
         sums.tender(_TOPUP_TENDERS.get(tender, tender), returned=int(returned or 0), count=count)
         rows += count
     return amount, rows
+
+
+class StationDay(NamedTuple):
+    """What one station sold and loaded over an interval, in its currency's minor units; voided sales are left out."""
+
+    station_id: UUID
+    currency: str
+    sales: int = 0
+    sales_minor: int = 0
+    fuel_milli: int = 0
+    flagged: int = 0
+    loads: int = 0
+    loads_minor: int = 0
+
+
+async def totals_by_station(session: AsyncSession, *, booked_from: datetime, booked_to: datetime) -> list[StationDay]:
+    """Return every station's sales and top-ups booked in `[booked_from, booked_to)`, by station and currency: the office's overview."""
+    sold = await session.execute(
+        select(
+            Sale.station_id,
+            Sale.currency,
+            func.count(),
+            func.sum(Sale.gross_minor - Sale.refunded_minor),
+            func.sum(Sale.quantity_milli),
+            func.count().filter(Sale.flags != 0),
+        )
+        .where(Sale.sale_id >= uuid7_floor(booked_from), Sale.sale_id < uuid7_floor(booked_to), Sale.status != SaleStatus.VOIDED)
+        .group_by(Sale.station_id, Sale.currency)
+    )
+    loaded = await session.execute(
+        select(Topup.station_id, Topup.currency, func.count(), func.sum(Topup.amount_minor))
+        .where(
+            Topup.booked_at >= booked_from,
+            Topup.booked_at < booked_to,
+            Topup.status == TopupStatus.BOOKED,
+            Topup.station_id.is_not(None),
+        )
+        .group_by(Topup.station_id, Topup.currency)
+    )
+    days = {
+        (station, currency): StationDay(station, currency, count, int(gross), int(litres or 0), flagged)
+        for station, currency, count, gross, litres, flagged in sold
+    }
+    for station, currency, count, amount in loaded:
+        assert station is not None, "left out above"
+        before = days.get((station, currency), StationDay(station, currency))
+        days[station, currency] = before._replace(loads=count, loads_minor=int(amount))
+    return sorted(days.values())

@@ -10,6 +10,7 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.cards import queries as cards
 from loyalty.identity.queries import staff_names
 from loyalty.stations.queries import StationSnapshot, list_districts, list_entities, list_regions, snapshot_products, snapshot_stations
+from loyalty.web.listing import Listing
 from loyalty.web.office.desk import Desk
 from loyalty.web.office.labels import ACTOR
 from loyalty.web.office.parts import Field
@@ -102,6 +103,12 @@ def hidden(name: str, value: object) -> Field:
 def select(name: str, label: str, options: Options, **more: object) -> Field:
     """Return a choice of many."""
     return Field(kind="select", name=name, label=label, more={"options": options, **more})
+
+
+def station_filter(desk: Desk, found: Places, reachable: frozenset[UUID] | None, listing: Listing) -> Field:
+    """Return the filter by station."""
+    _ = desk.gettext
+    return select("station", _("Station"), found.options(reachable), value=listing.filters["station"], blank=_("All"), required=False)
 
 
 def chips(name: str, label: str, options: Options, **more: object) -> Field:

@@ -164,4 +164,13 @@ class Text:
     kind: str = "text"
 
 
-Part = Ask | Facts | Rows | Events | Said | Tiles | Drawn | Text
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """Something that takes a moment: a skeleton stands in its place until it is fetched."""
+
+    title: str
+    href: str
+    kind: str = "later"
+
+
+Part = Ask | Facts | Rows | Events | Said | Tiles | Drawn | Text | Later

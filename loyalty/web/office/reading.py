@@ -146,9 +146,9 @@ class Form:
         """Read an amount as it is written, 1,234.50, in minor units."""
         return self._scaled(name, label, minor_digits(currency), low, 10**13, required=required)
 
-    def quantity(self, name: str, label: str, *, required: bool = True) -> int | None:
+    def quantity(self, name: str, label: str, *, required: bool = True, low: int = 1) -> int | None:
         """Read a quantity in thousandths of its unit."""
-        return self._scaled(name, label, 3, 1, 10**10, required=required)
+        return self._scaled(name, label, 3, low, 10**10, required=required)
 
     def price(self, name: str, label: str, *, required: bool = True) -> int | None:
         """Read a unit price in ten-thousandths."""

@@ -9,7 +9,29 @@ from litestar.types import ExceptionHandlersMap
 
 from loyalty.errors import Refusal
 from loyalty.identity.rules import StepUpNeeded
-from loyalty.web.office import belongings, card_acts, cards, customers, home, log_in, shifts, stations, terminals
+from loyalty.web.office import (
+    accounts,
+    adjustments,
+    belongings,
+    card_acts,
+    cards,
+    closures,
+    customers,
+    freezes,
+    home,
+    log_in,
+    me,
+    prices,
+    sales,
+    shifts,
+    staff,
+    stations,
+    stock,
+    terminals,
+    terms,
+    trail,
+    transfers,
+)
 from loyalty.web.office.desk import AnyRequest, Page, SignInNeeded, provide_desk
 from loyalty.web.office.log_in import step_up_page
 from loyalty.web.office.reading import FormRefused
@@ -78,19 +100,33 @@ def _back(request: AnyRequest) -> str:
     return "/office"
 
 
+_PAGES = (
+    log_in,
+    home,
+    customers,
+    belongings,
+    cards,
+    card_acts,
+    accounts,
+    sales,
+    transfers,
+    adjustments,
+    freezes,
+    closures,
+    stations,
+    terminals,
+    shifts,
+    prices,
+    terms,
+    stock,
+    staff,
+    me,
+    trail,
+)
+
 office = Router(
     path="/office",
-    route_handlers=[
-        *log_in.handlers,
-        *home.handlers,
-        *customers.handlers,
-        *belongings.handlers,
-        *cards.handlers,
-        *card_acts.handlers,
-        *stations.handlers,
-        *terminals.handlers,
-        *shifts.handlers,
-    ],
+    route_handlers=[handler for module in _PAGES for handler in module.handlers],
     dependencies={"desk": Provide(provide_desk)},
     exception_handlers=office_handlers(),
     include_in_schema=False,

@@ -26,7 +26,22 @@ from loyalty.web.office.lookups import chips, field, select
 from loyalty.web.office.parts import Act, Cell, Facts, Field, Rows, Text
 
 PATH = "/office/staff"
-_WORDS: tuple[str, ...] = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor", "inlet", "juniper", "kelp", "lagoon", "meadow", "nectar")
+_WORDS: tuple[str, ...] = (
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "harbor",
+    "inlet",
+    "juniper",
+    "kelp",
+    "lagoon",
+    "meadow",
+    "nectar",
+)
 _WORDS += ("orchid", "pebble", "quartz", "ripple", "saffron", "tundra", "umber", "velvet", "willow", "yarrow", "zephyr", "canyon")
 
 
