@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -54,3 +54,9 @@ async def _note(session: AsyncSession, *, job: str, period: str, error: str) -> 
 async def _finish(session: AsyncSession, *, job: str, period: str, done: int, now: datetime) -> None:
     finished = {"finished_at": now, "done": done, "error": None}
     await session.execute(update(JobRun).where(JobRun.job == job, JobRun.period == period).values(finished))
+
+
+async def forget_old_runs(session: AsyncSession, *, before: datetime) -> int:
+    """Delete runs that were finished before an instant and return how many; what failed for good stays to be read."""
+    gone = await session.execute(delete(JobRun).where(JobRun.finished_at < before).returning(JobRun.job))
+    return len(gone.all())

@@ -1,6 +1,16 @@
 """All jobs; a new one is a file beside this one and a line here."""
 
-from jobs import holds, partitions
+from jobs import checks, days, freezes, holds, housekeeping, limits, partitions, periods, trail
 from jobs.job import Job
 
-JOBS: tuple[Job, ...] = (partitions.JOB, holds.JOB)
+JOBS: tuple[Job, ...] = (
+    partitions.JOB,
+    periods.JOB,
+    limits.JOB,
+    holds.JOB,
+    freezes.JOB,
+    days.JOB,
+    trail.JOB,
+    housekeeping.JOB,
+    checks.JOB,
+)

@@ -315,6 +315,23 @@ async def open_first_period(session: AsyncSession, *, period: int, now: datetime
     await revisions.bump(session, revisions.Kind.PERIOD)
 
 
+async def close_period(session: AsyncSession, *, opens: int, now: datetime) -> int | None:
+    """Close the open accounting period and open the next one; return the closed one, None where `opens` is open already.
+
+    Waits for the bookings that are under way. The revision makes hot workers reload: one that read before this commit may still book in
+    the closed period for as long as a transaction lives, so its picture is sealed only after that.
+    """
+    period = (await session.scalars(select(Period).where(Period.closed_at.is_(None)).with_for_update())).one()
+    if opens <= period.period:
+        return None
+    period.closed_at = now
+    await session.flush()
+    session.add(Period(period=opens, opened_at=now, closed_at=None))
+    await session.flush()
+    await revisions.bump(session, revisions.Kind.PERIOD)
+    return period.period
+
+
 async def make_partitions(session: AsyncSession, *, now: datetime, months_ahead: int = 3, months_back: int = 0) -> list[str]:
     """Make the monthly partitions of the hot tables around `now` and return the names of the new ones."""
     rows = await session.execute(
@@ -372,6 +389,7 @@ __all__ = [
     "Leg",
     "assign_account",
     "close_day",
+    "close_period",
     "ensure_house",
     "ensure_purse",
     "hand_over_purses",
