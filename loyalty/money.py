@@ -1,13 +1,14 @@
 """Money, quantities and prices: integers with their unit in the name.
 
-`amount_minor` counts minor units of a currency (fen, haléř, cent), `quantity_milli` thousandths of a product's unit (L, kg, m³, kWh, piece),
-`unit_price_e4` ten-thousandths of a currency unit per product unit. One function rounds, and its mode is half-up, away from zero.
+`amount_minor` counts minor units of a currency (fen, haléř, cent), `quantity_milli` thousandths of a product's unit (L, kg, m³, kWh,
+piece), `unit_price_e4` ten-thousandths of a currency unit per product unit. One function rounds, and its mode is half-up, away from zero.
 """
 
 from collections.abc import Sequence
 from decimal import Decimal
 
-_MINOR_DIGITS = {"CNY": 2, "CZK": 2, "EUR": 2, "USD": 2, "GBP": 2, "HKD": 2, "MOP": 2, "PLN": 2, "HUF": 2, "JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3}
+_MINOR_DIGITS = dict.fromkeys(("CNY", "CZK", "EUR", "USD", "GBP", "HKD", "MOP", "PLN", "HUF"), 2)
+_MINOR_DIGITS |= {"JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3}
 POINTS = "POINTS"
 """The unit of a points purse: whole points, never money."""
 

@@ -15,7 +15,8 @@ def web_command(*, host: str, port: int, workers: int, tls_cert: Path | None = N
     """
     words = [sys.executable, "-m", "uvicorn", "--factory", "loyalty.main:app_from_environment", "--host", host, "--port", str(port)]
     words += ["--workers", str(workers), "--loop", "uvloop", "--http", "httptools", "--ws", "none", "--lifespan", "on"]
-    words += ["--no-access-log", "--no-server-header", "--no-date-header", "--no-proxy-headers", "--log-level", "warning", "--backlog", "2048"]
+    words += ["--no-access-log", "--no-server-header", "--no-date-header", "--no-proxy-headers"]
+    words += ["--log-level", "warning", "--backlog", "2048"]
     words += ["--timeout-graceful-shutdown", str(STOP_SECONDS)]
     if tls_cert is not None:
         words += ["--ssl-certfile", str(tls_cert), "--ssl-keyfile", str(tls_key)]
