@@ -366,7 +366,7 @@ async def suggestion(desk: NamedDependency[Desk], suggestion_id: FromPath[UUID])
                 (_("Documents"), numbers),
                 (_("Since"), desk.f.full_day(one.created_at)),
             ],
-            acts=[Act(_("Open"), f"{PATH}/{one.customer_id}")],
+            acts=[Act(_("Show the record"), f"{PATH}/{one.customer_id}")],
         )
         for one, numbers in sides
     ]

@@ -55,7 +55,7 @@ async def customers(desk: NamedDependency[Desk]) -> Any:
             title=_("Customers"),
             listing=listing,
             columns=[
-                Column(_("Name"), sort="name"),
+                Column(_("Customer"), sort="name"),
                 Column(_("Kind")),
                 Column(_("Phone")),
                 Column(_("Segment")),
@@ -439,7 +439,9 @@ def warned(desk: Desk, said: str, added: operations.Added) -> str:
 def _facts_fields(desk: Desk, kind: CustomerKind, one: CustomerView | None) -> list[Field]:
     _ = desk.gettext
     fields = [
-        field("name", _("Name"), value=one.name if one else "", autofocus=True),
+        field(
+            "name", _("Name") if kind is CustomerKind.PERSON else _("Organisation's name"), value=one.name if one else "", autofocus=True
+        ),
         field("phone", _("Phone"), value=(one.phone or "") if one else "", required=False, inputmode="tel"),
         field("email", _("Mail"), value=(one.email or "") if one else "", required=False, type="email"),
         field("address", _("Address"), value=(one.address or "") if one else "", required=False),

@@ -34,7 +34,7 @@ _RAIL: Final = (
     (N_("Network"), N_("Prices"), "/office/prices", Permission.READ_STATION),
     (N_("Network"), N_("Shifts"), "/office/shifts", Permission.READ_STATION),
     (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
-    (N_("Terms"), N_("Discounts"), "/office/discounts", Permission.READ_CARDS),
+    (N_("Terms"), N_("Discount terms"), "/office/discounts", Permission.READ_CARDS),
     (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
     (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
     (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),

@@ -177,7 +177,7 @@ REACTION: Final[Mapping[Reaction, Toned]] = {
 }
 STATION_STATUS: Final[Mapping[StationStatus, Toned]] = {
     StationStatus.PLANNED: (N_("Planned"), "info"),
-    StationStatus.OPEN: (N_("Open"), "good"),
+    StationStatus.OPEN: (N_("Open for business"), "good"),
     StationStatus.SHORTAGE: (N_("Shortage"), "warn"),
     StationStatus.PAUSED: (N_("Closed for a while"), "warn"),
     StationStatus.CLOSED: (N_("Closed"), ""),

@@ -72,7 +72,7 @@ async def stations(desk: NamedDependency[Desk]) -> Any:
             listing=listing,
             columns=[
                 Column(_("Code"), sort="code"),
-                Column(_("Name"), sort="name_zh" if desk.words.is_chinese else "name_en"),
+                Column(_("Station"), sort="name_zh" if desk.words.is_chinese else "name_en"),
                 Column(_("Region")),
                 Column(_("District")),
                 Column(_("Legal entity")),
@@ -418,7 +418,7 @@ async def tree(desk: NamedDependency[Desk]) -> Page:
     )
     entities = Rows(
         title=_("Legal entities"),
-        columns=[Column(_("Name")), Column(_("Tax number")), Column(_("Currency")), Column(_("Stations"), "num")],
+        columns=[Column(_("Legal entity")), Column(_("Tax number")), Column(_("Currency")), Column(_("Stations"), "num")],
         rows=[
             [
                 cells.link(desk, f"{PATH}?entity={one.entity_id}", desk.either(one.name_zh, one.name_en)),

@@ -62,7 +62,7 @@ async def products(desk: NamedDependency[Desk]) -> Any:
             listing=desk.listing(PRODUCTS, "", []),
             columns=[
                 Column(_("Code")),
-                Column(_("Name")),
+                Column(_("Card product")),
                 Column(_("Kind")),
                 Column(_("Currency")),
                 Column(_("Issue fee"), "num"),
@@ -317,12 +317,12 @@ async def discounts(desk: NamedDependency[Desk]) -> Any:
     return await show(
         desk,
         List(
-            title=_("Discounts"),
+            title=_("Discount terms"),
             sub=_("A revision is never changed: the next one takes its place"),
             listing=desk.listing(DISCOUNTS, "", []),
             columns=[
                 Column(_("Code")),
-                Column(_("Name")),
+                Column(_("Discount")),
                 Column(_("Off a unit"), "num"),
                 Column(_("Card product")),
                 Column(_("Product")),
@@ -362,7 +362,7 @@ async def new_discount(desk: NamedDependency[Desk]) -> Page:
         field("from", _("From"), type="datetime-local", required=False, help=_("Empty: a minute from now.")),
         field("to", _("To"), type="datetime-local", required=False, help=_("Empty: until the next revision.")),
     ]
-    crumbs = [(_("Discounts"), DISCOUNTS), (_("Publish a revision"), "")]
+    crumbs = [(_("Discount terms"), DISCOUNTS), (_("Publish a revision"), "")]
     return await desk.ask(_("Publish a revision"), fields, submit=_("Publish"), back=DISCOUNTS, crumbs=crumbs, columns=True)
 
 
