@@ -26,6 +26,8 @@ class ChainClose(Base):
     signature_good: Mapped[bool] = mapped_column(Boolean)
     differences: Mapped[list[Any]]
     """`[{kind, sequence, key, operation, …}]`: each transaction in which till and host differ."""
+    unbooked: Mapped[list[Any]]
+    """Sequence numbers of records that, by the signed journal, were refused, never sent or replaced: no lost sales."""
     closed_at: Mapped[datetime]
 
     __table_args__ = (

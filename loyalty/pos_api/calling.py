@@ -11,9 +11,10 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty import clock
+from loyalty import clock, revisions
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.authorizations.callers import Caller, IdempotencyKeyNeeded, caller_of
+from loyalty.authorizations.worker import Pump
 from loyalty.cards.rules import PIN_DIGITS
 from loyalty.crypto import SealedPinError, open_pin
 from loyalty.db import transaction
@@ -73,17 +74,32 @@ class StaffCredential(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 async def signed(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard: let only tills in whose signature holds."""
+    """Guard: let only tills in whose signature holds; a revoked till, or a closed session, counts at once."""
     assert isinstance(connection, Request), "HTTP routes only"
-    scope: Any = connection.scope
-    connection.state.caller = await caller_of(
-        connection.app.state.pump,
-        method=connection.method,
+    connection.state.caller = await _caller(connection)
+    if await _moved(connection.app.state):
+        await connection.app.state.pump.reload()
+        connection.state.caller = await _caller(connection)
+
+
+async def _caller(request: Request[Any, Any, Any]) -> Caller:
+    scope: Any = request.scope
+    return await caller_of(
+        request.app.state.pump,
+        method=request.method,
         path=scope["raw_path"],
         query=scope["query_string"],
-        body=await connection.body(),
+        body=await request.body(),
         headers=scope["headers"],
     )
+
+
+async def _moved(state: State) -> bool:
+    """Say whether the reference data has moved since this worker read it. The hot write compares for itself; here nothing else would."""
+    async with transaction(state.sessions) as session:
+        counters = await revisions.current(session)
+    pump: Pump = state.pump
+    return [counters[kind] for kind in sorted(counters)] != pump.snapshot.revisions
 
 
 async def trusted(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -200,12 +200,15 @@ class Connection:
 
     def record(self, operation: str, path: str, body: Body, *, key: UUID, amount_minor: int = 0) -> Pending:
         """Give a request its place in the chain and save it; from here on its bytes never change."""
+        before = (self.state.previous, self.state.head)
         encoded, entry = self.chained(operation, body, key=key, amount_minor=amount_minor)
-        return self.keep(operation, path, encoded, key=key, sequence=entry.sequence)
+        return self.keep(operation, path, encoded, key=key, sequence=entry.sequence, before=before)
 
-    def keep(self, operation: str, path: str, content: bytes, *, key: UUID, sequence: int | None) -> Pending:
+    def keep(
+        self, operation: str, path: str, content: bytes, *, key: UUID, sequence: int | None, before: tuple[bytes, bytes] | None = None
+    ) -> Pending:
         """Save a request before it leaves."""
-        pending = Pending(operation=operation, path=path, key=key, body=content, sequence=sequence)
+        pending = Pending(operation=operation, path=path, key=key, body=content, sequence=sequence, before=before)
         self.state.pending.append(pending)
         self.save()
         return pending
@@ -253,6 +256,21 @@ class Connection:
                 if amount_minor is not None:
                     entry.amount_minor = amount_minor
                 return
+
+    def drop_unsent(self, key: UUID) -> None:
+        """Forget a request that certainly never left; where nothing followed it in the chain, it leaves no gap there."""
+        pending = next((pending for pending in self.state.pending if pending.key == key), None)
+        if pending is None:
+            return
+        state = self.state
+        if pending.before is not None and pending.sequence == state.sequence:
+            state.sequence -= 1
+            state.previous, state.head = pending.before
+            state.journal = [entry for entry in state.journal if entry.key != key]
+            state.pending.remove(pending)
+            self.save()
+        else:
+            self.settle(pending, booked=False, outcome=None, note="never left")
 
     async def resume(self) -> dict[UUID, Answer | TillError]:
         """Ask again for everything that has no answer yet, oldest first; stop at the first that still gets none."""

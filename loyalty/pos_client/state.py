@@ -36,6 +36,8 @@ class Pending(msgspec.Struct, kw_only=True, omit_defaults=True):
     key: UUID
     body: bytes
     sequence: int | None = None
+    before: tuple[bytes, bytes] | None = None
+    """Hash and head before it entered the chain: one that never left is taken out again."""
     take_back: bool = False
     """The till went on without it: when the line is back it is reversed, not asked again."""
 

@@ -102,6 +102,9 @@ class Till(Connection):
         except UnreachableError as error:
             if offline_in is None:
                 raise
+            if not error.sent:
+                self.drop_unsent(error.key)
+                return await self.sell_offline(card, body=body, zone=offline_in)
             try:
                 return await self.sell_offline(card, body=body, zone=offline_in, instead_of=error.key)
             except OfflineRefusedError:

@@ -19,6 +19,7 @@ CREATE TABLE chain_closes (
     signature bytea NOT NULL,
     signature_good boolean NOT NULL,
     differences jsonb NOT NULL,
+    unbooked jsonb NOT NULL,
     closed_at timestamptz NOT NULL,
     CONSTRAINT ck_chain_closes_chain CHECK (last_sequence >= 0 AND octet_length(head) = 32 AND octet_length(last_hash) = 32)
 );

@@ -1,6 +1,7 @@
 """When the line is down: what a till may sell, what it keeps, and how it is booked afterwards."""
 
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from loyalty.pos.line import Line
 from loyalty.pos_client import Card, Fuel, MemoryStore, OfflineRefusedError, ProblemError, Till
 from loyalty.pos_client.allowance import allow_offline, profile_of
 from loyalty.pos_client.state import Offline, Profile, Used
+from loyalty.signing import sign_request
 from loyalty.stations.model import TerminalStatus
 from loyalty.stations.operations import move_terminal
 from tests.factories.world import PIN, SYSTEM
@@ -168,6 +170,7 @@ async def test_a_sale_without_a_line_is_kept_and_booked_when_it_is_back(cut, lin
     results = await cut.report_offline()
     assert [(result["answer"]["outcome"], result["answer"]["card_minor"]) for result in results] == [("booked", 7_890)]
     assert results[0]["answer"]["flags"] == ["offline"]
+    assert [entry.sequence for entry in cut.state.journal] == [1], "what never left leaves no gap in the chain"
     assert (await cut.report_offline(), cut.state.queue, cut.state.used) == ([], [], [])
     assert (await cut.balance(Card(number=card.number, pin=PIN)))["balance_minor"] == 92_110
 
@@ -220,6 +223,23 @@ async def test_a_quarantined_till_reports_but_begins_nothing(cut, line, site, ca
     with pytest.raises(ProblemError) as refused:
         await cut.place()
     assert refused.value.code == "terminal_not_trusted"
+
+
+async def test_a_closed_session_signs_nothing_more(till):
+    await till.place()
+    session = await till.session()
+    async with httpx.AsyncClient(base_url=till.state.base_url) as http:
+        for path, method in (("/v1/terminals/sessions/current", "DELETE"), ("/v1/terminals/current", "GET")):
+            headers = sign_request(
+                method=method,
+                path=path,
+                idempotency_key=str(uuid4()),
+                key_id=till._session_id,
+                mac_key=session.mac_key,
+                now=clock.real_now(),
+            )
+            reply = await http.request(method, path, headers=headers)
+    assert (reply.status_code, reply.json()["facts"]["fault"]) == (401, "signature_unknown_key")
 
 
 async def test_what_a_till_sold_offline_survives_its_restart(site, line, card):

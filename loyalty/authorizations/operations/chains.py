@@ -76,6 +76,7 @@ async def close_chain(
         signature=signature,
         signature_good=good,
         differences=msgspec.to_builtins(differences),
+        unbooked=[line.sequence for line in lines if line.booked is False and line.sequence not in host],
         closed_at=now,
     )
     session.add(closed)

@@ -80,7 +80,11 @@ GAPS = proved_by(
     """
     SELECT terminal_id, epoch, before + 1 AS missing_from, sequence - 1 AS missing_to FROM (
         SELECT terminal_id, epoch, sequence, lag(sequence, 1, 0) OVER (PARTITION BY terminal_id, epoch ORDER BY sequence) AS before
-        FROM requests WHERE sequence IS NOT NULL
+        FROM (
+            SELECT terminal_id, epoch, sequence FROM requests WHERE sequence IS NOT NULL
+            -- What a till's signed journal says was refused, never sent or replaced is no lost record.
+            UNION SELECT terminal_id, epoch, jsonb_array_elements_text(unbooked)::bigint FROM chain_closes WHERE signature_good
+        ) known
     ) s WHERE sequence - before > 1
     """,
     code="sequence-gaps",
