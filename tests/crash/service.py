@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,25 +37,45 @@ READY_SECONDS = 60.0
 
 
 class Line(httpx.AsyncHTTPTransport):
-    """Keeps the last request and every answer's bytes; loses answers where told to."""
+    """Keeps every request and its answers' bytes by key. With a chance, of a hundred: loses an answer, sends a request twice at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loses: int = 0, doubles: int = 0, seed: int = 0) -> None:
         super().__init__()
         self.answers: list[bytes] = []
+        self.by_key: dict[str, set[bytes]] = {}
+        self.requests: dict[str, tuple[str, bytes]] = {}
         self.sent: tuple[str, bytes, str] | None = None
-        self.losing = 0
+        self._loses = loses
+        self._doubles = doubles
+        self._random = random.Random(seed)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         key = request.headers.get("idempotency-key")
-        if request.method == "POST" and key is not None:
-            self.sent = (request.url.path, request.content, key)
+        if request.method != "POST" or key is None:
+            return await super().handle_async_request(request)
+        self.sent = (request.url.path, request.content, key)
+        self.requests[key] = self.sent[:2]
+        if self._random.randrange(100) < self._doubles:
+            first, second = await asyncio.gather(self._take(request, key), self._take(request, key), return_exceptions=True)
+            answered = second if isinstance(first, BaseException) else first
+            if isinstance(answered, BaseException):
+                raise answered
+        else:
+            answered = await self._take(request, key)
+        if self._random.randrange(100) < self._loses:
+            raise httpx.ReadError("the line dropped")
+        return answered
+
+    def mend(self) -> None:
+        """Be a good line from now on."""
+        self._loses = self._doubles = 0
+
+    async def _take(self, request: httpx.Request, key: str) -> httpx.Response:
         response = await super().handle_async_request(request)
         content = await response.aread()
-        if request.method == "POST" and self.losing:
-            self.losing -= 1
-            raise httpx.ReadError("the line dropped")
         if response.status_code == 200:
             self.answers.append(content)
+            self.by_key.setdefault(key, set()).add(content)
         return response
 
 
@@ -83,18 +105,18 @@ class Service:
         children = {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text(encoding="ascii").split()}
         return {pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
-    def kill_workers(self) -> None:
-        for pid in self.workers():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    def kill_a_worker(self, chosen: random.Random) -> None:
+        """End one as by SIGKILL; the other goes on, and the web server makes a new one."""
+        with contextlib.suppress(ProcessLookupError, IndexError):
+            os.kill(chosen.choice(sorted(self.workers())), signal.SIGKILL)
 
-    async def till(self, terminal: int = 0, **options: Any) -> tuple[Till, Line]:
+    async def till(self, terminal: int = 0, *, line: Line | None = None, **options: Any) -> tuple[Till, Line]:
         """Enrol a till with a line of its own; patient, since a worker takes seconds to come back."""
         async with transaction(self.sessions) as session:
             code, _ = await issue_enrolment_code(
                 session, terminal_id=self.world.terminal_ids[terminal], use=EnrolmentUse.KEY, now=clock.real_now()
             )
-        line = Line()
+        line = line or Line()
         http = httpx.AsyncClient(base_url=self.base_url, transport=line, timeout=25)
         self.clients.append(http)
         till = await Till.enrol(self.base_url, code=code, store=MemoryStore(), http=http, **({"attempts": 9, "backoff_s": 0.1} | options))
@@ -127,13 +149,18 @@ class Service:
                 await asyncio.sleep(0.1)
 
 
-async def again(till: Till, line: Line) -> bytes:
-    """Send the last request once more, same key and body, freshly signed; return the answer's bytes."""
-    assert line.sent is not None
-    path, body, key = line.sent
-    answer = await till._send("POST", path, "", body, key)
+async def again_by_key(till: Till, line: Line, key: str) -> bytes:
+    """Send a request once more, same key and body, freshly signed; return the answer's bytes."""
+    path, body = line.requests[key]
+    answer = await till._send("POST", path, "", body, uuid.UUID(key))
     assert answer.status_code == 200, answer.text
     return answer.content
+
+
+async def again(till: Till, line: Line) -> bytes:
+    """Send the last request once more."""
+    assert line.sent is not None
+    return await again_by_key(till, line, line.sent[2])
 
 
 def presented(card: TestCard) -> Card:
