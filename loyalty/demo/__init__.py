@@ -6,14 +6,16 @@ from datetime import timedelta
 
 from loyalty import clock
 from loyalty.audit.operations import seal
-from loyalty.db import driver_dsn, make_engine, make_sessions, transaction
+from loyalty.db import Sessions, driver_dsn, make_engine, make_sessions, transaction
+from loyalty.identity.model_terminals import EnrolmentUse
+from loyalty.identity.operations import issue_enrolment_code
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions, open_first_period
 from loyalty.policy import load_policy
 from loyalty.settings import Settings
-from loyalty.stations.queries import snapshot_stations
+from loyalty.stations.queries import find_terminal, snapshot_stations
 
-from .chain import ZONE, make_chain
+from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
 from .days import DAYS, Business, Forecourt, trade
 from .holders import make_crowd
 from .secrets import LogIns, keep, kept, told
@@ -35,7 +37,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             empty = not await snapshot_stations(session)
         if not empty:
             known = kept(settings.keys_dir)
-            return "" if known is None else told(known, folder=settings.keys_dir)
+            return "" if known is None else told(known, folder=settings.keys_dir, code=await _browser_code(sessions))
         now = clock.business_now()
         began = now - timedelta(days=DAYS + 2)
         policy = load_policy(settings.policy)
@@ -57,6 +59,19 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
         await forecourt.stop()
         async with transaction(sessions) as session:
             await seal(session, now=now)
-        return told(log_ins, folder=settings.keys_dir)
+        return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))
     finally:
         await engine.dispose()
+
+
+async def _browser_code(sessions: Sessions) -> str | None:
+    """Issue a code that makes the reader's browser the counter of the first station, good for some minutes of real time."""
+    async with transaction(sessions) as session:
+        first = next((station for station in await snapshot_stations(session) if station.code == COUNTER_STATION), None)
+        if first is None:
+            return None
+        terminal_id = await find_terminal(session, station_id=first.station_id, code=COUNTER_CODE)
+        if terminal_id is None:
+            return None
+        code, _ = await issue_enrolment_code(session, terminal_id=terminal_id, use=EnrolmentUse.BROWSER, now=clock.real_now())
+        return code

@@ -41,6 +41,8 @@ from .secrets import CounterLogIn, LogIns, OfficeLogIn, new_password, new_pin, n
 SYSTEM = Actor(ActorKind.SYSTEM, "demo")
 ZONE = "Asia/Shanghai"
 STAFF_BIN = "990001"
+COUNTER_STATION, COUNTER_CODE = "HZ01", "C1"
+"""The till for which a browser code is printed at each start."""
 
 ENTITIES = {
     "HL": EntityFacts(name_zh="华岭石油销售有限公司", name_en="Hualing Petroleum Sales Co., Ltd.", currency="CNY"),

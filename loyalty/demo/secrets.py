@@ -204,11 +204,13 @@ def kept(folder: Path) -> LogIns | None:
         return None
 
 
-def told(log_ins: LogIns, *, folder: Path) -> str:
-    """Write them for the person who started the demo."""
+def told(log_ins: LogIns, *, folder: Path, code: str | None = None) -> str:
+    """Write them for the person who started the demo; `code` makes a browser the first counter."""
     lines = [f"  Demo log-ins (random, kept in {folder / _FILE})", "", "  Office  管理: name, password, authenticator secret"]
     lines += [f"    {each.log_in_name:<9} {each.password:<44} {each.totp_secret}   {each.role}" for each in log_ins.office]
-    lines += ["", "  Cashier 收银: staff card, PIN (give the browser its enrolment code first: office → terminals)"]
+    lines += ["", "  Cashier 收银: staff card, PIN"]
+    if code is not None:
+        lines.append(f"    first give this browser the counter of HZ01, within 15 minutes: {code}")
     lines += [f"    {each.card_number}   {each.pin}   {each.name}, {each.role}, {each.station}" for each in log_ins.counter]
     lines += ["", "  Cards   持卡人: number, PIN"]
     lines += [f"    {each.number}   {each.pin}   {each.what}" for each in log_ins.cards]

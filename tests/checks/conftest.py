@@ -1,4 +1,4 @@
-"""Books with something of everything in them, made once by the real operations; each test breaks a row in a transaction that is rolled back."""
+"""Books with something of everything in them, made once by the real operations; each test breaks a row and has it undone."""
 
 import uuid
 from collections.abc import AsyncIterator

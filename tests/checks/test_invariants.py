@@ -23,11 +23,14 @@ BREACHES = {
     "transfer-units": "UPDATE transfers SET unit = 'EUR' WHERE transfer_id = (SELECT transfer_id FROM transfers LIMIT 1)",
     "transfer-directions": "UPDATE transfers SET kind = 5 WHERE transfer_id = (SELECT transfer_id FROM transfers WHERE kind = 1 LIMIT 1)",
     "purse-balances": "UPDATE purses SET balance_minor = balance_minor + 1 WHERE balance_minor > 0 AND kind = 1",
-    "unit-sums": "UPDATE purses SET balance_minor = balance_minor + 1 WHERE purse_id = (SELECT purse_id FROM purses WHERE kind = 1 LIMIT 1)",
-    "purse-funds": "ALTER TABLE purses DROP CONSTRAINT ck_purses_funds; UPDATE purses SET held_minor = -1 WHERE held_minor = 0 AND kind = 1",
+    "unit-sums": "UPDATE purses SET balance_minor = balance_minor + 1 WHERE purse_id = (SELECT purse_id FROM purses WHERE kind "
+    "= 1 LIMIT 1)",
+    "purse-funds": "ALTER TABLE purses DROP CONSTRAINT ck_purses_funds; UPDATE purses SET held_minor = -1 WHERE held_minor = 0 "
+    "AND kind = 1",
     "purse-holds": "UPDATE authorizations SET hold_minors[1] = hold_minors[1] + 1 WHERE status = 1",
     "holds-ended": "UPDATE authorizations SET status = 8 WHERE status = 1",
-    "one-receivable": "INSERT INTO purses SELECT account_id, gen_random_uuid(), card_id, kind, unit, expires_at, 0, 0, 0 FROM purses WHERE kind = 4",
+    "one-receivable": "INSERT INTO purses SELECT account_id, gen_random_uuid(), card_id, kind, unit, expires_at, 0, 0, 0 FROM purses "
+    "WHERE kind = 4",
     "transfer-periods": "UPDATE transfers SET period = 199901 WHERE transfer_id = (SELECT transfer_id FROM transfers LIMIT 1)",
     "open-period": "UPDATE periods SET closed_at = opened_at",
     "house-ids": "UPDATE house_accounts SET reference = reference || 'x' WHERE house_id = (SELECT house_id FROM house_accounts LIMIT 1)",
@@ -35,28 +38,36 @@ BREACHES = {
     "authorization-captures": "UPDATE authorizations SET captured_minor = captured_minor + 1 WHERE status = 6",
     "topup-transfers": "UPDATE topups SET amount_minor = amount_minor + 1",
     "loads-without-topup": "UPDATE transfers SET operation_id = gen_random_uuid() WHERE kind = 1",
-    "fills-paid-once": "INSERT INTO fills SELECT gen_random_uuid(), station_id, 'P1', 1, (SELECT product_id FROM products LIMIT 1), 1, 1, 1, now(), 3"
+    "fills-paid-once": "INSERT INTO fills SELECT gen_random_uuid(), station_id, 'P1', 1, (SELECT product_id FROM products LIMIT 1), "
+    "1, 1, 1, now(), 3"
     " FROM stations",
+    "fills-paid-twice": "INSERT INTO fills SELECT gen_random_uuid(), station_id, 'P2', 1, (SELECT product_id FROM products LIMIT 1), "
+    "1, 1, 1, now(), 1"
+    " FROM stations; UPDATE sales SET fill_id = (SELECT fill_id FROM fills LIMIT 1), flags = flags | 128",
     "unresolved-dispenses": "DELETE FROM unresolved_dispenses",
     "holds-expired": "UPDATE authorizations SET expires_at = expires_at - interval '3 hours' WHERE status = 1",
     "closed-accounts": "UPDATE accounts SET status = 'closed'",
     "limit-counters": "UPDATE limit_counters SET quantity_milli = quantity_milli + 1",
-    "refund-originals": "ALTER TABLE sales DROP CONSTRAINT ck_sales_refunded; UPDATE sales SET refunded_minor = gross_minor + 1 WHERE status = 2",
+    "refund-originals": "ALTER TABLE sales DROP CONSTRAINT ck_sales_refunded; UPDATE sales SET refunded_minor = gross_minor + 1 WHERE "
+    "status = 2",
     "refund-transfers": "UPDATE refunds SET gross_minor = gross_minor + 1 WHERE NOT void",
     "mirrors": "UPDATE transfers SET amount_minor = 1000000 WHERE mirrors IS NOT NULL",
     "topup-returns": "ALTER TABLE topups DROP CONSTRAINT ck_topups_returned; UPDATE topups SET returned_minor = amount_minor + 1",
     "sales-unasked": "DELETE FROM requests WHERE operation = 3",
     "authorizations-unasked": "DELETE FROM requests WHERE operation = 1",
     "acknowledged-lost": "DELETE FROM sales WHERE authorization_id IS NULL",
-    "request-effects": "INSERT INTO requests SELECT terminal_id, gen_random_uuid(), NULL, NULL, operation, account_id, subject_id, fingerprint, NULL, NULL,"
+    "request-effects": "INSERT INTO requests SELECT terminal_id, gen_random_uuid(), NULL, NULL, operation, account_id, subject_id, "
+    "fingerprint, NULL, NULL,"
     " answer, booked_at FROM requests WHERE operation = 3",
     "sequence-gaps": "DELETE FROM requests WHERE sequence = 2",
     "record-chains": "UPDATE requests SET record_hash = '\\x01', previous_hash = '\\x02'",
     "transfers-card_id": "UPDATE transfers SET card_id = gen_random_uuid() WHERE card_id IS NOT NULL",
     "sales-terminal_id": "UPDATE sales SET terminal_id = gen_random_uuid()",
     "limit_counters-subject_id": "UPDATE limit_counters SET subject_id = gen_random_uuid()",
-    "daily-balances": "INSERT INTO closed_days VALUES ('2026-09-23', 'Asia/Shanghai', '2026-09-22T16:00Z', '2026-09-23T16:00Z', 0, '2026-09-23T17:00Z')",
-    "closed-days": "INSERT INTO closed_days SELECT day, 'UTC', day, day + 1, 0, day + 2 FROM unnest(ARRAY[date '2020-01-01', '2020-01-03']) day",
+    "daily-balances": "INSERT INTO closed_days VALUES ('2026-09-23', 'Asia/Shanghai', '2026-09-22T16:00Z', '2026-09-23T16:00Z', 0, "
+    "'2026-09-23T17:00Z')",
+    "closed-days": "INSERT INTO closed_days SELECT day, 'UTC', day, day + 1, 0, day + 2 FROM unnest(ARRAY[date '2020-01-01', "
+    "'2020-01-03']) day",
     "period-seals": "INSERT INTO period_seals SELECT period, 0, '[]', sha256('x'), now() FROM periods",
     "audit-chain": "UPDATE audit_entries SET action = 'nothing.happened' WHERE entry_id = (SELECT min(entry_id) FROM audit_entries)",
     "audit-unsealed": "DELETE FROM audit_seals",

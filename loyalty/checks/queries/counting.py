@@ -1,7 +1,8 @@
 """Limit counters and daily balances: sums kept beside the rows they sum.
 
 A chain's counter of a day is what was taken plus what is still held, in money and litres, and the number of fills. A refund gives it back
-while any window that counts its day still runs: the day's week or month.
+while any window that counts its day still runs: the day's week or month. A fill of several completions whose last was released goes on
+counting even when all of them were given back, so of such a fill the count may be none or one.
 """
 
 from .asking import proved_by
@@ -34,12 +35,13 @@ COUNTERS = proved_by(
     f"""
     WITH {_REFUNDS},
     fills AS (
-        SELECT account_id, chain_id, day, amount, quantity, (NOT undone)::integer AS count FROM sold WHERE authorization_id IS NULL
+        SELECT account_id, chain_id, day, amount, quantity, (NOT undone)::integer AS least, (NOT undone)::integer AS most
+        FROM sold WHERE authorization_id IS NULL
         UNION ALL
         SELECT a.account_id, a.chain_id, a.business_day,
             coalesce(s.amount, 0) + (SELECT coalesce(sum(held), 0) FROM unnest(a.hold_minors) held),
             coalesce(s.quantity, 0) + CASE WHEN a.status IN (1, 2, 5, 9) THEN greatest(0, a.approved_milli - a.captured_milli) ELSE 0 END,
-            (a.status IN (1, 2, 5, 9) OR coalesce(s.stands, false))::integer
+            (a.status IN (1, 2, 5, 9) OR coalesce(s.stands, false))::integer, (a.status IN (1, 2, 5, 9) OR s.stands IS NOT NULL)::integer
         FROM authorizations a
         LEFT JOIN (
             SELECT account_id, authorization_id, sum(amount) AS amount, sum(quantity) AS quantity, bool_or(NOT undone) AS stands
@@ -48,17 +50,18 @@ COUNTERS = proved_by(
         WHERE a.chain_id IS NOT NULL AND a.status NOT IN (3, 4)
     ),
     used AS (
-        SELECT account_id, chain_id, day, sum(amount) AS amount, sum(quantity) AS quantity, sum(count) AS count FROM fills
+        SELECT account_id, chain_id, day, sum(amount) AS amount, sum(quantity) AS quantity, sum(least) AS least,
+            sum(most) AS most FROM fills
             GROUP BY account_id, chain_id, day
     )
     SELECT coalesce(c.account_id, u.account_id) AS account_id, coalesce(c.subject_id, u.chain_id) AS chain_id, coalesce(c.start,
         u.day) AS day,
         c.amount_minor, coalesce(u.amount, 0)::bigint AS used_minor, c.quantity_milli, coalesce(u.quantity, 0)::bigint AS used_milli,
-        c.count, coalesce(u.count, 0) AS used_count
+        c.count, coalesce(u.least, 0) AS used_count
     FROM (SELECT * FROM limit_counters WHERE "window" = 1) c
     FULL JOIN used u ON u.account_id = c.account_id AND u.chain_id = c.subject_id AND u.day = c.start
-    WHERE (coalesce(c.amount_minor, 0), coalesce(c.quantity_milli, 0), coalesce(c.count, 0))
-        IS DISTINCT FROM (coalesce(u.amount, 0), coalesce(u.quantity, 0), coalesce(u.count, 0))
+    WHERE (coalesce(c.amount_minor, 0), coalesce(c.quantity_milli, 0)) IS DISTINCT FROM (coalesce(u.amount, 0), coalesce(u.quantity, 0))
+        OR coalesce(c.count, 0) NOT BETWEEN coalesce(u.least, 0) AND coalesce(u.most, 0)
     """,  # noqa: S608 - a constant of this file
     code="limit-counters",
     invariant=2,

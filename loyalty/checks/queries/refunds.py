@@ -46,11 +46,11 @@ MIRRORS = proved_by(
     """
     SELECT m.account_id, m.mirrors AS transfer_id, o.amount_minor, m.amount::bigint AS mirrored_minor
     FROM (
-        SELECT account_id, mirrors, sum(amount_minor) AS amount, min(unit) AS unit, min(transfer_id::text) AS first_id
+        SELECT account_id, mirrors, sum(amount_minor) AS amount, min(unit) AS unit
         FROM transfers WHERE mirrors IS NOT NULL GROUP BY account_id, mirrors
     ) m
     LEFT JOIN transfers o ON o.account_id = m.account_id AND o.transfer_id = m.mirrors
-    WHERE o.transfer_id IS NULL OR m.amount > o.amount_minor OR m.unit <> o.unit OR m.first_id <= o.transfer_id::text
+    WHERE o.transfer_id IS NULL OR m.amount > o.amount_minor OR m.unit <> o.unit
     """,
     code="mirrors",
     invariant=4,
