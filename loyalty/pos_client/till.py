@@ -357,9 +357,9 @@ class Till(Connection):
         content = msgspec.json.encode(plain(body))
         return await self.deliver(self.keep(SHIFT_CLOSE, "/v1/shifts/current/closure", content, key=uuid4(), sequence=state.sequence))
 
-    async def close_day(self, day: str) -> Answer:
-        """Close a business day of this station; every shift of it is closed."""
-        return await self.perform("shift", "/v1/day-closes", {"day": day})
+    async def close_day(self, day: str, *, staff: Staff) -> Answer:
+        """Close a business day of this station, as its manager; it is over, and every shift of it is closed."""
+        return await self.perform("shift", "/v1/day-closes", {"day": day}, staff=(("staff", staff),))
 
     # Offline
 

@@ -1,7 +1,10 @@
 """A shift at the counter: opened by a person, money in, a card sold, counted blind, closed with a signed chain."""
 
+from datetime import timedelta
+
 import pytest
 
+from loyalty import clock
 from loyalty.pos_client import Card, Fuel, ProblemError, Staff, Tender
 from tests.factories.world import PIN
 
@@ -71,3 +74,19 @@ async def test_the_next_shift_goes_on_where_the_chain_ended(manned, people, card
     await manned.sell(Card(number=card.number, pin=PIN), fuel=LITRES_22)
     closed = await manned.close_shift(counted_cash_minor=50_000)
     assert (closed["signature_good"], closed["differences"]) == (True, [])
+
+
+async def test_a_manager_closes_the_day_and_it_names_what_differed(manned, people, site, card):
+    await manned.sell(Card(number=card.number, pin=PIN), fuel=LITRES_22)
+    manned.state.journal[-1].amount_minor = 1
+    await manned.close_shift(counted_cash_minor=50_000)
+    with pytest.raises(ProblemError) as refused:
+        await manned.close_day("2026-09-24", staff=people.manager)
+    assert refused.value.code == "day_not_over"
+    clock.set_demo_clock(site.world.now + timedelta(days=1))
+    with pytest.raises(ProblemError) as refused:
+        await manned.close_day("2026-09-24", staff=people.cashier)
+    assert refused.value.code == "not_allowed"
+    closed = await manned.close_day("2026-09-24", staff=people.manager)
+    assert (closed["outcome"], closed["totals"]["sales_minor"]) == ("closed", 17_358)
+    assert [found["kind"] for found in closed["totals"]["shifts"][0]["differences"]] == ["amount_differs"]
