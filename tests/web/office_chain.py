@@ -1,4 +1,4 @@
-"""A chain worth looking at: stations, staff of every role with log-ins, customers, cards with money, and something that waits everywhere."""
+"""A chain worth looking at: stations, staff of every role with log-ins, customers, cards with money, something that waits everywhere."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -23,8 +23,7 @@ from loyalty.limits.operations import NewLimit, add_limit
 from loyalty.policy import load_policy
 from loyalty.pricing.operations import publish_term
 from loyalty.stations.model import TerminalKind
-from loyalty.stations.operations import StationFacts, add_terminal, open_shift, publish_prices, put_districts, put_stations
-from loyalty.stations.operations import PlaceFacts
+from loyalty.stations.operations import PlaceFacts, StationFacts, add_terminal, open_shift, publish_prices, put_districts, put_stations
 from loyalty.stations.rules import PriceRow
 from loyalty.topups import operations as topups
 from loyalty.topups.model import AdjustmentKind, ClosureReason, Party, PayoutMethod, Tender
@@ -114,7 +113,9 @@ async def _places(session, chain: Chain, now: datetime) -> None:
     chain.stations = [chain.world.station_id, stations.ids["S2"], stations.ids["S3"]]
     rows = [
         PriceRow(line=line, station_code=code, product_code=product, unit_price_e4=price, effective_from=began)
-        for line, (code, product, price) in enumerate((("S2", "92", 79100), ("S2", "95", 83900), ("S3", "92", 78800), ("S3", "0", 75400)), 1)
+        for line, (code, product, price) in enumerate(
+            (("S2", "92", 79100), ("S2", "95", 83900), ("S3", "92", 78800), ("S3", "0", 75400)), 1
+        )
     ]
     await publish_prices(session, rows=rows, actor=SYSTEM, now=began, lead=timedelta(0), historical=True)
     coming = PriceRow(line=1, station_code="S1", product_code="92", unit_price_e4=80200, effective_from=now + timedelta(days=2))
@@ -148,7 +149,9 @@ async def _people(session, chain: Chain, now: datetime) -> None:
         await identity.set_totp(session, staff_id=staff_id, secret=SECRET, now=now)
         chain.people[name] = staff_id
     newcomer = await identity.hire(session, employee_number="E0100", name="钱新", now=now)
-    await identity.grant_role(session, staff_id=newcomer, role=Role.OFFICE, scope=ScopeKind.ALL, valid_from=now - timedelta(days=3), now=now)
+    await identity.grant_role(
+        session, staff_id=newcomer, role=Role.OFFICE, scope=ScopeKind.ALL, valid_from=now - timedelta(days=3), now=now
+    )
     await identity.create_user(session, staff_id=newcomer, log_in_name="newcomer", password=PASSWORD, must_change=True, now=now)
     chain.people["newcomer"] = newcomer
     await identity.issue_staff_card(session, staff_id=chain.people["cashier"], card_number="9000 0123 4567 8904", now=now)
@@ -180,7 +183,14 @@ async def _customers(session, chain: Chain, now: datetime) -> None:
         session, customer_id=chain.ids["firm"], role=ContactRole.FLEET, name="吴刚", phone="13700137000", actor=actor, now=now
     )
     await customers.add_bank_account(
-        session, customer_id=chain.ids["firm"], holder="上海运输有限公司", bank="工商银行", number="6222021234567890", currency="CNY", actor=actor, now=now
+        session,
+        customer_id=chain.ids["firm"],
+        holder="上海运输有限公司",
+        bank="工商银行",
+        number="6222021234567890",
+        currency="CNY",
+        actor=actor,
+        now=now,
     )
     await customers.declare_consent(
         session, customer_id=chain.ids["zhang"], purpose="marketing", granted=True, evidence="开卡申请表", actor=actor, now=now
@@ -188,7 +198,12 @@ async def _customers(session, chain: Chain, now: datetime) -> None:
     world = chain.world
     for kind in ProductKind:
         await cards.produce_batch(
-            session, product_id=world.card_product_ids[kind.value], count=12, actor=actor, now=now - timedelta(days=19), station_id=chain.stations[0]
+            session,
+            product_id=world.card_product_ids[kind.value],
+            count=12,
+            actor=actor,
+            now=now - timedelta(days=19),
+            station_id=chain.stations[0],
         )
     await cards.send_stock(
         session,
@@ -322,7 +337,8 @@ async def _sales(sessions: Sessions, url: str, chain: Chain) -> None:
         await bench.stop()
     async with transaction(sessions) as session:
         await session.execute(
-            _sql("UPDATE authorizations SET expires_at = booked_at WHERE account_id = :a AND status = 1"), {"a": chain.ids["firm-main-account"]}
+            _sql("UPDATE authorizations SET expires_at = booked_at WHERE account_id = :a AND status = 1"),
+            {"a": chain.ids["firm-main-account"]},
         )
         await expire_holds(session, now=chain.world.now + timedelta(minutes=1))
 
@@ -343,4 +359,17 @@ def _sql(sentence: str):
     return text(sentence)
 
 
-__all__ = ["LOG_INS", "PASSWORD", "PIN", "SECRET", "Chain", "ClosureReason", "Party", "PayoutMethod", "SpendStep", "code_now", "date", "fill_office"]
+__all__ = [
+    "LOG_INS",
+    "PASSWORD",
+    "PIN",
+    "SECRET",
+    "Chain",
+    "ClosureReason",
+    "Party",
+    "PayoutMethod",
+    "SpendStep",
+    "code_now",
+    "date",
+    "fill_office",
+]

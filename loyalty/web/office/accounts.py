@@ -35,14 +35,14 @@ from loyalty.web.office.parts import Act, Cell, Part, Rows, Said, Tile, Tiles
 PATH = "/office/accounts"
 
 
-@get(three("/accounts/{account_id:uuid}"))
+@get(["/accounts/{account_id:uuid}", *three("/accounts/{account_id:uuid}/ledger")])
 async def account(desk: NamedDependency[Desk], account_id: FromPath[UUID]) -> Any:
     """Show an account: purses, cards, open authorisations, and every transfer with the balance after it."""
     desk.require(Permission.READ_LEDGER)
     _ = desk.gettext
     one = await queries.get_account(desk.session, account_id=account_id)
     purses = await queries.purses_of(desk.session, account_id=account_id)
-    listing = desk.listing(f"{PATH}/{account_id}", "", [])
+    listing = desk.listing(f"{PATH}/{account_id}/ledger", "", [])
     title = await _title(desk, one)
 
     async def fetch(cursor: str | None, limit: int) -> Found[Transfer]:

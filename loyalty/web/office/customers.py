@@ -372,19 +372,13 @@ async def _history(desk: Desk, customer_id: UUID) -> Events:
             {
                 "at": desk.f.when(one.at),
                 "full": desk.f.instant(one.at),
-                "title": action_words(desk, one.action),
+                "title": lookups.action_words(desk, one.action),
                 "note": lookups.actor_name(desk, (one.actor_kind, one.actor_id), names),
             }
             for one in found.rows
         ],
         empty=_("Nothing yet"),
     )
-
-
-def action_words(desk: Desk, action: str) -> str:
-    """Say an action of the trail: its code is stable, its words are the room's."""
-    del desk
-    return action.replace(".", " · ").replace("_", " ")
 
 
 @get("/customers/new")

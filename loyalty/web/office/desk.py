@@ -172,6 +172,7 @@ class Desk:
             now=self.now,
             cookies=[csrf.cookie(SAID_COOKIE, "", tls=False, max_age=0)] if said else None,
             csrf=self.token,
+            density="compact",
             frame=await frame_for(self),
             said=said,
             title=title,

@@ -11,6 +11,7 @@ from loyalty.cards import queries as cards
 from loyalty.identity.queries import staff_names
 from loyalty.stations.queries import StationSnapshot, list_districts, list_entities, list_regions, snapshot_products, snapshot_stations
 from loyalty.web.listing import Listing
+from loyalty.web.office.actions import ACTION
 from loyalty.web.office.desk import Desk
 from loyalty.web.office.labels import ACTOR
 from loyalty.web.office.parts import Field
@@ -53,9 +54,15 @@ async def card_products(desk: Desk) -> dict[UUID, str]:
     return {one.product_id: desk.either(one.name_zh, one.name_en) for one in await cards.list_products(desk.session)}
 
 
+def product_name(desk: Desk, code: str, zh: str | None, en: str | None) -> str:
+    """Name a product with its code, said once."""
+    name = desk.either(zh or code, en or code)
+    return name if code in name else f"{code} {name}"
+
+
 async def products(desk: Desk) -> dict[UUID, str]:
     """Return the fuels' and goods' codes and names."""
-    return {one.product_id: f"{one.code} {desk.either(one.name_zh, one.name_en)}" for one in await snapshot_products(desk.session)}
+    return {one.product_id: product_name(desk, one.code, one.name_zh, one.name_en) for one in await snapshot_products(desk.session)}
 
 
 async def people(desk: Desk, ids: Iterable[UUID | None]) -> dict[UUID, str]:
@@ -88,6 +95,11 @@ def actor_name(desk: Desk, actor: Actor | tuple[ActorKind, str], names: dict[UUI
         except ValueError:
             return actor_id
     return f"{desk.gettext(ACTOR[kind])} {actor_id if kind is ActorKind.SYSTEM else actor_id[:8]}"
+
+
+def action_words(desk: Desk, action: str) -> str:
+    """Say an action of the trail."""
+    return desk.gettext(ACTION[action]) if action in ACTION else action
 
 
 def field(name: str, label: str, **more: object) -> Field:

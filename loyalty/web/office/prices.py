@@ -48,7 +48,7 @@ class PriceFileNotRead(Refusal):
 
 def _tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
     _ = desk.gettext
-    return [(_("Board"), PATH, here == "board", 0), (_("Published"), "/office/price-list", here == "list", 0)]
+    return [(_("Board"), PATH, here == "board", 0), (_("Published prices"), "/office/price-list", here == "list", 0)]
 
 
 def _acts(desk: Desk) -> list[Act]:
@@ -87,7 +87,10 @@ async def board(desk: NamedDependency[Desk]) -> Page:
     part = Rows(
         title=_("In force"),
         note=_("Below it what is published for later."),
-        columns=[Column(_("Station")), *(Column(f"{fuel.code} {desk.either(fuel.name_zh, fuel.name_en)}", "num") for fuel in fuels)],
+        columns=[
+            Column(_("Station")),
+            *(Column(lookups.product_name(desk, fuel.code, fuel.name_zh, fuel.name_en), "num") for fuel in fuels),
+        ],
         rows=rows,
         empty=_("No price yet"),
         empty_then=_("Publish one, or send a file."),
@@ -138,7 +141,7 @@ def _price_columns(desk: Desk, *, sorts: bool) -> list[Column]:
 def _price_row(desk: Desk, one: PriceView) -> list[Cell]:
     return [
         cells.text(desk.either(one.station_name_zh, one.station_name_en)),
-        cells.text(f"{one.product_code} {desk.either(one.product_name_zh, one.product_name_en)}"),
+        cells.text(lookups.product_name(desk, one.product_code, one.product_name_zh, one.product_name_en)),
         Cell(desk.f.unit_price(one.unit_price_e4, one.currency, one.unit.value), one.unit_price_e4),
         cells.when(desk, one.effective_from),
     ]

@@ -161,19 +161,24 @@ def flag_tags(desk: Desk, flags: int) -> list[Any]:
     return [desk.tag(desk.gettext(label), "warn") for flag, label in FLAG.items() if flags & flag]
 
 
+def _product(desk: Desk, one: SaleLine) -> str:
+    if one.product_code is None:
+        return desk.gettext("Shop")
+    return lookups.product_name(desk, one.product_code, one.product_name_zh, one.product_name_en)
+
+
 def _row(desk: Desk, one: SaleLine) -> list[Cell]:
     when = cells.when(desk, one.booked_at)
-    name = desk.either(one.product_name_zh or "", one.product_name_en or "")
     label, tone = SALE_STATUS[SaleStatus(one.status)]
     flags = [desk.gettext(FLAG[flag]) for flag in FLAG if one.flags & flag]
     status: Any = desk.tag(desk.gettext(label), tone)
     if flags:
-        status = status + desk.tag(flags[0] if len(flags) == 1 else f"{flags[0]} +{len(flags) - 1}", "warn")
+        status = status + " " + desk.tag(flags[0] if len(flags) == 1 else f"{flags[0]} +{len(flags) - 1}", "warn")
     return [
         Cell(desk.link(f"{PATH}/{one.account_id}/{one.sale_id}", when.show), one.booked_at),
         cells.text(desk.either(one.station_name_zh, one.station_name_en)),
         cells.link(desk, f"/office/cards/{one.card_id}", f"•••• {one.card_tail}") if one.card_id else cells.text(None),
-        cells.text(f"{one.product_code} {name}" if one.product_code else desk.gettext("Shop")),
+        cells.text(_product(desk, one)),
         cells.quantity(desk, one.quantity_milli, None),
         Cell(desk.f.unit_price(one.unit_price_e4, one.currency, None), one.unit_price_e4),
         cells.money(desk, one.gross_minor, one.currency),
@@ -231,10 +236,9 @@ def _lines(desk: Desk, one: SaleView) -> Rows:
     currency = line.currency
     rows = []
     if line.product_code:
-        name = desk.either(line.product_name_zh or "", line.product_name_en or "")
         rows.append(
             [
-                cells.text(f"{line.product_code} {name}"),
+                cells.text(_product(desk, line)),
                 cells.quantity(desk, line.quantity_milli, None),
                 Cell(desk.f.unit_price(line.unit_price_e4, currency, None), line.unit_price_e4),
                 cells.money(desk, line.gross_minor - sum(int(shop.get("amount_minor", 0)) for shop in one.lines), currency),

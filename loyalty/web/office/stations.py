@@ -212,7 +212,7 @@ async def _board(desk: Desk, one: StationView) -> Rows:
         columns=[Column(_("Product")), Column(_("Price"), "num"), Column(_("Since")), Column(_("Next"), "num"), Column(_("From"))],
         rows=[
             [
-                cells.text(f"{line.product_code} {desk.either(line.product_name_zh, line.product_name_en)}"),
+                cells.text(lookups.product_name(desk, line.product_code, line.product_name_zh, line.product_name_en)),
                 Cell(price(line.unit_price_e4, line.currency, line.unit.value), line.unit_price_e4),
                 cells.when(desk, line.effective_from),
                 Cell(price(line.next_unit_price_e4, line.currency, line.unit.value), line.next_unit_price_e4),

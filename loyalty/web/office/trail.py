@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import get
 from litestar.di import NamedDependency
+from markupsafe import Markup
 
 from loyalty.audit.model import ActorKind, AuditEntry
 from loyalty.audit.queries import EntryFilter, list_entries, trail_state
@@ -51,7 +52,7 @@ async def audit(desk: NamedDependency[Desk]) -> Any:
                 cells.count(desk, one.entry_id),
                 Cell(desk.f.instant(one.at), one.at),
                 cells.text(lookups.actor_name(desk, (one.actor_kind, one.actor_id), names)),
-                cells.link(desk, listing.href(action=one.action, cursor=None), one.action),
+                _action(desk, listing.href(action=one.action, cursor=None), one.action),
                 cells.link(
                     desk,
                     listing.href(subject=one.subject_kind, subject_id=one.subject_id, cursor=None),
@@ -107,6 +108,11 @@ async def audit(desk: NamedDependency[Desk]) -> Any:
             name="audit",
         ),
     )
+
+
+def _action(desk: Desk, href: str, action: str) -> Cell:
+    shown = Markup('<a href="{}" title="{}">{}</a>').format(href, action, lookups.action_words(desk, action))
+    return Cell(shown, action)
 
 
 def _uuid(text: str) -> UUID | None:
