@@ -1,6 +1,7 @@
 """What browser tests need: the real application in its own process, and Chromium in front of it.
 
 - `quiet_site`: the address of the application for pages that only read; cheaper, one a worker
+- `counter`, `counter_site`: a cashier's counter with what lies on it, and its address
 - `site`: the address of the application on a database of this test's own; `database_url` is that database, to be filled before
 - `reader`: makes a page for a reader: `reader(locale="en", theme="dark", width=390)`; a fault on its console fails the test
 - `page`: such a page, Chinese, light, 1360 wide
@@ -29,6 +30,31 @@ async def quiet_site(databases, tmp_path_factory) -> Any:
     with served(url, tmp_path_factory.mktemp("site")) as address:
         yield address
     await databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+async def counter_station(databases, tmp_path_factory) -> Any:
+    """Yield (database URL, folder with its keys, station, address): one counter a worker, laid out anew for each test by `counter`."""
+    from tests.browser.counter import make_station
+
+    url, folder = await databases.clone(), tmp_path_factory.mktemp("counter")
+    world = await make_station(url, folder)
+    with served(url, folder) as address:
+        yield url, folder, world, address
+    await databases.drop(url)
+
+
+@pytest.fixture
+async def counter(counter_station) -> Any:
+    """Return what a cashier has before them: cards, blank stock, fills that wait, a code to enrol the till."""
+    from tests.browser.counter import fill_counter
+
+    return await fill_counter(*counter_station[:3])
+
+
+@pytest.fixture
+def counter_site(counter_station) -> str:
+    return str(counter_station[3])
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """A counter to stand at: a station with a till, its people, cards of every kind, fills that wait; and how a cashier comes in."""
 
+import contextlib
+import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations.operations.fills import record_fill
 from loyalty.cards.operations import produce_batch
@@ -18,18 +22,16 @@ from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.identity.model import Role, ScopeKind
 from loyalty.identity.model_terminals import EnrolmentUse
 from loyalty.identity.operations import grant_role, hire, issue_enrolment_code, issue_staff_card, set_staff_pin
-from loyalty.installation import open_keys
-from loyalty.ledger.operations import ensure_house, ensure_purse, post
-from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
-from loyalty.ledger.operations import Leg
 from loyalty.ids import uuid7
+from loyalty.installation import open_keys
+from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
+from loyalty.ledger.operations import Leg, ensure_house, ensure_purse, post
 from loyalty.pricing.operations import publish_term
 from loyalty.settings import Settings
 from tests.factories.world import SYSTEM, TestCard, World, give_card, make_world
 
 STAFF_PIN = "260917"
 CASHIER, MANAGER = "990000001001", "990000001002"
-HOLDER_ID = "34052419800101001X"
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Counter:
     bearer: TestCard
     poor: TestCard
     company: TestCard
+    phone: str
     blanks: dict[str, list[str]] = field(default_factory=dict)
     fills: list[UUID] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -57,44 +60,54 @@ class Counter:
             await engine.dispose()
 
 
-async def fill_counter(database_url: str, folder: Path) -> Counter:
-    """Make the chain with the keys that the service in `folder` will open."""
+@contextlib.asynccontextmanager
+async def writing(database_url: str, folder: Path) -> AsyncIterator[AsyncSession]:
+    """Open a transaction with the keys that the service in `folder` opens, and leave the process without them."""
     settings = Settings(database_url=database_url, data_dir=folder / "data", keys_dir=folder / "keys")
     engine = make_engine(database_url)
-    sessions = make_sessions(engine)
-    now = datetime.now(UTC).replace(microsecond=0)
-    await open_keys(settings, engine, now=now)
+    await open_keys(settings, engine, now=datetime.now(UTC))
     try:
-        async with transaction(sessions) as session:
-            world = await make_world(session, now=now)
-            await _people(session, world, now)
-            await _discount(session, world, now)
-            zhang = await give_card(session, world, balance_minor=58_240)
-            await _named(session, zhang, now)
-            await _bonus(session, world, zhang, now)
-            bearer = await give_card(session, world, kind="anonymous", balance_minor=30_000)
-            poor = await give_card(session, world, balance_minor=5_000)
-            company = await give_card(session, world, kind="company", balance_minor=800_000)
-            blanks = {}
-            for kind in ("personal", "anonymous"):
-                batch = await produce_batch(
-                    session,
-                    product_id=world.card_product_ids[kind],
-                    count=3,
-                    station_id=world.station_id,
-                    actor=SYSTEM,
-                    now=now,
-                )
-                blanks[kind] = [number async for number, _ in batch_for_personaliser(session, batch_id=batch.batch_id)]
-            code, _ = await issue_enrolment_code(session, terminal_id=world.terminal_ids[0], use=EnrolmentUse.BROWSER, now=now)
-        made = Counter(database_url, world, code, zhang, bearer, poor, company, blanks, [], now)
-        async with transaction(sessions) as session:
-            for nozzle, product, litres, price in ((3, "95", 22_000, 83_700), (1, "92", 31_500, 78_900), (7, "0", 68_310, 75_600)):
-                made.fills.append(await add_fill(session, world, nozzle=nozzle, product=product, litres_milli=litres, price_e4=price, now=now))
-        return made
+        async with transaction(make_sessions(engine)) as session:
+            yield session
     finally:
         use_keyring(None)
         await engine.dispose()
+
+
+async def make_station(database_url: str, folder: Path) -> World:
+    """Make a station with its people, prices and a discount for personal cards."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    async with writing(database_url, folder) as session:
+        world = await make_world(session, now=now)
+        await _people(session, world, now)
+        await _discount(session, world, now)
+    return world
+
+
+async def fill_counter(database_url: str, folder: Path, world: World | None = None) -> Counter:
+    """Lay out what one test works with: cards of its own, three fills that wait, a code for the till, no shift left over."""
+    world = world or await make_station(database_url, folder)
+    now = datetime.now(UTC).replace(microsecond=0)
+    async with writing(database_url, folder) as session:
+        await session.execute(text("UPDATE fills SET status = 5, locked_until = NULL WHERE status IN (1, 2)"))
+        zhang = await give_card(session, world, balance_minor=58_240)
+        phone = f"138{now.timestamp() % 10**8:08.0f}"
+        await _named(session, zhang, now, phone)
+        await _bonus(session, world, zhang, now)
+        bearer = await give_card(session, world, kind="anonymous", balance_minor=30_000)
+        poor = await give_card(session, world, balance_minor=5_000)
+        company = await give_card(session, world, kind="company", balance_minor=800_000)
+        blanks = {}
+        for kind in ("personal", "anonymous"):
+            batch = await produce_batch(
+                session, product_id=world.card_product_ids[kind], count=3, station_id=world.station_id, actor=SYSTEM, now=now
+            )
+            blanks[kind] = [number async for number, _ in batch_for_personaliser(session, batch_id=batch.batch_id)]
+        code, _ = await issue_enrolment_code(session, terminal_id=world.terminal_ids[0], use=EnrolmentUse.BROWSER, now=now)
+        made = Counter(database_url, world, code, zhang, bearer, poor, company, phone, blanks, [], now)
+        for nozzle, product, litres, price in ((3, "95", 22_000, 83_700), (1, "92", 31_500, 78_900), (7, "0", 68_310, 75_600)):
+            made.fills.append(await add_fill(session, world, nozzle=nozzle, product=product, litres_milli=litres, price_e4=price, now=now))
+    return made
 
 
 async def add_fill(session, world: World, *, nozzle: int, product: str, litres_milli: int, price_e4: int, now: datetime) -> UUID:
@@ -138,10 +151,13 @@ async def _discount(session, world: World, now: datetime) -> None:
     )
 
 
-async def _named(session, card: TestCard, now: datetime) -> None:
+async def _named(session, card: TestCard, now: datetime, phone: str) -> None:
     """Give a card its owner, a person whose document was seen."""
-    customer_id = await add_customer(session, facts=CustomerFacts(kind=CustomerKind.PERSON, name="张伟", phone="13800138000"), actor=SYSTEM, now=now)
-    added = await add_identifier(session, customer_id=customer_id, type=IdentifierType.RESIDENT_ID, value=HOLDER_ID, actor=SYSTEM, now=now)
+    customer_id = await add_customer(
+        session, facts=CustomerFacts(kind=CustomerKind.PERSON, name="张伟", phone=phone), actor=SYSTEM, now=now
+    )
+    passport = f"E{phone[3:]}"
+    added = await add_identifier(session, customer_id=customer_id, type=IdentifierType.PASSPORT, value=passport, actor=SYSTEM, now=now)
     staff_id = (await session.execute(text("SELECT staff_id FROM staff ORDER BY staff_id LIMIT 1"))).scalar_one()
     await verify_identifier(session, identifier_id=added.identifier_id, staff_id=staff_id, actor=SYSTEM, now=now)
     bound = {"customer": customer_id, "card": card.card_id, "account": card.account_id}
@@ -161,13 +177,14 @@ async def _bonus(session, world: World, card: TestCard, now: datetime) -> None:
 async def come_in(page: Any, site: str, counter: Counter, *, opens_shift: bool = True, card: str = CASHIER) -> None:
     """Enrol the browser, sign in, open the shift: keys only."""
     await page.goto(f"{site}/cashier")
-    await page.wait_for_url("**/cashier/enrol")
+    await page.wait_for_selector("#f-code:focus")
     await page.keyboard.type(counter.code)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/cashier/sign-in*")
     await sign_in(page, card=card)
-    await page.wait_for_url("**/cashier/shift")
-    if opens_shift:
+    await page.wait_for_url(re.compile(r"/cashier(/shift)?$"))
+    if opens_shift and page.url.endswith("/shift"):
+        await page.wait_for_selector("#f-float:focus")
         await page.keyboard.type("500")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/cashier")
@@ -175,7 +192,9 @@ async def come_in(page: Any, site: str, counter: Counter, *, opens_shift: bool =
 
 async def sign_in(page: Any, *, card: str = CASHIER, pin: str = STAFF_PIN) -> None:
     """Swipe the staff card, type the PIN."""
+    await page.wait_for_selector("#f-card:focus")
     await page.keyboard.type(card)
     await page.keyboard.press("Enter")
+    await page.wait_for_selector("#f-pin:focus")
     await page.keyboard.type(pin)
     await page.keyboard.press("Enter")

@@ -62,6 +62,9 @@ async def authorise(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Pag
     async with reading(till) as session:
         sheet = await sheet_of(till, session, card_id=card_id)
     how = form.raw("how")
+    if how == "full" and (form.raw("amount") or form.raw("quantity")):
+        # What was typed says more than the choice that stood there before.
+        how = "amount" if form.raw("amount") else "quantity"
     amount = form.money("amount", _("Amount"), till.currency) if how == "amount" else None
     quantity = form.quantity("quantity", _("Quantity")) if how == "quantity" else None
     pin, token = form.secret("pin").strip(), code_for(till.request, sheet.number_index)
