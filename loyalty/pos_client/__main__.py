@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--product", default="92")
             command.add_argument("--litres", type=int, required=True, help="thousandths of a litre")
             command.add_argument("--price", type=int, required=True, help="ten-thousandths of a currency unit a litre")
+            command.add_argument("--curl", action="store_true", help="print the signed request as a curl command instead of sending it")
     return parser
 
 
@@ -52,7 +53,7 @@ async def _run(arguments: argparse.Namespace) -> Any:
         if arguments.command == "sale":
             amount = line_amount(arguments.litres, arguments.price, 2)
             fuel = Fuel(product=arguments.product, quantity_milli=arguments.litres, unit_price_e4=arguments.price, amount_minor=amount)
-            return await till.sell(card, fuel=fuel)
+            return await (till.as_curl("/v1/sales", {"fuel": fuel}, card=card) if arguments.curl else till.sell(card, fuel=fuel))
         return await (till.balance(card) if arguments.command == "balance" else till.quote(card))
 
 
@@ -66,7 +67,7 @@ def main() -> int:
         answer, code = {"error": str(error)}, 1
     else:
         code = 0
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
+    sys.stdout.write((answer if isinstance(answer, str) else msgspec.json.format(msgspec.json.encode(answer)).decode()) + "\n")
     return code
 
 

@@ -5,6 +5,7 @@ Each record names the hash of the one before, so that lost or deleted sales show
 
 import asyncio
 import hashlib
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
@@ -173,6 +174,25 @@ class Connection:
         """POST a question that changes nothing (a quote, a balance): neither recorded nor kept."""
         key = uuid4()
         return await self._exchange("POST", path, "", msgspec.json.encode(await self._sealed(body, key, card, ())), key)
+
+    async def as_curl(self, path: str, body: Body, *, card: Card | None = None) -> str:
+        """Return a signed POST as a command line for curl, for those who want to see the wire. It stands outside the chain of records."""
+        key = uuid4()
+        content = msgspec.json.encode(await self._sealed(body, key, card, ()))
+        session = await self.session()
+        signed = sign_request(
+            method="POST",
+            path=path,
+            body=content,
+            idempotency_key=str(key),
+            key_id=self._session_id,
+            mac_key=session.mac_key,
+            now=self.clock(),
+        )
+        words = ["curl", "-sS", "-X", "POST", f"{self.state.base_url}{path}", "-H", "Content-Type: application/json"]
+        for name, value in signed.items():
+            words += ["-H", f"{name}: {value}"]
+        return shlex.join([*words, "--data-raw", content.decode()])
 
     async def perform(
         self,
