@@ -47,7 +47,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await make_partitions(session, now=now, months_back=1)
             await open_first_period(session, period=clock.period_of(clock.local_date(now, ZONE)), now=began)
             chain = await make_chain(session, policy=policy, log_ins=log_ins, began=began, now=now)
-            progress("Demo: blank cards, sixty customers, their cards and first loads …")
+            progress("Demo: blank cards, fifty customers, their cards and first loads …")
             crowd = await make_crowd(session, chain, policy=policy, log_ins=log_ins, now=now)
             # Before the commit: a chain whose secrets nobody knows would be of no use.
             keep(log_ins, settings.keys_dir)

@@ -45,7 +45,7 @@ from .chain import SHOP, STATIONS, ZONE, Chain
 from .holders import Crowd, Holder
 
 DAYS = 6
-FILLS_A_DAY = 9
+FILLS_A_DAY = 8
 """At each station."""
 FLOAT_MINOR = 50_000
 

@@ -60,7 +60,7 @@ _GIVEN = (
     "建华",
     "欣怡",
 )
-PERSONS = 56
+PERSONS = 44
 ORGANISATIONS = (
     ("钱塘物流有限公司", "Qiantang Logistics", "company", 6, "HZ01", 8_000_000),
     ("甬江运输集团有限公司", "Yongjiang Transport", "fleet", 8, "NB03", 15_000_000),

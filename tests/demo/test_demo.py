@@ -33,7 +33,7 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
             return (await session.execute(text(f"SELECT count(*) FROM {sentence}"))).scalar_one()
 
         assert (await count("stations"), await count("districts"), await count("regions")) == (6, 2, 1)
-        assert await count("customers") == 60
+        assert await count("customers") == 48
         assert await count("card_products") == 5
         assert await count("sales") > 150
         assert await count("authorizations WHERE status = 9") == 1
