@@ -1,0 +1,190 @@
+"""The office before a real browser: in by keyboard, a card stopped and let go again, the second factor in the middle, no serious fault."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from loyalty.crypto import use_keyring
+from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.installation import open_keys
+from loyalty.ledger.operations import make_partitions
+from loyalty.settings import Settings
+from tests.browser.serving import served
+from tests.web.office_chain import PASSWORD, code_now, fill_office
+from tests.web.office_desk import Desk
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "office": [
+        "/office",
+        "/office/customers",
+        "/office/customers/{zhang}",
+        "/office/customers/{firm}",
+        "/office/customers/new?kind=person",
+        "/office/cards",
+        "/office/cards/{firm-truck}",
+        "/office/cards/{zhang-card}/limits/new?kind=hours",
+        "/office/accounts/{zhang-card-account}",
+        "/office/sales",
+        "/office/unresolved",
+        "/office/adjustments/{adjustment}",
+        "/office/freezes",
+        "/office/stations",
+        "/office/stations/{station}",
+        "/office/terminals/{till}",
+        "/office/terminals/{till}/enrol",
+        "/office/prices",
+        "/office/prices/new",
+        "/office/card-products",
+        "/office/card-products/new",
+        "/office/stock",
+        "/office/staff",
+        "/office/staff/{cashier}",
+        "/office/shifts",
+        "/office/closures",
+    ],
+    "finance": ["/office", "/office/liability", "/office/house", "/office/transfers/{pending}"],
+    "auditor": ["/office/audit", "/office/access"],
+}
+
+
+class Site:
+    """The served chain, and the cookies of who is signed in."""
+
+    def __init__(self, url: str, chain) -> None:
+        self.url = url
+        self.ids = chain.ids | chain.people | {"station": chain.stations[0], "till": chain.world.terminal_ids[0]}
+        self._cookies: dict[str, list[dict]] = {}
+
+    async def cookies(self, name: str) -> list[dict]:
+        if name not in self._cookies:
+            async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
+                await Desk(client, name).log_in()
+                self._cookies[name] = [
+                    {"name": cookie.name, "value": cookie.value, "domain": urlsplit(self.url).hostname, "path": "/"}
+                    for cookie in client.cookies.jar
+                ]
+        return self._cookies[name]
+
+    def address(self, path: str) -> str:
+        return self.url + path.format_map({key: str(value) for key, value in self.ids.items()})
+
+
+@pytest.fixture(scope="module")
+async def chain_site(databases, tmp_path_factory):
+    url, folder = await databases.clone(), tmp_path_factory.mktemp("site")
+    settings = Settings.from_environment({"DATABASE_URL": url, "LOYALTY_DATA": str(folder / "data"), "LOYALTY_KEYS": str(folder / "keys")})
+    now = datetime.now(UTC) - timedelta(minutes=2)
+    owner, engine = make_engine(url), make_engine(url, role="loyalty_hot")
+    async with transaction(make_sessions(owner)) as session:
+        await make_partitions(session, now=now, months_back=2)
+    await open_keys(settings, engine, now=now)
+    chain = await fill_office(make_sessions(engine), url, now=now)
+    await owner.dispose()
+    await engine.dispose()
+    use_keyring(None)
+    with served(url, folder) as address:
+        yield Site(address, chain)
+    await databases.drop(url)
+
+
+@pytest.fixture(scope="module")
+def site(chain_site) -> str:
+    return chain_site.url
+
+
+@pytest.fixture
+def office(reader, chain_site):
+    """Return a function that opens a page for somebody signed in."""
+
+    async def open_as(name: str, **who):
+        page = await reader(**who)
+        await page.context.add_cookies(await chain_site.cookies(name))
+        return page
+
+    return open_as
+
+
+async def test_one_comes_in_by_keyboard_alone(reader, site):
+    page = await reader(locale="en")
+    await page.goto(f"{site}/office/cards")
+    await page.keyboard.type("district")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/log-in/code**")
+    await page.keyboard.type(code_now())
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{site}/office/cards")
+    assert await page.title() == "Cards · Office"
+
+
+async def test_a_card_is_found_stopped_and_let_go_again(office, chain_site, site):
+    page = await office("office")
+    await page.goto(f"{site}/office/cards")
+    await page.keyboard.type("李娜")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**text=**")
+    await page.locator("tbody tr a").first.click()
+    await page.get_by_role("link", name="暂停").click()
+    await page.keyboard.type("持卡人来电")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".toast")
+    assert await page.locator("p.row .tag").first.inner_text() == "已暂停"
+    await page.locator(".toast button").click()
+    await page.wait_for_selector("text=已恢复使用")
+    assert await page.locator("p.row .tag").first.inner_text() == "正常使用"
+
+
+async def test_the_second_factor_is_asked_for_in_the_page_and_the_form_goes_on(office, chain_site, site):
+    page = await office("auditor", locale="en")
+    address = chain_site.address("/office/customers/{zhang}/documents/{zhang-document}/reveal")
+    await page.goto(address)
+    cookie = next(one for one in await page.context.cookies() if one["name"] == "office")
+    assert cookie["httpOnly"] or cookie["value"]
+    await page.locator("#f-reason").fill("Asked by the police")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("text=34052419800101001X")
+
+
+async def test_what_is_wrong_is_listed_and_leads_to_its_field(office, site):
+    page = await office("office", locale="en")
+    await page.goto(f"{site}/office/customers/new?kind=person")
+    await page.evaluate("document.querySelectorAll('[required]').forEach(e => e.removeAttribute('required'))")
+    await page.locator("#f-phone").fill("12")
+    await page.locator("main form button").first.click()
+    await page.wait_for_selector("#problem a[href='#f-name']")
+    assert await page.locator("#f-phone").input_value() == "12"
+    await page.locator("#problem a[href='#f-name']").click()
+    assert await page.evaluate("document.activeElement.id") == "f-name"
+
+
+async def test_without_javascript_the_office_works_too(browser, chain_site, site):
+    context = await browser.new_context(java_script_enabled=False, locale="zh-CN")
+    await context.add_cookies(await chain_site.cookies("office"))
+    page = await context.new_page()
+    await page.goto(chain_site.address("/office/cards/{firm-main}/suspend"))
+    await page.locator("#f-reason").fill("测试")
+    await page.locator("main form button").first.click()
+    await page.wait_for_url("**/office/cards/*")
+    assert "已暂停" in await page.locator("main").inner_text()
+    await context.close()
+
+
+@pytest.mark.parametrize(("locale", "theme", "width"), [("zh_CN", "light", 1360), ("en", "dark", 390)])
+@pytest.mark.parametrize("name", sorted(PAGES))
+async def test_axe_finds_no_serious_fault(office, faults_of, chain_site, name, locale, theme, width):
+    page = await office(name, locale=locale, theme=theme, width=width)
+    found = {}
+    for path in PAGES[name]:
+        await page.goto(chain_site.address(path))
+        faults = await faults_of(page)
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            faults.append(f"{wide} wide")
+        if faults:
+            found[path] = faults
+    assert found == {}
