@@ -51,6 +51,7 @@ def _started() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="loyalty-pictures-"))
     folder.chmod(0o755)
     port = free_port()
+    os.environ["LOYALTY_PICTURES_LOG_INS"] = str(folder / "keys" / "demo-log-ins.json")
     command = [str(Path(sys.executable).with_name("loyalty")), "up", "--data", str(folder / "data"), "--keys", str(folder / "keys")]
     process = subprocess.Popen([*command, "--port", str(port), "--workers", "1"], cwd=ROOT, env=os.environ, stdin=subprocess.DEVNULL)
     try:
