@@ -52,6 +52,8 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
     saved_e4: int
     saving: str
     why: str
+    told: bool
+    """False where the figure would tell a company's pool."""
 
 
 class Lot(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +125,8 @@ async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardS
     can, verdict, then, verdict_tone = False, till.gettext("Not handed out yet"), till.gettext("Issue it with F3."), "warn"
     if card.status is not CardStatus.BLANK:
         values = await _money(session, card, private=product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}, now=till.now)
-        can, verdict_tone, verdict, then, grades = await _may_take(till, session, card)
+        private = product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}
+        can, verdict_tone, verdict, then, grades = await _may_take(till, session, card, private=private)
     names = await names_of(session, customer_ids=[card.customer_id]) if card.customer_id else {}
     name = names.get(card.customer_id, "") if card.customer_id else ""
     shown = till.either(product.name_zh, product.name_en)
@@ -208,7 +211,7 @@ def _ends(purse: PurseView) -> datetime:
     return purse.expires_at or datetime.max.replace(tzinfo=UTC)
 
 
-async def _may_take(till: Till, session: AsyncSession, card: Card) -> tuple[bool, str, str, str, tuple[Grade, ...]]:
+async def _may_take(till: Till, session: AsyncSession, card: Card, *, private: bool) -> tuple[bool, str, str, str, tuple[Grade, ...]]:
     """Say the first question's answer: can it fuel, for how much, with what saving; else what to do."""
     _ = till.gettext
     said = await quote(session, snapshot=till.pump.snapshot, place=till.place, number_index=card.number_index, now=till.now)
@@ -226,6 +229,7 @@ async def _may_take(till: Till, session: AsyncSession, card: Card) -> tuple[bool
             saved_e4=0 if line.discount is None else line.discount.rate_e4,
             saving="" if line.discount is None else till.either(line.discount.name_zh, line.discount.name_en),
             why=_why(till, line.reason, line.limit, line.message_zh, line.message_en),
+            told=private or line.reason != Reason.INSUFFICIENT_FUNDS.code,
         )
         for line in sorted(
             said.products, key=lambda each: (till.pump.snapshot.products[each.product].fuel_kind != "gasoline", each.product)
@@ -246,6 +250,8 @@ async def _may_take(till: Till, session: AsyncSession, card: Card) -> tuple[bool
             grades,
         )
     saving = next((grade.saving for grade in grades if grade.saving and grade.amount_minor), "")
+    if not all(grade.told for grade in grades if grade.amount_minor):
+        return True, "good", _("Can fuel, as far as the company's money goes"), saving or _("No discount applies here now."), grades
     return True, "good", _("Can fuel: up to %(amount)s", amount=till.money(best)), saving or _("No discount applies here now."), grades
 
 
