@@ -83,7 +83,7 @@ class _Link(asyncio.Protocol):
             self._buffer = buffer
             return
         self._buffer = b""
-        self._meter.answered(time.perf_counter() - self._sent, head[9:12] == b"200", buffer[end + 4 : end + 4 + length])
+        self._meter.answered(time.perf_counter() - self._sent, buffer[end + 4 : end + 4 + length], is_ok=head[9:12] == b"200")
         self._next()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - the library's signature
@@ -106,7 +106,7 @@ class _Meter:
         self._open = connections
         self.closed = asyncio.Event()
 
-    def answered(self, seconds: float, is_ok: bool, body: bytes) -> None:
+    def answered(self, seconds: float, body: bytes, *, is_ok: bool) -> None:
         self.answers += 1
         good = is_ok and (b'"outcome":"approved"' in body or b'"outcome":"booked"' in body)
         if not good:
