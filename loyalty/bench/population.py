@@ -60,6 +60,15 @@ PRICE_E4 = 78_900
 _BENCH = Actor(ActorKind.SYSTEM, "bench")
 
 
+_COLUMNS = {
+    "accounts": "account_id currency kind status customer_id card_product_id opened_at",
+    "purses": "account_id purse_id kind unit balance_minor held_minor credit_limit_minor",
+    "transfers": "account_id transfer_id debit_id credit_id amount_minor unit kind operation_id station_id event_at booked_at period",
+    "cards": "card_id account_id number_index number_sealed number_bin number_tail product_id status version pin_verifier "
+    "pin_generation pin_tries chain_id bearer is_main created_at",
+}
+
+
 class Till(msgspec.Struct):
     """A till with an open day session, as the load tool needs it."""
 
@@ -232,18 +241,7 @@ async def _copy(
             )
         )
         numbers.append(number)
-    columns = {
-        "accounts": ["account_id", "currency", "kind", "status", "customer_id", "card_product_id", "opened_at"],
-        "purses": ["account_id", "purse_id", "kind", "unit", "balance_minor", "held_minor", "credit_limit_minor"],
-        "transfers": (
-            "account_id transfer_id debit_id credit_id amount_minor unit kind operation_id station_id event_at booked_at period"
-        ).split(),  # noqa: SIM905 - twelve names read better as a sentence
-        "cards": (
-            "card_id account_id number_index number_sealed number_bin number_tail product_id status version pin_verifier "
-            "pin_generation pin_tries chain_id bearer is_main created_at"
-        ).split(),  # noqa: SIM905 - as above
-    }
     for table, records in rows.items():
-        await connection.copy_records_to_table(table, records=records, columns=columns[table])
+        await connection.copy_records_to_table(table, records=records, columns=_COLUMNS[table].split())
     secrets.SystemRandom().shuffle(numbers)
     return numbers
