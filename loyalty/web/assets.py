@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "static"
-STYLES = ("tokens", "base", "frame", "pieces", "forms", "tables", "charts", "phone", "cashier", "print")
+STYLES = ("tokens", "base", "frame", "pieces", "forms", "tables", "charts", "phone", "cashier", "office", "print")
 """The parts of app.css in their order."""
 
 

@@ -57,7 +57,7 @@ async def card_products(desk: Desk) -> dict[UUID, str]:
 def product_name(desk: Desk, code: str, zh: str | None, en: str | None) -> str:
     """Name a product with its code, said once."""
     name = desk.either(zh or code, en or code)
-    return name if code in name else f"{code} {name}"
+    return name if code.lower() in name.lower() else f"{code} {name}"
 
 
 async def products(desk: Desk) -> dict[UUID, str]:
