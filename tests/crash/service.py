@@ -30,7 +30,7 @@ from loyalty.serving import web_command
 from loyalty.settings import Settings
 from tests.crash.armed import ORDER
 from tests.factories.world import PIN, TestCard, World, give_card, make_world
-from tests.simulation.house import UNBALANCED
+from tests.simulation.house import UNBALANCED, breaches
 
 STAFF = Staff(card="990000001001", pin="260917")
 READY_SECONDS = 60.0
@@ -135,7 +135,10 @@ class Service:
             await connection.close()
 
     async def broken(self) -> list[tuple[str, Any]]:
-        return [(row["what"], row["id"]) for row in await self.rows(UNBALANCED)]
+        """What the tests' own query finds, and `loyalty check`."""
+        assert self.settings.database_url is not None
+        found = [(row["what"], row["id"]) for row in await self.rows(UNBALANCED)]
+        return found + await breaches(self.settings.database_url, clock.real_now())
 
     async def ready(self) -> None:
         until = time.monotonic() + READY_SECONDS

@@ -298,6 +298,7 @@ class Auditor:
             left = []
         fill.holds = left
         something = bool(fill.captured_milli or fill.captured_minor)
+        fill.completions += delivered
         fill.captured_minor += amount
         fill.captured_milli += milli
         fill.counter[0] += share

@@ -9,7 +9,7 @@ import uvloop
 
 from loyalty.crypto import FileKeyProvider, Keyring, open_keyring, use_keyring
 from tests.conftest import NOW
-from tests.simulation.house import House, Population, populate
+from tests.simulation.house import House, Population, breaches, populate
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +39,5 @@ async def house(database_url) -> AsyncIterator[House]:
     made = House(database_url, people)
     await made.start()
     yield made
+    assert await breaches(made.url, made.now()) == []
     await made.stop()

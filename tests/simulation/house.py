@@ -29,6 +29,8 @@ from loyalty.authorizations.wire import (
     Tender,
     parse_reference,
 )
+from loyalty.checks.model import Scope
+from loyalty.checks.running import examine_database
 from loyalty.crypto import request_fingerprint
 from loyalty.db import Sessions, make_engine, make_sessions, transaction
 from loyalty.identity.model import Staff, StaffStatus
@@ -310,3 +312,10 @@ WHERE u.resolved_at IS NULL AND a.status IN (3, 4, 6, 7, 8)
 
 async def broken(house: House) -> list[tuple[str, uuid.UUID]]:
     return [(row["what"], row["id"]) for row in await house.rows(UNBALANCED)]
+
+
+async def breaches(url: str, now: datetime) -> list[tuple[str, Any]]:
+    """What `loyalty check` finds, all of its checks."""
+    found = [result async for result in examine_database(url, Scope(now=now))]
+    assert len(found) > 20
+    return [(result.check.code, result.found.rows) for result in found if result.breaks]
