@@ -6,6 +6,7 @@ Without `--url` it starts the whole service on a database of its own, fills the 
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,10 @@ def _started() -> Iterator[str]:
     port = free_port()
     os.environ["LOYALTY_PICTURES_LOG_INS"] = str(folder / "keys" / "demo-log-ins.json")
     command = [str(Path(sys.executable).with_name("loyalty")), "up", "--data", str(folder / "data"), "--keys", str(folder / "keys")]
-    process = subprocess.Popen([*command, "--port", str(port), "--workers", "1"], cwd=ROOT, env=os.environ, stdin=subprocess.DEVNULL)
+    with (folder / "up.log").open("wb") as said:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--workers", "1"], cwd=ROOT, env=os.environ, stdin=subprocess.DEVNULL, stdout=said
+        )
     try:
         deadline = time.monotonic() + START_SECONDS_MAX
         while process.poll() is None and time.monotonic() < deadline:
@@ -63,11 +67,23 @@ def _started() -> Iterator[str]:
             time.sleep(0.3)
         else:
             raise SystemExit("The service did not start.")
+        os.environ["LOYALTY_PICTURES_CODE"] = _till_code(folder / "up.log")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _till_code(said: Path) -> str:
+    """Return the code that `up` prints for the first station's counter."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        found = re.search(r"within 15 minutes: (\S+)", said.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.2)
+    return ""
 
 
 if __name__ == "__main__":

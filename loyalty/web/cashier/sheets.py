@@ -124,8 +124,8 @@ async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardS
     grades: tuple[Grade, ...] = ()
     can, verdict, then, verdict_tone = False, till.gettext("Not handed out yet"), till.gettext("Issue it with F3."), "warn"
     if card.status is not CardStatus.BLANK:
-        values = await _money(session, card, private=product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}, now=till.now)
         private = product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}
+        values = await _money(session, card, private=private, now=till.now)
         can, verdict_tone, verdict, then, grades = await _may_take(till, session, card, private=private)
     names = await names_of(session, customer_ids=[card.customer_id]) if card.customer_id else {}
     name = names.get(card.customer_id, "") if card.customer_id else ""
@@ -241,16 +241,12 @@ async def _may_take(till: Till, session: AsyncSession, card: Card, *, private: b
         first = next((grade.why for grade in grades if grade.why), "")
         reason = next((line.reason for line in said.products if line.reason), None)
         return False, "warn", _("Nothing can be taken now"), first or _next_step(till, reason), grades
+    told = all(grade.told for grade in grades if grade.amount_minor)
     if card.pin_verifier is None:
-        return (
-            True,
-            "warn",
-            _("Up to %(amount)s, once it has a PIN", amount=till.money(best)),
-            _("Set the PIN with F4; a number alone never spends."),
-            grades,
-        )
+        waits = _("Up to %(amount)s, once it has a PIN", amount=till.money(best)) if told else _("Can fuel once it has a PIN")
+        return True, "warn", waits, _("Set the PIN with F4; a number alone never spends."), grades
     saving = next((grade.saving for grade in grades if grade.saving and grade.amount_minor), "")
-    if not all(grade.told for grade in grades if grade.amount_minor):
+    if not told:
         return True, "good", _("Can fuel, as far as the company's money goes"), saving or _("No discount applies here now."), grades
     return True, "good", _("Can fuel: up to %(amount)s", amount=till.money(best)), saving or _("No discount applies here now."), grades
 
