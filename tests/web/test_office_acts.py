@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from loyalty.authorizations.operations.holds import expire_holds
 from loyalty.crypto import use_keyring
 from loyalty.db import transaction
 from tests.web.office_chain import code_now
@@ -313,14 +314,33 @@ async def test_an_unresolved_fill_is_released_by_who_is_responsible(office):
     assert await one(office, "SELECT status FROM authorizations WHERE authorization_id = :i", i=waiting) == 8
 
 
-async def test_a_sale_is_refunded_at_its_own_station(office):
+async def test_an_unresolved_fill_is_completed_from_the_pumps_record(office):
     manager = await office.at("station")
-    account, sale = (
-        await one(office, "SELECT account_id FROM sales WHERE status = 1 ORDER BY sale_id LIMIT 1"),
-        await one(office, "SELECT sale_id FROM sales WHERE status = 1 ORDER BY sale_id LIMIT 1"),
-    )
-    refused = await manager.get(f"/office/sales/{account}/{sale}/refund")
-    assert refused.status_code == 403  # a station manager reads no ledger in the office: refunds of a shift are the counter's
+    account = office.chain.ids["zhang-card-account"]
+    async with transaction(office.sessions) as session:
+        await session.execute(text("UPDATE authorizations SET expires_at = booked_at WHERE account_id = :a AND status = 1"), {"a": account})
+        await expire_holds(session, now=datetime.now(UTC))
+    waiting = await one(office, "SELECT authorization_id FROM authorizations WHERE account_id = :a AND status = 9", a=account)
+    path = f"/office/unresolved/{account}/{waiting}"
+    record = {"quantity": "10", "price": "7.89", "amount": "78.90", "at": "2026-11-20T10:00", "evidence": "油枪流水 0417"}
+    done = await manager.send(path, record, to=f"{path}/complete")
+    assert done.status_code == 303, done.text[:500]
+    assert await one(office, "SELECT status FROM authorizations WHERE authorization_id = :i", i=waiting) == 6
+    assert await one(office, "SELECT gross_minor FROM sales WHERE authorization_id = :i", i=waiting) == 7_890
+
+
+async def test_a_sale_is_refunded_in_parts_by_who_may(office):
+    manager, reader = await office.at("station"), await office.at("finance")
+    listed = (await manager.get("/office/sales")).text
+    path = "/office/sales/" + listed.partition('href="/office/sales/')[2].partition('"')[0]
+    assert (await reader.get(path)).status_code == 200
+    assert (await reader.get(f"{path}/refund")).status_code == 403
+    assert (await manager.send(f"{path}/refund", {"amount": "9,999.00", "reason": "计量误差"})).status_code in {409, 422}
+    done = await manager.send(f"{path}/refund", {"amount": "10.00", "reason": "计量误差"})
+    assert done.status_code == 303, done.text[:500]
+    page = (await manager.get(path)).text
+    assert "部分退款" in page
+    assert "计量误差" in page
 
 
 async def test_a_password_is_changed_and_other_sessions_end(office):

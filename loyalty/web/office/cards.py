@@ -9,6 +9,9 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from loyalty.authorizations.model import Status
+from loyalty.authorizations.queries import HistoryLine, card_history
+from loyalty.authorizations.reasons import Reason, say
 from loyalty.card_numbers import plain_card_number
 from loyalty.cards import queries
 from loyalty.cards.model import PIN_TRIES, Card, CardEvent, CardStatus, EventKind
@@ -21,7 +24,7 @@ from loyalty.topups import queries as topups
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.labels import CARD_EVENT, CARD_STATUS, REACTION
+from loyalty.web.office.labels import AUTHORISATION, CARD_EVENT, CARD_STATUS, REACTION
 from loyalty.web.office.limit_words import limit_words
 from loyalty.web.office.lists import List, show, single, three
 from loyalty.web.office.lookups import Places, field, select
@@ -159,7 +162,12 @@ async def card(desk: NamedDependency[Desk], card_id: FromPath[UUID]) -> Page:
             )
         )
     facts = _facts(desk, one, desk.either(product.name_zh, product.name_en), places)
-    main: list[Part] = [await _limits(desk, one, base, places), *await _money(desk, one), await _events(desk, one, places)]
+    main: list[Part] = [
+        await _limits(desk, one, base, places),
+        *await _money(desk, one),
+        *await _transactions(desk, one),
+        await _events(desk, one, places),
+    ]
     aside: list[Part] = [facts, await _issue(desk, one, places), *await _chain(desk, one)]
     return await desk.page(
         number,
@@ -305,6 +313,63 @@ async def _money(desk: Desk, one: Card) -> list[Part]:
             if desk.may(Permission.READ_LEDGER)
             else [],
         )
+    ]
+
+
+async def _transactions(desk: Desk, one: Card) -> list[Part]:
+    """Return what was asked for, sold, given back and loaded with the card, the latest first."""
+    _ = desk.gettext
+    if not one.account_id.int or not desk.may(Permission.READ_LEDGER):
+        return []
+    found = await card_history(desk.session, account_id=one.account_id, card_id=one.card_id, cursor=desk.cursor, limit=20)
+    balance = await topups.balance_of(desk.session, account_id=one.account_id, now=desk.now)
+    base = f"{PATH}/{one.card_id}"
+    return [
+        Rows(
+            title=_("Transactions"),
+            columns=[
+                Column(_("When")),
+                Column(_("What")),
+                Column(_("Station")),
+                Column(_("Product")),
+                Column(_("Gross"), "num"),
+                Column(_("By card"), "num"),
+            ],
+            rows=[_transaction(desk, line, balance.currency) for line in found.rows],
+            empty=_("Nothing yet"),
+            next=f"{base}?cursor={found.next}" if found.next else None,
+            previous=f"{base}?cursor={found.previous}" if found.previous else None,
+            pager=bool(found.next or found.previous),
+        )
+    ]
+
+
+def _transaction(desk: Desk, line: HistoryLine, currency: str) -> list[Cell]:
+    _ = desk.gettext
+    when: Any = cells.when(desk, line.event_at).show
+    label, tone = {
+        "sale": (_("Sale"), ""),
+        "refund": (_("Refund"), "warn"),
+        "void": (_("Void"), "warn"),
+        "topup": (_("Top-up"), "good"),
+    }.get(line.kind, (_("Authorisation"), ""))
+    if line.kind == "authorization":
+        words, tone = AUTHORISATION[Status(int(line.status))]
+        label = _(words)
+        if line.reason:
+            zh, en = say(Reason(line.reason))
+            label = f"{label} · {desk.either(zh, en)}"
+    if line.kind == "sale":
+        when = desk.link(f"/office/sales/{line.account_id}/{line.subject_id}", when)
+    name = lookups.product_name(desk, line.product_code, line.product_name_zh, line.product_name_en) if line.product_code else None
+    moved = {"sale": -line.card_minor, "refund": line.card_minor, "void": line.card_minor, "topup": line.card_minor}.get(line.kind)
+    return [
+        Cell(when, line.event_at),
+        Cell(desk.tag(label, tone), label),
+        cells.text(desk.either(line.station_name_zh or "", line.station_name_en or "")),
+        cells.text(name),
+        cells.money(desk, line.amount_minor, currency),
+        cells.money(desk, moved, currency, sign=True),
     ]
 
 

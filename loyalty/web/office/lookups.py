@@ -13,7 +13,7 @@ from loyalty.stations.queries import StationSnapshot, list_districts, list_entit
 from loyalty.web.listing import Listing
 from loyalty.web.office.actions import ACTION
 from loyalty.web.office.desk import Desk
-from loyalty.web.office.labels import ACTOR
+from loyalty.web.office.labels import ACTOR, CARD_EVENT
 from loyalty.web.office.parts import Field
 
 Options = list[tuple[str, str]]
@@ -99,7 +99,10 @@ def actor_name(desk: Desk, actor: Actor | tuple[ActorKind, str], names: dict[UUI
 
 def action_words(desk: Desk, action: str) -> str:
     """Say an action of the trail."""
-    return desk.gettext(ACTION[action]) if action in ACTION else action
+    if action in ACTION:
+        return desk.gettext(ACTION[action])
+    room, _dot, kind = action.partition(".")
+    return next((desk.gettext(words) for member, words in CARD_EVENT.items() if room == "cards" and member.value == kind), action)
 
 
 def field(name: str, label: str, **more: object) -> Field:

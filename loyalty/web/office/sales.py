@@ -8,9 +8,10 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from loyalty.authorizations.facts import Place
 from loyalty.authorizations.model import Flag, Flow, SaleStatus, Status
 from loyalty.authorizations.operations.refunds import refund_sale
-from loyalty.authorizations.operations.unresolved import release_dispense
+from loyalty.authorizations.operations.unresolved import PumpRecord, complete_from_pump_record, release_dispense
 from loyalty.authorizations.queries import (
     OpenAuthorization,
     SaleFilter,
@@ -24,6 +25,7 @@ from loyalty.authorizations.queries import (
 from loyalty.errors import NotFound
 from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
+from loyalty.stations.queries import find_terminal
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.accounts import authorisation_columns, authorisation_row
@@ -37,10 +39,29 @@ from loyalty.web.office.stations import station_tabs
 PATH = "/office/sales"
 
 
+def sales_in_reach(desk: Desk) -> frozenset[UUID] | None:
+    """Return the stations whose sales the reader sees: who reads the ledger, and who gives refunds, at theirs; None is all.
+
+    :raises NotAllowed: if it is nobody of these
+    """
+    return desk.reachable(Permission.READ_LEDGER if desk.may(Permission.READ_LEDGER) else Permission.REFUND_SALE)
+
+
+async def place_at(desk: Desk, terminal_id: UUID) -> Place:
+    """Return a till as the pump knows it.
+
+    :raises NotFound: if it knows none
+    """
+    place: Place | None = await desk.request.app.state.pump.place_of(terminal_id)
+    if place is None:
+        raise NotFound
+    return place
+
+
 @get(three("/sales"))
 async def sales(desk: NamedDependency[Desk]) -> Any:
     """List sales by station, till, time, card, flag and status."""
-    reachable = desk.reachable(Permission.READ_LEDGER)
+    reachable = sales_in_reach(desk)
     _ = desk.gettext
     listing = desk.listing(PATH, "-booked", ["station", "since", "until", "status", "flag", "flow", "card", "terminal", "staff"])
     filters = listing.filters
@@ -191,7 +212,7 @@ def _row(desk: Desk, one: SaleLine) -> list[Cell]:
 @get("/sales/{account_id:uuid}/{sale_id:uuid}")
 async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id: FromPath[UUID]) -> Page:
     """Trace one sale: what was sold, who paid how, which transfers it made, what was given back."""
-    reachable = desk.reachable(Permission.READ_LEDGER)
+    reachable = sales_in_reach(desk)
     _ = desk.gettext
     one = await get_sale(desk.session, account_id=account_id, sale_id=sale_id, reachable=reachable)
     line = one.sale
@@ -297,7 +318,7 @@ def _money(desk: Desk, one: SaleView) -> Rows:
         columns=[Column(_("Booked")), Column(_("Kind")), Column(_("Purse")), Column(_("Amount"), "num"), Column(_("Number"))],
         rows=rows,
         empty=_("None"),
-        acts=[Act(_("Ledger"), f"/office/accounts/{one.sale.account_id}")],
+        acts=[Act(_("Ledger"), f"/office/accounts/{one.sale.account_id}")] if desk.may(Permission.READ_LEDGER) else [],
     )
 
 
@@ -321,7 +342,7 @@ def _refunds(desk: Desk, one: SaleView) -> Rows:
 
 
 async def _sold(desk: Desk, account_id: UUID, sale_id: UUID) -> SaleLine:
-    reachable = desk.reachable(Permission.READ_LEDGER)
+    reachable = sales_in_reach(desk)
     one = await get_sale(desk.session, account_id=account_id, sale_id=sale_id, reachable=reachable)
     return one.sale
 
@@ -361,7 +382,7 @@ async def refund(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_i
     reason = desk.form.text("reason", _("Reason"))
     desk.form.check()
     left = line.gross_minor - line.refunded_minor
-    place = desk.request.app.state.pump.place_of(line.terminal_id)
+    place = await place_at(desk, line.terminal_id)
     done = await refund_sale(
         desk.session,
         account_id=account_id,
@@ -464,6 +485,7 @@ async def authorisation(desk: NamedDependency[Desk], account_id: FromPath[UUID],
     forms: list[Part] = []
     if Status(one.status) is Status.UNRESOLVED and desk.may(Permission.RELEASE_DISPENSE, one.station_id):
         base = f"/office/unresolved/{account_id}/{authorization_id}"
+        forms.append(_record_form(desk, one, base))
         evidence = [area("evidence", _("What was found out"), help=_("The pump's record number, the camera's time, how it was paid."))]
         forms.append(
             desk.form_part(
@@ -487,6 +509,58 @@ async def authorisation(desk: NamedDependency[Desk], account_id: FromPath[UUID],
     )
 
 
+def _record_form(desk: Desk, one: OpenAuthorization, base: str) -> Part:
+    _ = desk.gettext
+    fields = [
+        field("quantity", _("Quantity"), num=True, after="L"),
+        field("price", _("Price"), num=True, before="¥"),
+        field("amount", _("Amount"), num=True, after=one.currency),
+        field("at", _("Finished"), type="datetime-local", value=lookups.local_input(desk, one.event_at)),
+        area("evidence", _("What was found out"), help=_("The pump's record number."), id="f-evidence-record"),
+    ]
+    title = _("Fuel was taken: complete it from the pump's record")
+    return desk.form_part(title, f"{base}/complete", fields, submit=_("Complete"), note=_("It settles as any completion does."))
+
+
+@post("/unresolved/{account_id:uuid}/{authorization_id:uuid}/complete", status_code=303)
+async def complete(desk: NamedDependency[Desk], account_id: FromPath[UUID], authorization_id: FromPath[UUID]) -> Page:
+    """Book the completion that never came from the pump's own record."""
+    one = await _open(desk, account_id, authorization_id)
+    desk.require(Permission.RELEASE_DISPENSE, one.station_id)
+    _ = desk.gettext
+    form = desk.form
+    quantity, price = form.quantity("quantity", _("Quantity")), form.price("price", _("Price"))
+    amount, at = form.money("amount", _("Amount"), one.currency), form.instant("at", _("Finished"), zone=one.zone)
+    evidence = form.text("evidence", _("What was found out"))
+    form.check()
+    assert quantity is not None
+    assert price is not None
+    assert amount is not None
+    assert at is not None
+    pump = desk.request.app.state.pump
+    till = await till_of(desk, one)
+    await complete_from_pump_record(
+        desk.session,
+        account_id=account_id,
+        authorization_id=authorization_id,
+        record=PumpRecord(quantity, price, amount, at),
+        evidence=evidence,
+        place=till,
+        snapshot=pump.snapshot,
+        by=desk.principal,
+        now=desk.now,
+    )
+    return await desk.done("/office/unresolved", _("Completed from the pump's record"))
+
+
+async def till_of(desk: Desk, one: OpenAuthorization) -> Place:
+    """Return the till of an authorisation."""
+    terminal_id = await find_terminal(desk.session, station_id=one.station_id, code=one.terminal_code)
+    if terminal_id is None:
+        raise NotFound
+    return await place_at(desk, terminal_id)
+
+
 @post("/unresolved/{account_id:uuid}/{authorization_id:uuid}/release", status_code=303)
 async def release(desk: NamedDependency[Desk], account_id: FromPath[UUID], authorization_id: FromPath[UUID]) -> Page:
     """Release an unresolved dispense with evidence."""
@@ -508,4 +582,4 @@ async def release(desk: NamedDependency[Desk], account_id: FromPath[UUID], autho
     )
 
 
-handlers = [sales, sale, ask_refund, refund, authorisations, unresolved, authorisation, release]
+handlers = [sales, sale, ask_refund, refund, authorisations, unresolved, authorisation, complete, release]
