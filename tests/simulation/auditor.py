@@ -212,7 +212,7 @@ class Auditor:
     def credential(self, card: Card, pin_right: bool) -> str | None:
         """Why the card, its account or its PIN say no; counts the try."""
         if card.status != "active":
-            return "card_lost" if card.status == "lost" else "card_not_active"
+            return "card_lost" if card.status.startswith("lost") else "card_not_active"
         if card.account.frozen:
             return "account_frozen"
         if card.tries >= 3:
@@ -268,6 +268,7 @@ class Auditor:
         for purse, amount in fill.holds:
             purse.held += amount
         card.fills.append(fill)
+        assert said.get("available_after_minor") == (None if card.account.kind == "company" else funds - held)
         return fill
 
     def completed(self, fill: Fill, said: dict, *, milli: int, price: int, amount: int, final: bool, now: datetime) -> None:
@@ -328,6 +329,7 @@ class Auditor:
         assert (said["outcome"], said.get("card_minor", 0), said.get("discount_minor", 0)) == ("approved", share, saved)
         fill = Fill(card, local_day(now), now, captured_milli=milli, captured_minor=amount + shop, completions=1, counter=[share, milli])
         self.spent(card.account, card.account.takes(share, now), 0, discount=saved, tenders=tenders, now=now, by=fill)
+        self.told(card.account, said)
         card.fills.append(fill)
         return fill
 
@@ -368,6 +370,12 @@ class Auditor:
         for fill in late:
             fill.status = "unresolved"
         return len(late)
+
+    def told(self, account: Account, said: dict) -> None:
+        """A private account's holder is told what is left; a company's driver is not."""
+        left = (said.get("balance_after_minor"), said.get("available_after_minor"))
+        whole = sum(purse.balance for purse in account.purses), sum(purse.free for purse in account.purses)
+        assert left == ((None, None) if account.kind == "company" else whole), (left, whole)
 
     # Taking back
 

@@ -67,14 +67,20 @@ async def test_two_hundred_authorisations_hold_no_more_than_there_is(workers):
 
 
 async def test_two_hundred_sales_through_two_workers_never_overdraw(workers):
+    """And every receipt shows the balance that this sale left."""
     card = workers[0].people.cards["anonymous"]
-    answers = [
-        said(answer)
-        for answer in await together(*(workers[n % 2].sell(card, key=key(), milli=634, price=PRICE, amount=500) for n in range(200)))
-    ]
-    assert [answer["outcome"] for answer in answers].count("approved") == 80
+    answers = await together(*(workers[n % 2].sell(card, key=key(), milli=634, price=PRICE, amount=500) for n in range(200)))
+    approved = [answer for answer in map(said, answers) if answer["outcome"] == "approved"]
+    assert sorted(answer["balance_after_minor"] for answer in approved) == list(range(0, 40_000, 500))
     assert await purses(workers[0], card) == {1: (0, 0)}
     assert await broken(workers[0]) == []
+
+
+async def test_five_hundred_wrong_pins_through_two_workers_are_three_evaluations(workers):
+    card = workers[0].people.cards["anonymous"]
+    work = (workers[n % 2].sell(card, key=key(), pin="9999", milli=634, price=PRICE, amount=500) for n in range(500))
+    reasons = [said(answer)["reason"] for answer in await together(*work)]
+    assert (reasons.count("pin_wrong"), reasons.count("pin_locked")) == (2, 498)
 
 
 async def test_a_pools_cards_never_take_more_than_the_pool_through_two_workers(workers):
