@@ -100,7 +100,7 @@ def _acts(desk: Desk, one: Account) -> list[Act | None]:
     if desk.may(Permission.MAKE_ADJUSTMENTS):
         acts.append(Act(_("Adjust"), f"/office/adjustments/new?account={one.account_id}"))
     if desk.may(Permission.FREEZE_ACCOUNTS) and one.status is not AccountStatus.CLOSED:
-        acts.append(Act(_("Freeze"), f"/office/freezes/new?account={one.account_id}", danger=True))
+        acts.append(Act(_("Freeze the account"), f"/office/freezes/new?account={one.account_id}", danger=True))
     return acts
 
 
@@ -119,7 +119,7 @@ async def _account_top(desk: Desk, one: Account, purses: Sequence[PurseView]) ->
                 Tile(_("Available"), money(balance.available_minor, balance.currency)),
                 Tile(_("Principal"), money(balance.principal_minor, balance.currency)),
                 Tile(_("Bonus"), money(balance.bonus_minor, balance.currency)),
-                Tile(_("Held"), money(balance.held_minor, balance.currency), tone="warn" if balance.held_minor else ""),
+                Tile(_("On hold"), money(balance.held_minor, balance.currency), tone="warn" if balance.held_minor else ""),
                 Tile(_("Owed"), money(balance.owed_minor, balance.currency), tone="bad" if balance.owed_minor else ""),
             ]
         )
@@ -137,7 +137,13 @@ def _purses(desk: Desk, purses: Sequence[PurseView]) -> Rows:
     _ = desk.gettext
     return Rows(
         title=_("Purses"),
-        columns=[Column(_("Kind")), Column(_("Expires")), Column(_("Balance"), "num"), Column(_("Held"), "num"), Column(_("Free"), "num")],
+        columns=[
+            Column(_("Kind")),
+            Column(_("Expires")),
+            Column(_("Balance"), "num"),
+            Column(_("On hold"), "num"),
+            Column(_("Free"), "num"),
+        ],
         rows=[
             [
                 cells.tag(desk, PurseKind(purse.kind), PURSE_KIND),
@@ -192,7 +198,7 @@ def authorisation_columns(desk: Desk) -> list[Column]:
         Column(_("Card")),
         Column(_("Product")),
         Column(_("Approved"), "num"),
-        Column(_("Held"), "num"),
+        Column(_("On hold"), "num"),
         Column(_("Status")),
     ]
 

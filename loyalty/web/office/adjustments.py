@@ -176,7 +176,7 @@ async def adjustment(desk: NamedDependency[Desk], adjustment_id: FromPath[UUID])
             reason = [field("reason", _("Reason"))]
             forms.append(desk.form_part(_("Turn down"), f"{base}/reject", reason, submit=_("Turn down"), primary=False, danger=True))
         if mine:
-            forms.append(desk.form_part(_("Take it back"), f"{base}/withdraw", [], submit=_("Withdraw"), primary=False))
+            forms.append(desk.form_part(_("Withdraw the proposal"), f"{base}/withdraw", [], submit=_("Withdraw"), primary=False))
     title = f"{_('Adjustment')} {amount}"
     return await desk.page(
         title,

@@ -305,7 +305,7 @@ async def _money(desk: Desk, one: Card) -> list[Part]:
             pairs=[
                 (_("Principal"), money(balance.principal_minor, balance.currency)),
                 (_("Bonus"), money(balance.bonus_minor, balance.currency)),
-                (_("Held"), money(balance.held_minor, balance.currency)),
+                (_("On hold"), money(balance.held_minor, balance.currency)),
                 (_("Owed"), money(balance.owed_minor, balance.currency)),
             ],
             total=(_("Available"), money(balance.available_minor, balance.currency)),
@@ -326,7 +326,7 @@ async def _transactions(desk: Desk, one: Card) -> list[Part]:
     base = f"{PATH}/{one.card_id}"
     return [
         Rows(
-            title=_("Transactions"),
+            title=_("Its transactions"),
             columns=[
                 Column(_("When")),
                 Column(_("What")),

@@ -60,7 +60,7 @@ async def customers(desk: NamedDependency[Desk]) -> Any:
                 Column(_("Phone")),
                 Column(_("Segment")),
                 Column(_("Status")),
-                Column(_("Since"), sort="created_at"),
+                Column(_("Customer since"), sort="created_at"),
             ],
             fetch=fetch,
             rows=rows,
@@ -179,7 +179,7 @@ def _identity(desk: Desk, one: CustomerView, base: str, *, edits: bool) -> Facts
     pairs += [
         (_("Flyer code"), one.flyer_code or "—"),
         (_("First load"), "—" if one.first_load_minor is None else desk.f.money(one.first_load_minor, one.first_load_currency or "CNY")),
-        (_("Since"), desk.f.full_day(one.created_at)),
+        (_("Customer since"), desk.f.full_day(one.created_at)),
     ]
     return Facts(title=_("Who it is"), pairs=pairs, acts=[Act(_("Edit"), f"{base}/edit")] if edits else [])
 
@@ -263,7 +263,7 @@ async def _belongings(desk: Desk, one: CustomerView, base: str, *, edits: bool) 
     parts.append(
         Rows(
             title=_("Consents"),
-            columns=[Column(_("Purpose")), Column(_("State")), Column(_("Since"))],
+            columns=[Column(_("Purpose")), Column(_("State")), Column(_("Customer since"))],
             rows=[
                 [
                     cells.text(consent.purpose + (f" → {consent.recipient}" if consent.recipient else "")),
@@ -351,7 +351,7 @@ async def _accounts_part(desk: Desk, held: Sequence[Card]) -> Rows:
             Column(_("Cards"), "num"),
             Column(_("Principal"), "num"),
             Column(_("Bonus"), "num"),
-            Column(_("Held"), "num"),
+            Column(_("On hold"), "num"),
             Column(_("Owed"), "num"),
             Column(_("Available"), "num"),
         ],

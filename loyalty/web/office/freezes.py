@@ -107,7 +107,7 @@ async def new_freeze(desk: NamedDependency[Desk]) -> Page:
     ]
     back = f"/office/accounts/{account_id}" if account_id else FREEZES
     crumbs = [(_("Freezes"), FREEZES), (names.get(account_id, "—") if account_id else "—", back), (_("New"), "")]
-    return await desk.ask(_("Freeze an account"), fields, submit=_("Freeze"), danger=True, back=back, crumbs=crumbs)
+    return await desk.ask(_("Freeze an account"), fields, submit=_("Freeze the account"), danger=True, back=back, crumbs=crumbs)
 
 
 @post("/freezes/new", status_code=303)

@@ -480,7 +480,7 @@ async def authorisation(desk: NamedDependency[Desk], account_id: FromPath[UUID],
             (_("Approved"), f"{money(one.approved_minor, one.currency)} · {desk.f.quantity(one.approved_milli)}"),
             (_("Captured"), money(one.captured_minor, one.currency)),
         ],
-        total=(_("Held"), money(one.held_minor, one.currency)),
+        total=(_("On hold"), money(one.held_minor, one.currency)),
     )
     forms: list[Part] = []
     if Status(one.status) is Status.UNRESOLVED and desk.may(Permission.RELEASE_DISPENSE, one.station_id):
