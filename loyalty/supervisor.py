@@ -29,7 +29,7 @@ from loyalty.serving import web_command
 from loyalty.settings import Settings
 
 _CHILD_STOP_SECONDS = 20.0
-_HEALTH_SECONDS = 60.0
+_HEALTH_SECONDS = 180.0
 _RESTARTS_MAX = 5
 """A child that dies this often within `_RESTART_WINDOW_SECONDS` ends the whole: something is wrong that a restart does not mend."""
 _RESTART_WINDOW_SECONDS = 60.0

@@ -76,7 +76,7 @@ async def reader(browser) -> Any:
         # A cookie belongs to a host, whatever the port.
         context = await browser.new_context(**reader_options("http://127.0.0.1", **who))
         contexts.append(context)
-        context.set_default_timeout(8000)
+        context.set_default_timeout(45_000)
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text) if _matters(message) else None)

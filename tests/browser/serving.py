@@ -52,7 +52,7 @@ def free_port() -> int:
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     """Wait until the service answers; its own words if it does not."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/health", trust_env=False).status_code == 200:

@@ -63,7 +63,7 @@ async def test_enter_three_times_without_network_is_one_sale(page, counter_site,
     assert await page.locator("#sale").get_attribute("aria-busy") == "true"
     assert await counter.count("SELECT count(*) FROM sales WHERE account_id = :a", a=counter.zhang.account_id) == 0
     await page.context.set_offline(False)
-    await page.wait_for_url("**/cashier/sales/*", timeout=20_000)
+    await page.wait_for_url("**/cashier/sales/*", timeout=60_000)
     assert await counter.count("SELECT count(*) FROM sales WHERE account_id = :a", a=counter.zhang.account_id) == 1
 
 
@@ -86,7 +86,7 @@ async def test_a_lost_reply_is_asked_for_again_and_counts_once(page, counter_sit
     await page.route("**/sales", lose_the_first_reply)
     await page.keyboard.type("1357")
     await page.keyboard.press("Enter")
-    await page.wait_for_url("**/cashier/sales/*", timeout=20_000)
+    await page.wait_for_url("**/cashier/sales/*", timeout=60_000)
     assert lost == [200]
     assert await counter.count("SELECT count(*) FROM sales WHERE account_id = :a", a=counter.zhang.account_id) == 1
 

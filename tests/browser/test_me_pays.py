@@ -60,7 +60,7 @@ async def test_a_fill_is_paid_on_the_phone_and_the_till_sees_it(page, reader, co
     await phone.keyboard.press("Enter")
     await phone.wait_for_selector(".result h1")
     assert await phone.locator(".result h1").inner_text() == "Paid"
-    await page.wait_for_url("**/cashier/sales/*", timeout=15_000)
+    await page.wait_for_url("**/cashier/sales/*", timeout=60_000)
     assert "¥179.74" in await page.locator("h1").inner_text()
     await phone.goto(url)
     assert await phone.locator("form[action*='/pay/']").count() == 0, "a paid code asks for nothing more"

@@ -117,7 +117,7 @@ class Service:
                 session, terminal_id=self.world.terminal_ids[terminal], use=EnrolmentUse.KEY, now=clock.real_now()
             )
         line = line or Line()
-        http = httpx.AsyncClient(base_url=self.base_url, transport=line, timeout=25)
+        http = httpx.AsyncClient(base_url=self.base_url, transport=line, timeout=60)
         self.clients.append(http)
         till = await Till.enrol(self.base_url, code=code, store=MemoryStore(), http=http, **({"attempts": 9, "backoff_s": 0.1} | options))
         return till, line

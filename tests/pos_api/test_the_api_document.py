@@ -85,7 +85,7 @@ def throw_everything(base_url: str, document: dict[str, Any], signed) -> list[st
     """Send what schemathesis makes of each operation, unsigned and signed; return what went wrong."""
     schema = schemathesis.openapi.from_dict(document)
     faults: list[str] = []
-    with httpx.Client(base_url=base_url, timeout=30) as client:
+    with httpx.Client(base_url=base_url, timeout=120) as client:
         for result in schema.get_all_operations():
             operation = result.ok()
             # Closing the session would end the test's own.
