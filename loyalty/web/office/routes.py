@@ -10,6 +10,7 @@ from litestar.types import ExceptionHandlersMap
 from loyalty.errors import Refusal
 from loyalty.identity.rules import StepUpNeeded
 from loyalty.web.office import (
+    access,
     accounts,
     adjustments,
     belongings,
@@ -17,6 +18,7 @@ from loyalty.web.office import (
     cards,
     closures,
     customers,
+    dispenses,
     freezes,
     home,
     log_in,
@@ -109,6 +111,7 @@ _PAGES = (
     card_acts,
     accounts,
     sales,
+    dispenses,
     transfers,
     adjustments,
     freezes,
@@ -120,6 +123,7 @@ _PAGES = (
     terms,
     stock,
     staff,
+    access,
     me,
     trail,
 )

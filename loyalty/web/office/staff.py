@@ -102,14 +102,14 @@ async def staff(desk: NamedDependency[Desk]) -> Any:
                 select("status", _("Status"), statuses, value=listing.filters["status"] or "active", required=False),
             ],
             acts=acts,
-            tabs=_tabs(desk, "staff"),
+            tabs=staff_tabs(desk, "staff"),
             empty=_("Nobody here"),
             name="staff",
         ),
     )
 
 
-def _tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
+def staff_tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
     _ = desk.gettext
     return [(_("Staff"), PATH, here == "staff", 0), (_("Access review"), "/office/access", here == "access", 0)]
 
@@ -124,7 +124,7 @@ def _card(desk: Desk, one: StaffView) -> Any:
     return tail if one.pin_set else Markup("{} {}").format(tail, desk.tag(_("no PIN"), "warn"))
 
 
-async def _scope_name(desk: Desk, role: RoleView, places: lookups.Places) -> str:
+async def scope_name(desk: Desk, role: RoleView, places: lookups.Places) -> str:
     _ = desk.gettext
     if role.scope is ScopeKind.ALL or role.scope_id is None:
         return _(SCOPE[ScopeKind.ALL])
@@ -159,7 +159,7 @@ async def person(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
         rows=[
             [
                 cells.text(_(ROLES[role.role])),
-                cells.text(await _scope_name(desk, role, places)),
+                cells.text(await scope_name(desk, role, places)),
                 cells.when(desk, role.valid_from),
                 cells.when(desk, role.valid_to),
                 Cell(desk.link(f"{base}/roles/{role.grant_id}/end", _("End")) if grants else "", ""),
@@ -526,69 +526,6 @@ async def end_role(desk: NamedDependency[Desk], staff_id: FromPath[UUID], grant_
     return await desk.done(f"{PATH}/{staff_id}", desk.gettext("The role has ended"))
 
 
-@get(three("/access"))
-async def access(desk: NamedDependency[Desk]) -> Any:
-    """List who may do what, where, since when: for the review that somebody signs."""
-    reachable = desk.reachable(Permission.READ_STAFF)
-    _ = desk.gettext
-    listing = desk.listing("/office/access", "", ["role"])
-    places = await lookups.places(desk)
-    wanted = desk.query.maybe("role", Role)
-
-    async def fetch(cursor: str | None, limit: int) -> Found[StaffView]:
-        return await queries.list_staff(desk.session, stations=reachable, now=desk.real_now, cursor=cursor, limit=limit)
-
-    async def rows(found: Sequence[StaffView]) -> list[list[Cell]]:
-        return [
-            [
-                cells.link(desk, f"{PATH}/{one.staff_id}", one.name),
-                cells.text(one.employee_number),
-                cells.text(_(ROLES[role.role])),
-                cells.text(await _scope_name(desk, role, places)),
-                cells.when(desk, role.valid_from),
-                cells.when(desk, role.valid_to),
-                cells.text(one.log_in_name),
-                Cell(_yes(desk, one), one.second_factor),
-            ]
-            for one in found
-            for role in one.roles
-            if wanted is None or role.role is wanted
-        ]
-
-    roles = [(role.value, _(label)) for role, label in ROLES.items()]
-    return await show(
-        desk,
-        List(
-            title=_("Access review"),
-            sub=_("Who may do what, where, and since when"),
-            listing=listing,
-            columns=[
-                Column(_("Name")),
-                Column(_("Number")),
-                Column(_("Role")),
-                Column(_("Scope")),
-                Column(_("From")),
-                Column(_("To")),
-                Column(_("Log-in")),
-                Column(_("Second factor")),
-            ],
-            fetch=fetch,
-            rows=rows,
-            filters=[select("role", _("Role"), roles, value=listing.filters["role"], blank=_("All"), required=False)],
-            tabs=_tabs(desk, "access"),
-            empty=_("Nobody has such a role"),
-            name="access-review",
-        ),
-    )
-
-
-def _yes(desk: Desk, one: StaffView) -> Any:
-    _ = desk.gettext
-    if one.log_in_name is None:
-        return "—"
-    return desk.tag(_("set up"), "good") if one.second_factor else desk.tag(_("not yet"), "warn")
-
-
 handlers = [
     staff,
     person,
@@ -605,5 +542,4 @@ handlers = [
     set_pin,
     ask_end_role,
     end_role,
-    access,
 ]
