@@ -489,7 +489,7 @@ CI = settings(
 LONG = settings(CI, max_examples=300, stateful_step_count=80, derandomize=False)
 
 
-def check(request, runner, databases, chosen: settings) -> None:
+def check(runner, databases, chosen: settings) -> None:
     url = runner.run(databases.clone())
     people = runner.run(populate(url, NOW))
     try:
@@ -499,10 +499,10 @@ def check(request, runner, databases, chosen: settings) -> None:
         runner.run(databases.drop(url))
 
 
-def test_thirty_runs_of_thirty_steps(request, runner, databases):
-    check(request, runner, databases, CI)
+def test_thirty_runs_of_thirty_steps(runner, databases):
+    check(runner, databases, CI)
 
 
 @pytest.mark.long
-def test_many_long_runs(request, runner, databases):
-    check(request, runner, databases, LONG)
+def test_many_long_runs(runner, databases):
+    check(runner, databases, LONG)

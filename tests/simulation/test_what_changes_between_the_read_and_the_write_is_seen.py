@@ -1,0 +1,183 @@
+"""A worker has read and decided; before it writes, somebody else commits. Step by step, no luck needed: it must decide again."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from loyalty.authorizations.operations.locking import count, lock_chain
+from loyalty.cards.operations import report_lost
+from loyalty.db import transaction
+from loyalty.ledger.model import HouseCode, TransferKind
+from loyalty.ledger.operations import Leg, ensure_house, post
+from loyalty.limits.model import LimitKind, Window
+from loyalty.limits.operations import NewLimit, replace_limits
+from loyalty.pricing.operations import publish_term
+from loyalty.stations.model import TerminalStatus
+from loyalty.stations.operations import move_terminal
+from loyalty.topups.operations import freeze_account
+from tests.factories.world import SYSTEM
+from tests.simulation.house import GENERIC, House
+
+LITRES = {"milli": 10_000, "price": 78_900, "amount": 7_890}
+
+
+def said(answer: bytes) -> dict:
+    return msgspec.json.decode(answer)
+
+
+def key() -> uuid.UUID:
+    return uuid.uuid4()
+
+
+@pytest.fixture
+async def workers(house) -> AsyncIterator[list[House]]:
+    other = House(house.url, house.people)
+    await other.start()
+    yield [house, other]
+    await other.stop()
+
+
+@contextlib.asynccontextmanager
+async def decided(lane, work) -> AsyncIterator[asyncio.Task]:
+    """Let a lane decide on a request and stop before it writes; it goes on at the end of the block."""
+    inner, reached, go_on = lane._ensure_houses, asyncio.Event(), asyncio.Event()
+
+    async def stop(*arguments) -> None:
+        reached.set()
+        await go_on.wait()
+        await inner(*arguments)
+
+    lane._ensure_houses = stop
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait_for(reached.wait(), 10)
+        yield task
+    finally:
+        go_on.set()
+        lane._ensure_houses = inner
+
+
+async def blocked(house: House, task: asyncio.Task) -> None:
+    """Wait until a database session waits for a lock, or the work is done without."""
+    while not task.done():
+        if await house.rows("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"):
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_the_card_is_reported_lost(workers):
+    house, card = workers[0], workers[0].people.cards["personal"]
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        await house.perform(lambda s: report_lost(s, card_id=card.card_id, actor=house.people.staff, reason="x", now=house.now()))
+    assert said(await sale).get("reason") == "card_lost"
+
+
+async def test_the_account_is_frozen(workers):
+    house, card = workers[0], workers[0].people.cards["personal"]
+    order = {"authority": "法院", "document": "1", "officer": "王", "actor": house.people.staff, "now": house.now()}
+    async with decided(house.cards, house.authorise(card, key=key(), amount_minor=100)) as asked:
+        await house.perform(lambda session: freeze_account(session, policy=GENERIC, account_id=card.account_id, **order))
+    assert said(await asked).get("reason") == "account_frozen"
+
+
+async def test_two_wrong_pins_are_counted_elsewhere(workers):
+    house, card = workers[0], workers[0].people.cards["personal"]
+    async with decided(house.cards, house.sell(card, key=key(), pin="9999", **LITRES)) as sale:
+        for _ in range(2):
+            assert said(await workers[1].sell(card, key=key(), pin="9999", **LITRES)).get("reason") == "pin_wrong"
+    assert said(await sale).get("reason") == "pin_locked"
+
+
+async def test_the_money_is_spent_elsewhere(workers):
+    house, card = workers[0], workers[0].people.cards["anonymous"]
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        assert said(await workers[1].sell(card, key=key(), **LITRES))["balance_after_minor"] == 32_110
+    assert said(await sale)["balance_after_minor"] == 24_220
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        await workers[1].sell(card, key=key(), milli=25_000, price=78_900, amount=19_725)
+    assert (said(await sale).get("reason"), said(await sale).get("remaining_minor")) == ("insufficient_funds", 4_495)
+
+
+async def test_another_part_is_completed_elsewhere(workers):
+    """The pool holds more for another card, so that the purse alone would not show it."""
+    house, card = workers[0], workers[0].people.cards["company"]
+    await house.authorise(house.people.cards["second"], key=key(), amount_minor=50_000)
+    approved = said(await house.authorise(card, key=key(), amount_minor=20_000))["authorization"]
+    await house.complete(approved, key=key(), **LITRES, final=False)
+    async with decided(house.completions, house.complete(approved, key=key(), **LITRES)) as last:
+        await workers[1].complete(approved, key=key(), **LITRES, final=False)
+    assert said(await last).get("flags") == ["over_capture"]
+    rows = await house.rows("SELECT balance_minor, held_minor FROM purses WHERE account_id = $1", card.account_id)
+    assert [tuple(row.values()) for row in rows] == [(90_000 - 3 * 7_890, 50_000)]
+
+
+async def test_the_last_fill_of_the_day_is_used_elsewhere(workers):
+    """On a pool, whose balance no decision leans on."""
+    house, card = workers[0], workers[0].people.cards["company"]
+    limit = NewLimit(kind=LimitKind.COUNT, window=Window.DAY, value=1)
+    facts = {"subject_id": card.card_id, "limits": [limit], "actor": house.people.staff, "now": house.now()}
+    await house.perform(lambda session: replace_limits(session, **facts))
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        assert said(await workers[1].sell(card, key=key(), **LITRES))["outcome"] == "approved"
+    assert said(await sale).get("reason") == "count_limit"
+
+
+async def test_a_limit_is_set(workers):
+    house, card = workers[0], workers[0].people.cards["personal"]
+    limit = NewLimit(kind=LimitKind.AMOUNT, window=Window.TRANSACTION, value=5_000)
+    facts = {"subject_id": card.card_id, "limits": [limit], "actor": house.people.staff, "now": house.now()}
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        await house.perform(lambda session: replace_limits(session, **facts))
+    assert (said(await sale).get("reason"), said(await sale).get("remaining_minor")) == ("amount_limit", 5_000)
+
+
+async def test_a_discount_begins(workers):
+    house, card = workers[0], workers[0].people.cards["personal"]
+    term = {"code": "more", "name_zh": "更多", "name_en": "More", "rate_e4": 5_000, "currency": "CNY", "funder": "head-office"}
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        await house.perform(lambda s: publish_term(s, **term, valid_from=house.now() - timedelta(seconds=1), now=house.now()))
+    assert said(await sale)["discount_minor"] == 500
+
+
+async def test_the_till_is_quarantined(workers):
+    house, card = workers[0], workers[0].people.cards["personal"]
+    facts = {
+        "terminal_id": house.world.terminal_ids[0],
+        "to": TerminalStatus.QUARANTINED,
+        "reason": "x",
+        "actor": SYSTEM,
+        "now": house.now(),
+    }
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        await house.perform(lambda session: move_terminal(session, **facts))
+    assert said(await sale).get("reason") == "terminal_revoked"
+
+
+async def test_a_writer_of_the_counters_is_waited_for(workers):
+    """Somebody holds the card and has counted, and has not committed yet."""
+    house, card = workers[0], workers[0].people.cards["limited"]
+    used = {"amount_minor": 40_000, "quantity_milli": 10_000, "fills": 4}
+    counted = {"account_id": card.account_id, "chain_id": card.card_id, "day": house.now().date(), "at": house.now()}
+    async with transaction(house.sessions) as session:
+        await lock_chain(session, chain_id=card.card_id)
+        await count(session, **counted, **used)
+        sale = asyncio.create_task(house.sell(card, key=key(), **LITRES))
+        await blocked(house, sale)
+    assert said(await sale).get("reason") == "count_limit"
+    await house.perform(lambda session: count(session, **counted, **{name: -value for name, value in used.items()}))
+
+
+async def test_a_writer_of_the_purse_is_waited_for(workers):
+    house, card = workers[0], workers[0].people.cards["anonymous"]
+    async with transaction(house.sessions) as session:
+        fee = await ensure_house(session, code=HouseCode.FEE, currency="CNY", reference="office", now=house.now())
+        leg = Leg(card.principal_id, fee, 1_000, TransferKind.FEE, "CNY")
+        await post(session, account_id=card.account_id, legs=[leg], operation_id=uuid.uuid4(), event_at=house.now(), now=house.now())
+        sale = asyncio.create_task(house.sell(card, key=key(), **LITRES))
+        await blocked(house, sale)
+    assert said(await sale)["balance_after_minor"] == 40_000 - 1_000 - 7_890
