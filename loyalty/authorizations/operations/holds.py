@@ -139,7 +139,7 @@ async def expire_holds(session: AsyncSession, *, now: datetime, look_back: timed
     The hold stays and nothing else does: fuel may be in the tank. One whose nozzle was reported not lifted was released then. A pending
     review that nobody decided lets go of its hold, since no pump started on it. Rows that somebody works on are left for the next run.
     """
-    moved = await session.execute(
+    moved = await session.scalar(
         text(
             """
             WITH due AS (
@@ -150,10 +150,13 @@ async def expire_holds(session: AsyncSession, *, now: datetime, look_back: timed
                 UPDATE authorizations a SET status = 9 FROM due
                 WHERE a.account_id = due.account_id AND a.authorization_id = due.authorization_id
                 RETURNING a.account_id, a.authorization_id, a.station_id
+            ), opened AS (
+                -- one that went on after it ran out is on the board already
+                INSERT INTO unresolved_dispenses (account_id, authorization_id, station_id, opened_at)
+                SELECT account_id, authorization_id, station_id, :now FROM moved
+                ON CONFLICT (account_id, authorization_id) DO NOTHING
             )
-            INSERT INTO unresolved_dispenses (account_id, authorization_id, station_id, opened_at)
-            SELECT account_id, authorization_id, station_id, :now FROM moved
-            ON CONFLICT (account_id, authorization_id) DO NOTHING
+            SELECT count(*) FROM moved
             """
         ),
         {"since": uuid7_floor(now - look_back), "now": now, "limit": limit},
@@ -174,4 +177,4 @@ async def expire_holds(session: AsyncSession, *, now: datetime, look_back: timed
         if authorization is not None and Status(authorization.status) is Status.PENDING_REVIEW:
             await end_hold(session, authorization, to=Status.RELEASED, evidence="review ran out", now=now)
             released += 1
-    return int(getattr(moved, "rowcount", 0)) + released
+    return int(moved or 0) + released
