@@ -1,4 +1,4 @@
-"""One running service for this folder's tests: its workers die and come back, its database is a clone that commits."""
+"""One running service a module: its workers die and come back, its database is a clone that commits."""
 
 from collections.abc import AsyncIterator
 
@@ -7,8 +7,10 @@ import pytest
 from tests.crash.service import Service, serving
 
 
-@pytest.fixture
-async def service(database_url, tmp_path) -> AsyncIterator[Service]:
+@pytest.fixture(scope="module")
+async def service(databases, tmp_path_factory) -> AsyncIterator[Service]:
     """Yield a service whose database is fast and forgetful: only its web processes are killed."""
-    async with serving(database_url, tmp_path) as service:
+    url = await databases.clone()
+    async with serving(url, tmp_path_factory.mktemp("service")) as service:
         yield service
+    await databases.drop(url)

@@ -63,6 +63,10 @@ ALL = [(name, point) for name in OPERATIONS for point in (HOT if name in {"sale"
 EVERY_TIME = [("sale", "hot-after-write"), ("complete", "hot-before-write"), ("topup", "after-commit"), ("refund", "before-commit")]
 
 
+async def counted(service: Service) -> list[int]:
+    return [(await service.rows(f"SELECT count(*) AS n FROM {table}"))[0]["n"] for table in ("sales", "refunds", "topups")]
+
+
 async def survive(service: Service, name: str, point: str, counts: list[int]) -> list[int]:
     """Kill once, let the till retry, and look at what became of it; return the tables' new counts."""
     prepare, path, balance, sales, refunds, topups = OPERATIONS[name]
@@ -82,7 +86,7 @@ async def survive(service: Service, name: str, point: str, counts: list[int]) ->
         assert [await again(till, line) for _ in range(3)] == [first] * 3
         purse = await service.rows("SELECT balance_minor, held_minor FROM purses WHERE account_id = $1 AND kind = 1", card.account_id)
         assert (purse[0]["balance_minor"], purse[0]["held_minor"]) == balance
-        now = [(await service.rows(f"SELECT count(*) AS n FROM {table}"))[0]["n"] for table in ("sales", "refunds", "topups")]
+        now = await counted(service)
         assert [after - was for after, was in zip(now, counts, strict=True)] == [sales, refunds, topups]
         assert await service.broken() == []
         await till.close_shift(counted_cash_minor=0, explanation="a test")
@@ -90,13 +94,13 @@ async def survive(service: Service, name: str, point: str, counts: list[int]) ->
 
 
 async def test_the_points_of_every_run(service):
-    counts = [0, 0, 0]
+    counts = await counted(service)
     for name, point in EVERY_TIME:
         counts = await survive(service, name, point, counts)
 
 
 @pytest.mark.long
 async def test_every_point_of_every_operation(service):
-    counts = [0, 0, 0]
+    counts = await counted(service)
     for name, point in ALL:
         counts = await survive(service, name, point, counts)

@@ -121,6 +121,9 @@ async def run(service: Service, *, seed: int, cards: int, steps: int, kills: int
     line.mend()
     for key in random.Random(seed).sample(sorted(line.by_key), 20):
         assert {await again_by_key(bad, line, key)} == line.by_key[key]
+    for each in (till, bad):
+        closed = await each.close_shift(counted_cash_minor=0, explanation="nobody counts in a simulation")
+        assert closed["status"] == "closed"
 
 
 async def test_a_seeded_day_with_faults_ends_as_the_clean_one(service):
