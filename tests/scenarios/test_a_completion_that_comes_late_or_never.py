@@ -61,3 +61,15 @@ async def test_an_empty_completion_does_not_make_a_reversed_authorisation_a_rele
     await house.reverse(original, key=key())
     await house.complete(approved["authorization"], key=key(), milli=0, price=78_900, amount=0)
     assert [row["status"] for row in await house.rows("SELECT status FROM authorizations")] == [7]
+
+
+async def test_a_fill_given_back_twice_is_taken_off_the_count_once(house):
+    """Found by the simulation: a late completion after a whole refund counts no second fill, so its own refund takes none away."""
+    card = house.people.cards["personal"]
+    approved = said(await house.authorise(card, key=key(), amount_minor=20_000))
+    for _ in range(2):
+        booked = said(await house.complete(approved["authorization"], key=key(), milli=10_000, price=78_900, amount=7_890))
+        house.time += timedelta(seconds=1)
+        await house.refund(booked["sale"], key=key(), gross=None)
+        house.time += timedelta(seconds=1)
+        assert await counted(house, card) == {"2026-09-24": (0, 0, 0)}

@@ -413,7 +413,7 @@ class Auditor:
             fill.counter[1] -= milli
             standing = any(other.returned < other.gross for other in fill.sold)
             if sold.returned == sold.gross and not standing and fill.status not in OPEN:
-                fill.fills -= 1
+                fill.fills = 0
 
     # Money in
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
@@ -18,7 +18,7 @@ from loyalty.authorizations.model import OPEN, SALE_MOVES, Authorization, Fill, 
 from loyalty.authorizations.rules import flag_names, money_left
 from loyalty.authorizations.wire import Taken, reference
 from loyalty.errors import NotFound, Refusal
-from loyalty.ids import uuid7
+from loyalty.ids import instant_of, uuid7, uuid7_floor
 from loyalty.ledger import operations as ledger
 from loyalty.ledger.model import Account, AccountKind, AccountStatus, HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import AccountNotOpen, Leg
@@ -414,7 +414,7 @@ async def _count_back(
             )
         ).one()
         day = authorization.business_day
-        if ended and (Status(authorization.status) in OPEN or await _others_stand(session, sale)):
+        if ended and (Status(authorization.status) in OPEN or await _others_stand(session, sale) or await _came_uncounted(session, sale)):
             fills = 0
     elif sale.flags & Flag.OFFLINE:
         day = business_day(sale.event_at, place)
@@ -431,13 +431,19 @@ async def _count_back(
         )
 
 
+def _not_before(sale: Sale) -> UUID:
+    """Return the least id that a completion of the same authorisation can have: ids of one millisecond are in no order."""
+    assert sale.authorization_id is not None
+    return uuid7_floor(instant_of(sale.authorization_id))
+
+
 async def _others_stand(session: AsyncSession, sale: Sale) -> bool:
     """Say whether another completion of the same authorisation still stands: the fill then still counts."""
     found = await session.scalar(
         select(Sale.sale_id)
         .where(
             Sale.account_id == sale.account_id,
-            Sale.sale_id > sale.authorization_id,
+            Sale.sale_id >= _not_before(sale),
             Sale.authorization_id == sale.authorization_id,
             Sale.sale_id != sale.sale_id,
             Sale.status.in_([SaleStatus.BOOKED, SaleStatus.PART_REFUNDED]),
@@ -445,6 +451,25 @@ async def _others_stand(session: AsyncSession, sale: Sale) -> bool:
         .limit(1)
     )
     return found is not None
+
+
+async def _came_uncounted(session: AsyncSession, sale: Sale) -> bool:
+    """Say whether all completions before this one had been given back when it came: the fill no longer counted then, nor does it since."""
+    later = select(Refund.refund_id).where(
+        Refund.account_id == Sale.account_id, Refund.sale_id == Sale.sale_id, Refund.booked_at > sale.booked_at
+    )
+    standing = or_(Sale.status.in_([SaleStatus.BOOKED, SaleStatus.PART_REFUNDED]), later.correlate(Sale).exists())
+    earlier = await session.execute(
+        select(standing).where(
+            Sale.account_id == sale.account_id,
+            Sale.sale_id >= _not_before(sale),
+            Sale.authorization_id == sale.authorization_id,
+            Sale.sale_id != sale.sale_id,
+            Sale.booked_at < sale.booked_at,
+        )
+    )
+    stood = list(earlier.scalars())
+    return bool(stood) and not any(stood)
 
 
 async def _answer(
