@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from loyalty.cards.operations import report_lost
 from tests.scenarios.telling import counted, key, money, said
-from tests.simulation.house import broken
+from tests.simulation.house import breaches, broken
 
 
 async def open_dispenses(house) -> int:
@@ -73,3 +73,15 @@ async def test_a_fill_given_back_twice_is_taken_off_the_count_once(house):
         await house.refund(booked["sale"], key=key(), gross=None)
         house.time += timedelta(seconds=1)
         assert await counted(house, card) == {"2026-09-24": (0, 0, 0)}
+
+
+async def test_what_comes_after_the_end_of_a_fill_given_back_is_booked_and_no_breach(house):
+    """Found by the simulation: the check asked for a second fill on the counter."""
+    card = house.people.cards["personal"]
+    approved = said(await house.authorise(card, key=key(), amount_minor=20_000))
+    booked = said(await house.complete(approved["authorization"], key=key(), milli=10_000, price=78_900, amount=7_890))
+    house.time += timedelta(seconds=1)
+    await house.refund(booked["sale"], key=key(), gross=None)
+    late = said(await house.complete(approved["authorization"], key=key(), milli=10_000, price=78_900, amount=7_890))
+    assert "after_end" in late["flags"]
+    assert await breaches(house.url, house.now()) == []

@@ -12,7 +12,7 @@ from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, replace_limits
 from tests.factories.world import give_card, make_world
 from tests.scenarios.telling import counted, key, said
-from tests.simulation.house import House, Population, broken
+from tests.simulation.house import House, Population, breaches, broken
 
 MINUTE_BEFORE = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)  # 23:59 in Prague, summer time
 
@@ -68,3 +68,14 @@ async def test_what_septembers_refund_gives_back_is_not_octobers(prague):
     whole = said(await prague.authorise(card, key=key(), amount_minor=100_000))
     assert (whole["outcome"], whole["approved_minor"]) == ("approved", 100_000)
     assert await broken(prague) == []
+
+
+async def test_a_sale_given_back_in_two_months_goes_on_counting_as_a_fill_of_the_first(prague):
+    """Found by the simulation: the check took the fill for undone, since a part had come back in time."""
+    card = prague.people.cards["card"]
+    sale = said(await prague.sell(card, key=key(), milli=10_000, price=380_000, amount=38_000))["sale"]
+    await prague.refund(sale, key=key(), gross=3_800)
+    prague.time += timedelta(days=8)
+    await prague.refund(sale, key=key(), gross=None)
+    assert await counted(prague, card) == {"2026-09-30": (34_200, 9_000, 1)}
+    assert await breaches(prague.url, prague.now()) == []

@@ -486,7 +486,7 @@ CI = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-LONG = settings(CI, max_examples=300, stateful_step_count=80, derandomize=False)
+LONG = settings(CI, max_examples=200, stateful_step_count=80, derandomize=False)
 
 
 def check(runner, databases, chosen: settings) -> None:

@@ -2,14 +2,15 @@
 
 A chain's counter of a day is what was taken plus what is still held, in money and litres, and the number of fills. A refund gives it back
 while any window that counts its day still runs: the day's week or month. A fill of several completions whose last was released goes on
-counting even when all of them were given back, so of such a fill the count may be none or one.
+counting even when all of them were given back, so of such a fill the count may be none or one; and a completion that came after the
+end of its authorisation counts no fill anew where the others had been given back.
 """
 
 from .asking import proved_by
 
 _REFUNDS = """
     given AS (
-        SELECT r.account_id, r.sale_id, sum(r.card_minor) AS card, sum(r.quantity_milli) AS quantity, max(r.business_day) AS last_day
+        SELECT r.account_id, r.sale_id, sum(r.card_minor) AS card, sum(r.quantity_milli) AS quantity, sum(r.gross_minor) AS gross
         FROM refunds r JOIN sales s ON s.account_id = r.account_id AND s.sale_id = r.sale_id
         LEFT JOIN authorizations a ON a.account_id = s.account_id AND a.authorization_id = s.authorization_id
         JOIN stations p ON p.station_id = s.station_id
@@ -23,7 +24,8 @@ _REFUNDS = """
     ),
     sold AS (
         SELECT s.account_id, s.sale_id, s.authorization_id, s.chain_id, s.card_minor - coalesce(g.card, 0) AS amount,
-            s.quantity_milli - coalesce(g.quantity, 0) AS quantity, (s.status IN (3, 4) AND g.sale_id IS NOT NULL) AS undone,
+            s.quantity_milli - coalesce(g.quantity, 0) AS quantity, (s.status IN (3, 4) AND g.gross = s.refunded_minor) AS undone,
+            (s.flags & 32 <> 0) AS after_end,
             CASE WHEN s.flags & 128 <> 0 THEN (s.event_at AT TIME ZONE p.zone)::date ELSE s.business_day END AS day
         FROM sales s LEFT JOIN given g ON g.account_id = s.account_id AND g.sale_id = s.sale_id
             JOIN stations p ON p.station_id = s.station_id
@@ -35,7 +37,7 @@ COUNTERS = proved_by(
     f"""
     WITH {_REFUNDS},
     fills AS (
-        SELECT account_id, chain_id, day, amount, quantity, (NOT undone)::integer AS least, (NOT undone)::integer AS most
+        SELECT account_id, chain_id, day, amount, quantity, (undone IS NOT TRUE)::integer AS least, (undone IS NOT TRUE)::integer AS most
         FROM sold WHERE authorization_id IS NULL
         UNION ALL
         SELECT a.account_id, a.chain_id, a.business_day,
@@ -44,7 +46,8 @@ COUNTERS = proved_by(
             (a.status IN (1, 2, 5, 9) OR coalesce(s.stands, false))::integer, (a.status IN (1, 2, 5, 9) OR s.stands IS NOT NULL)::integer
         FROM authorizations a
         LEFT JOIN (
-            SELECT account_id, authorization_id, sum(amount) AS amount, sum(quantity) AS quantity, bool_or(NOT undone) AS stands
+            SELECT account_id, authorization_id, sum(amount) AS amount, sum(quantity) AS quantity,
+                bool_or(undone IS NOT TRUE AND NOT after_end) AS stands
             FROM sold WHERE authorization_id IS NOT NULL GROUP BY account_id, authorization_id
         ) s ON s.account_id = a.account_id AND s.authorization_id = a.authorization_id
         WHERE a.chain_id IS NOT NULL AND a.status NOT IN (3, 4)
