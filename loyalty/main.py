@@ -94,12 +94,17 @@ class Application:
         self.litestar = litestar
         self._hot: HotRoutes | None = None
 
+    @property
+    def hot(self) -> HotRoutes:
+        """The hot routes of this process; there from its start on."""
+        if self._hot is None:
+            self._hot = HotRoutes(self.litestar.state.pump)
+        return self._hot
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one ASGI call."""
         if scope["type"] == "http" and scope["method"] == "POST" and is_hot(scope["path"]):
-            if self._hot is None:
-                self._hot = HotRoutes(self.litestar.state.pump)
-            await self._hot(scope, receive, send)
+            await self.hot(scope, receive, send)
         else:
             await self.litestar(scope, receive, send)
 

@@ -43,6 +43,23 @@ class Caller(NamedTuple):
     trusted: bool
 
 
+def known_caller(pump: Pump, *, method: str, path: bytes, query: bytes, body: bytes, headers: list[tuple[bytes, bytes]]) -> Caller | None:
+    """Verify a request's signature and say who sent it, without waiting; None where session or place must be asked for first.
+
+    :raises RequestNotSigned: if the signature does not hold
+    :raises IdempotencyKeyNeeded: if a write has no key
+    """
+    picked, session_id = _claimed(headers)
+    session = pump.known_session(session_id)
+    if session is None:
+        return None
+    snapshot = pump.snapshot
+    place = snapshot.places.get(session.terminal_id)
+    if place is None or snapshot.epochs.get(session.terminal_id, 0) < session.epoch:
+        return None
+    return _believed(pump, session, place, picked, method=method, path=path, query=query, body=body, now=clock.real_now())
+
+
 async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body: bytes, headers: list[tuple[bytes, bytes]]) -> Caller:
     """Verify a request's signature and say who sent it.
 
@@ -51,12 +68,7 @@ async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body:
     :raises RequestNotSigned: if the signature does not hold
     :raises IdempotencyKeyNeeded: if a write has no key
     """
-    picked = signature_headers(headers)
-    if isinstance(picked, SignatureFault):
-        raise RequestNotSigned(fault=picked.value)
-    session_id = signing_key_id(picked)
-    if session_id is None:
-        raise RequestNotSigned(fault=(SignatureFault.MISSING if picked.signature_input is None else SignatureFault.MALFORMED).value)
+    picked, session_id = _claimed(headers)
     now = clock.real_now()
     session = pump.known_session(session_id) or await pump.meet_session(session_id, now)
     if session is None:
@@ -66,6 +78,17 @@ async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body:
         await pump.reload()
     place = pump.snapshot.places.get(session.terminal_id) or await pump.place_of(session.terminal_id)
     return _believed(pump, session, place, picked, method=method, path=path, query=query, body=body, now=now)
+
+
+def _claimed(headers: list[tuple[bytes, bytes]]) -> tuple[SignatureHeaders, str]:
+    """Return the signature's headers and the day session they name."""
+    picked = signature_headers(headers)
+    if isinstance(picked, SignatureFault):
+        raise RequestNotSigned(fault=picked.value)
+    session_id = signing_key_id(picked)
+    if session_id is None:
+        raise RequestNotSigned(fault=(SignatureFault.MISSING if picked.signature_input is None else SignatureFault.MALFORMED).value)
+    return picked, session_id
 
 
 def _believed(

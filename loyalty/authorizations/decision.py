@@ -1,5 +1,6 @@
 """What a hot decision proposes to write: one request's share of the batch call."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import IntEnum
 from functools import lru_cache
@@ -83,6 +84,8 @@ class Decision:
     """Money and count of the day's counter as they were read, where a limit depends on them: another worker may have used the card."""
     authorization: tuple[UUID, int, int] | None = None
     """The authorisation to complete: id, status and completions as they were read."""
+    still_held: Sequence[Take] = ()
+    """What a completion in parts leaves of the holds."""
     new_receivable: UUID | None = None
     answer: bytes = b""
 

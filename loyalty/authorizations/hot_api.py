@@ -7,6 +7,7 @@
 Their OpenAPI operations are made from the same structs (`openapi.py`).
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,12 +20,10 @@ import msgspec
 from loyalty import clock
 from loyalty.cards.numbers import check_value_index, number_index
 from loyalty.crypto import Purpose, SealedPinError, TokenError, open_pin, read_token, request_fingerprint
-from loyalty.db import transaction
 from loyalty.errors import OutcomeUnknown, Refusal, problem
 
-from .callers import Caller, IdempotencyKeyNeeded, caller_of
-from .dedupe import quarantine_forked
-from .hot import AuthorizationNotFound, HotRequest, SequenceReused
+from .callers import Caller, IdempotencyKeyNeeded, caller_of, known_caller
+from .hot import AuthorizationNotFound, HotRequest
 from .model import Operation
 from .rules import Presented
 from .wire import AuthorizationRequest, CompletionRequest, Credential, Record, SaleRequest, parse_reference
@@ -81,8 +80,22 @@ def is_hot(path: str) -> bool:
     return path in _EXACT or (path.startswith(_AUTHORIZATIONS + "/") and path.endswith(_COMPLETIONS))
 
 
+def problem_of(error: BaseException) -> tuple[int, bytes]:
+    """Return status and problem document for what came instead of an answer; what is not a refusal is logged and said to be unknown."""
+    if not isinstance(error, Refusal):
+        log.error("hot route failed", exc_info=error)
+        error = OutcomeUnknown()
+    return error.status, msgspec.json.encode(problem(error))
+
+
+def raw_path(scope: Scope) -> bytes:
+    """Return the path as it stands on the request line."""
+    raw: bytes | None = scope["raw_path"]
+    return raw or scope["path"].encode()
+
+
 class HotRoutes:
-    """The ASGI application of the hot routes."""
+    """The ASGI application of the hot routes, and the short way to them that needs no ASGI."""
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
@@ -91,50 +104,34 @@ class HotRoutes:
         """Answer one request of a hot path; POST only."""
         try:
             body = await _body(receive)
-            answer = await self.answer(scope, body)
-        except Refusal as refusal:
-            await _respond(send, refusal.status, _PROBLEM, msgspec.json.encode(problem(refusal)))
-        except Exception:
-            log.exception("hot route failed")
-            unknown = OutcomeUnknown()
-            await _respond(send, unknown.status, _PROBLEM, msgspec.json.encode(problem(unknown)))
+            answer = await self.answer(scope["path"], body, raw_path(scope), scope["query_string"], scope["headers"])
+        except Exception as error:  # noqa: BLE001 - said to the till as a problem
+            status, said = problem_of(error)
+            await _respond(send, status, _PROBLEM, said)
         else:
             await _respond(send, 200, _JSON, answer)
 
-    async def answer(self, scope: Scope, body: bytes) -> bytes:
+    def begin(self, path: str, body: bytes, raw_path: bytes, headers: list[tuple[bytes, bytes]]) -> asyncio.Future[bytes]:
+        """Verify, decode and queue at once, without a task where nothing has to be waited for; the future gives the answer's bytes.
+
+        :raises Refusal: signature, body, key
+        """
+        caller = known_caller(self._pump, method="POST", path=raw_path, query=b"", body=body, headers=headers)
+        if caller is None:
+            return asyncio.ensure_future(self.answer(path, body, raw_path, b"", headers))
+        if caller.key is None:
+            raise IdempotencyKeyNeeded
+        return self._pump.submit(self._request(path, caller, caller.key, body))
+
+    async def answer(self, path: str, body: bytes, raw_path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
         """Verify, decode, queue, and wait for the commit.
 
         :raises Refusal: signature, body, key, unknown authorisation, or an unknown outcome
         """
-        caller = await caller_of(
-            self._pump,
-            method="POST",
-            path=scope["raw_path"] or scope["path"].encode(),
-            query=scope["query_string"],
-            body=body,
-            headers=scope["headers"],
-        )
+        caller = await caller_of(self._pump, method="POST", path=raw_path, query=query, body=body, headers=headers)
         if caller.key is None:
             raise IdempotencyKeyNeeded
-        request = self._request(scope["path"], caller, caller.key, body)
-        try:
-            return await self._pump.submit(request)
-        except SequenceReused:
-            await self._quarantine(request)
-            raise
-
-    async def _quarantine(self, request: HotRequest) -> None:
-        """Stop a till whose sequence number came with two different records."""
-        assert request.sequence is not None, "only a sequence can be used twice"
-        async with transaction(self._pump.sessions) as session:
-            await quarantine_forked(
-                session,
-                terminal_id=request.place.terminal_id,
-                epoch=request.epoch,
-                sequence=request.sequence,
-                record_hash=request.record_hash,
-                now=self._pump.now(),
-            )
+        return await self._pump.submit(self._request(path, caller, caller.key, body))
 
     def _request(self, path: str, caller: Caller, key: UUID, body: bytes) -> HotRequest:
         try:

@@ -66,8 +66,8 @@ LEFT JOIN accounts a ON a.account_id = o.account_id
 ORDER BY r.ord
 """
 
-WRITE_ARGUMENTS: Final = 15
-WRITE: Final = "SELECT ord, result FROM hot_write(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
+WRITE_ARGUMENTS: Final = 16
+WRITE: Final = "SELECT kind, place FROM hot_book(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
 """Arguments in the order of the function's parameters."""
 
 REVISIONS: Final = "SELECT array_agg(revision ORDER BY kind) FROM revisions"

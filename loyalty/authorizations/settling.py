@@ -350,6 +350,8 @@ def _capture(
     if final:
         decision.release(left)
         answer.released_minor = held - from_holds
+    else:
+        decision.still_held = left
     return [*captured, *extra], held, 0 if final else held - from_holds
 
 

@@ -12,6 +12,7 @@ from loyalty.crypto import CryptoError
 from loyalty.db import Sessions, transaction
 from loyalty.identity.queries import DaySession, session_keys
 
+from .dedupe import quarantine_forked
 from .hot import CardLane, CompletionLane, HotRequest
 from .model import Operation
 from .snapshot import Snapshot, load
@@ -22,13 +23,13 @@ _UNKNOWN_MAX: Final = 10_000
 
 
 class Pump:
-    """What a web process keeps for the hot routes."""
+    """What a web process keeps for the hot routes. Who runs it in another time (a demo, a simulation) overrides `now`."""
 
-    def __init__(self, dsn: str, sessions: Sessions) -> None:
+    def __init__(self, dsn: str, sessions: Sessions, *, application_name: str = "loyalty-hot") -> None:
         self.sessions = sessions
         self.snapshot = Snapshot()
-        self.cards = CardLane(dsn, self)
-        self.completions = CompletionLane(dsn, self)
+        self.cards = CardLane(dsn, self, application_name=application_name)
+        self.completions = CompletionLane(dsn, self, application_name=application_name)
         self._known: dict[str, DaySession] = {}
         self._unknown: dict[str, datetime] = {}
         self._meeting: dict[str, asyncio.Task[DaySession | None]] = {}
@@ -96,6 +97,19 @@ class Pump:
             await self.reload()
             place = self.snapshot.places.get(terminal_id)
         return place
+
+    async def quarantine(self, request: HotRequest) -> None:
+        """Stop a till whose sequence number came with two different records, in a transaction of its own."""
+        assert request.sequence is not None, "only a sequence can be used twice"
+        async with transaction(self.sessions) as session:
+            await quarantine_forked(
+                session,
+                terminal_id=request.place.terminal_id,
+                epoch=request.epoch,
+                sequence=request.sequence,
+                record_hash=request.record_hash,
+                now=self.now(),
+            )
 
     def submit(self, request: HotRequest) -> asyncio.Future[bytes]:
         """Queue a request in its lane."""

@@ -11,14 +11,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from loyalty.authorizations.facts import Place
-from loyalty.authorizations.hot import CardLane, CompletionLane, HotRequest
+from loyalty.authorizations.hot import HotRequest
 from loyalty.authorizations.model import FillStatus, Operation
 from loyalty.authorizations.operations.fills import move_fill, record_fill
 from loyalty.authorizations.operations.holds import expire_holds
 from loyalty.authorizations.operations.refunds import refund_sale
 from loyalty.authorizations.queries import shift_totals
 from loyalty.authorizations.rules import HOLD_FOR, Presented
-from loyalty.authorizations.snapshot import Snapshot, load
 from loyalty.authorizations.wire import (
     AuthorizationRequest,
     CompletionRequest,
@@ -29,6 +28,7 @@ from loyalty.authorizations.wire import (
     Tender,
     parse_reference,
 )
+from loyalty.authorizations.worker import Pump
 from loyalty.cards.operations import report_lost
 from loyalty.clock import day_bounds, local_date
 from loyalty.crypto import request_fingerprint
@@ -50,42 +50,22 @@ FILLS_A_DAY = 8
 FLOAT_MINOR = 50_000
 
 
-class Forecourt:
+class Forecourt(Pump):
     """The chain's tills as the pump's engine sees them, at a time that walks through the days."""
 
     def __init__(self, url: str, sessions: Sessions, at: datetime) -> None:
-        self.sessions = sessions
-        self.snapshot = Snapshot()
+        super().__init__(url, sessions, application_name="loyalty-demo")
         self.at = at
-        self.cards = CardLane(url, self, application_name="loyalty-demo")
-        self.completions = CompletionLane(url, self, application_name="loyalty-demo")
 
     def now(self) -> datetime:
         """Return the instant at which the demo stands."""
         return self.at
 
-    async def reload(self) -> None:
-        """Load a new snapshot."""
-        async with transaction(self.sessions) as session:
-            self.snapshot = await load(session, now=self.at)
-
-    async def start(self) -> None:
-        """Load the snapshot and open the lanes."""
-        await self.reload()
-        await self.cards.start()
-        await self.completions.start()
-
-    async def stop(self) -> None:
-        """Finish what waits, then close."""
-        await self.cards.stop()
-        await self.completions.stop()
-
     async def ask(self, operation: Operation, body: Any, *, place: Place, **more: Any) -> dict[str, Any]:
         """Ask as a till does and return the answer."""
         fingerprint = request_fingerprint(msgspec.json.encode(body))[:16]
         request = HotRequest(operation, body, place=place, key=uuid.uuid4(), fingerprint=fingerprint, **more)
-        lane = self.completions if operation is Operation.COMPLETE else self.cards
-        answered: dict[str, Any] = msgspec.json.decode(await lane.submit(request))
+        answered: dict[str, Any] = msgspec.json.decode(await self.submit(request))
         return answered
 
 

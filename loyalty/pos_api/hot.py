@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.params import FromPath, JSONBody
 
-from loyalty.authorizations.hot_api import HotRoutes
+from loyalty.authorizations.hot_api import HotRoutes, raw_path
 from loyalty.authorizations.wire import AuthorizationAnswer, AuthorizationRequest, CompletionRequest, SaleAnswer, SaleRequest
 
 from .writing import stored
@@ -44,4 +44,5 @@ async def sell(data: JSONBody[SaleRequest], request: Request[Any, Any, Any]) -> 
 
 async def _hot(request: Request[Any, Any, Any]) -> Response[Any]:
     scope: Any = request.scope
-    return stored(await HotRoutes(request.app.state.pump).answer(scope, await request.body()))
+    routes = HotRoutes(request.app.state.pump)
+    return stored(await routes.answer(scope["path"], await request.body(), raw_path(scope), scope["query_string"], scope["headers"]))

@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from loyalty.authorizations.hot import CardLane, CompletionLane, HotRequest
+from loyalty.authorizations.hot import HotRequest
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.rules import Presented
-from loyalty.authorizations.snapshot import Snapshot
-from loyalty.authorizations.snapshot import load as load_snapshot
 from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest, Credential, FuelLine, SaleRequest, parse_reference
+from loyalty.authorizations.worker import Pump
 from loyalty.crypto import FileKeyProvider, Keyring, open_keyring, request_fingerprint, use_keyring
 from loyalty.db import Sessions, transaction
 from tests.factories.world import PIN, TestCard, World, make_world
@@ -33,33 +32,17 @@ def keys(key_set):
     use_keyring(None)
 
 
-class Bench:
+class Bench(Pump):
     """The two lanes, and how a test talks to them."""
 
     def __init__(self, url: str, sessions: Sessions, world: World) -> None:
+        super().__init__(url, sessions)
         self.url = url
-        self.sessions = sessions
         self.world = world
-        self.snapshot = Snapshot()
-        self.cards = CardLane(url, self)
-        self.completions = CompletionLane(url, self)
         self.later = timedelta(0)
 
     def now(self) -> datetime:
         return self.world.now + self.later
-
-    async def reload(self) -> None:
-        async with transaction(self.sessions) as session:
-            self.snapshot = await load_snapshot(session, now=self.now())
-
-    async def start(self) -> None:
-        await self.reload()
-        await self.cards.start()
-        await self.completions.start()
-
-    async def stop(self) -> None:
-        await self.cards.stop()
-        await self.completions.stop()
 
     def authorise(
         self, card: TestCard, *, pin: str | None = PIN, key: uuid.UUID | None = None, product: str = "92", terminal: int = 0, **fields

@@ -4,12 +4,13 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+
+from loyalty.serving import web_command
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -27,11 +28,9 @@ def served(database_url: str, folder: Path) -> Iterator[str]:
         "LOYALTY_PUBLIC_URL": url,
         "LOYALTY_LOG_LEVEL": "warning",
     }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "loyalty.main:app_from_environment", "--port", str(port)]
+    command = web_command(host="127.0.0.1", port=port, workers=1)
     with (folder / "web.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--log-level", "warning"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
             _wait(process, url, folder / "web.log")
             yield url

@@ -9,14 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.audit.operations import seal
-from loyalty.authorizations.hot import CardLane, CompletionLane, HotRequest
+from loyalty.authorizations.hot import HotRequest
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.operations.holds import expire_holds
 from loyalty.authorizations.operations.refunds import refund_sale
 from loyalty.authorizations.rules import Presented
-from loyalty.authorizations.snapshot import Snapshot
-from loyalty.authorizations.snapshot import load as load_snapshot
 from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest, Credential, FuelLine, SaleRequest, Tender, parse_reference
+from loyalty.authorizations.worker import Pump
 from loyalty.crypto import FileKeyProvider, Keyring, Purpose, open_keyring, public_keys, request_fingerprint, use_keyring
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.policy import load_policy
@@ -40,24 +39,17 @@ def keys(key_set):
     use_keyring(None)
 
 
-class Books:
+class Books(Pump):
     """A database of its own, its world, and the rows that tests break."""
 
     def __init__(self, url: str, sessions) -> None:
+        super().__init__(url, sessions)
         self.url = url
-        self.sessions = sessions
         self.at = YESTERDAY
-        self.snapshot = Snapshot()
-        self.cards = CardLane(url, self)
-        self.completions = CompletionLane(url, self)
         self.sequence = 0
 
     def now(self) -> datetime:
         return self.at
-
-    async def reload(self) -> None:
-        async with transaction(self.sessions) as session:
-            self.snapshot = await load_snapshot(session, now=self.at)
 
     def request(self, operation, body, card=None, **more) -> HotRequest:
         self.sequence += 1

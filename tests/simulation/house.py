@@ -11,14 +11,12 @@ import msgspec
 
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.authorizations.dedupe import Outcome, once
-from loyalty.authorizations.hot import CardLane, CompletionLane, HotRequest
+from loyalty.authorizations.hot import HotRequest
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.operations.holds import expire_holds, report_nozzle_not_lifted
 from loyalty.authorizations.operations.refunds import refund_sale
 from loyalty.authorizations.operations.reversals import reverse
 from loyalty.authorizations.rules import Presented
-from loyalty.authorizations.snapshot import Snapshot
-from loyalty.authorizations.snapshot import load as load_snapshot
 from loyalty.authorizations.wire import (
     AuthorizationRequest,
     CompletionRequest,
@@ -29,10 +27,11 @@ from loyalty.authorizations.wire import (
     Tender,
     parse_reference,
 )
+from loyalty.authorizations.worker import Pump
 from loyalty.checks.model import Scope
 from loyalty.checks.running import examine_database
 from loyalty.crypto import request_fingerprint
-from loyalty.db import Sessions, make_engine, make_sessions, transaction
+from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.identity.model import Staff, StaffStatus
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, replace_limits
@@ -92,37 +91,27 @@ async def populate(url: str, now: datetime) -> Population:
     return Population(world, cards, staff)
 
 
-class House:
+class House(Pump):
     """One running service on one database."""
 
     def __init__(self, url: str, people: Population) -> None:
+        self.engine = make_engine(url, role="loyalty_hot", pool_size=3, max_overflow=60)
+        super().__init__(url, make_sessions(self.engine))
         self.url = url
         self.people = people
         self.world = people.world
         self.time = people.world.now
-        self.engine = make_engine(url, role="loyalty_hot", pool_size=3, max_overflow=60)
-        self.sessions: Sessions = make_sessions(self.engine)
-        self.snapshot = Snapshot()
-        self.cards = CardLane(url, self)
-        self.completions = CompletionLane(url, self)
         self.reader: asyncpg.Connection | None = None
 
     def now(self) -> datetime:
         return self.time
 
-    async def reload(self) -> None:
-        async with transaction(self.sessions) as session:
-            self.snapshot = await load_snapshot(session, now=self.now())
-
     async def start(self) -> None:
-        await self.reload()
-        await self.cards.start()
-        await self.completions.start()
+        await super().start()
         self.reader = await asyncpg.connect(self.url)
 
     async def stop(self) -> None:
-        await self.cards.stop()
-        await self.completions.stop()
+        await super().stop()
         assert self.reader is not None
         await self.reader.close()
         await self.engine.dispose()

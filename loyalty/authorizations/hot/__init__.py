@@ -5,7 +5,6 @@ from .completions import CompletionLane
 from .lane import Lane, World
 from .reading import card_facts, fill_facts
 from .requests import AuthorizationNotFound, HotRequest, KeyReused, SequenceReused, TooBusy, business_day, local_time
-from .writing import write_arguments
 
 __all__ = [
     "AuthorizationNotFound",
@@ -21,5 +20,4 @@ __all__ = [
     "card_facts",
     "fill_facts",
     "local_time",
-    "write_arguments",
 ]

@@ -27,7 +27,7 @@ from loyalty.ledger.model import HouseCode
 from loyalty.ledger.rules import PurseView, house_id
 
 from .requests import HotRequest, KeyReused, SequenceReused, TooBusy
-from .writing import write_arguments
+from .writing import REFERENCE, Batch
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,18 @@ _PLANNING: Final = {
     "enable_material": "off",
 }
 _SCAN: Final = 1024
+_IN_FLIGHT: Final = 2
+"""Batches at a time: with one, database and decisions take turns and a core stands idle (measured: a third of the rate)."""
+_WORTH_OVERLAPPING: Final = 12
+"""What must wait before a second batch sets out: small batches cost the database more a request than waiting costs the tills."""
 _RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
+_LOST_CLASSES: Final = ("08", "57", "XX")
+"""Connection, operator intervention, internal fault: whether the commit was reached is not known."""
+
+
+def _rolled_back(error: Exception) -> bool:
+    """Say whether the database itself told that the batch failed, so that nothing of it stands."""
+    return isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "XX")[:2] not in _LOST_CLASSES
 
 
 class World(Protocol):
@@ -62,32 +73,65 @@ class World(Protocol):
         """Load a new snapshot."""
         ...
 
+    async def quarantine(self, request: HotRequest) -> None:
+        """Stop a till whose sequence number came with two different records."""
+        ...
+
+
+class Link:
+    """One connection of a lane, its two statements prepared."""
+
+    def __init__(self, dsn: str, read_sql: str, application_name: str) -> None:
+        self._dsn = dsn
+        self._read_sql = read_sql
+        self._application_name = application_name
+        self._connection: asyncpg.Connection[Any] | None = None
+
+    async def open(self) -> None:
+        """Connect and prepare."""
+        settings = server_settings(role="loyalty_hot", application_name=self._application_name) | _PLANNING
+        self._connection = await asyncpg.connect(driver_dsn(self._dsn), server_settings=settings, statement_cache_size=8)
+        read = await self._connection.prepare(self._read_sql)
+        write = await self._connection.prepare(hot_queries.WRITE)
+        self.read, self.write, self.execute = read.fetch, write.fetch, self._connection.execute
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no connection any more."""
+        return self._connection is None or self._connection.is_closed()
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            await self._connection.close()
+
 
 class Lane:
-    """One queue, one connection, one batch in flight."""
+    """One queue, two connections: while one batch is in the database, the next is decided."""
 
     read_sql: ClassVar[str]
 
     def __init__(self, dsn: str, world: World, *, application_name: str = "loyalty-hot") -> None:
-        self._dsn = dsn
         self._world = world
-        self._application_name = application_name
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._links = [Link(dsn, self.read_sql, application_name) for _ in range(_IN_FLIGHT)]
         self._queue: list[HotRequest] = []
+        self._busy: set[object] = set()
+        """What the batches in flight lock: a second request of a card goes after the first."""
         self._pending: dict[tuple[UUID, UUID], HotRequest] = {}
         self._wake = asyncio.Event()
         self._clock = time.monotonic
-        self._task: asyncio.Task[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._houses: set[UUID] = set()
         self.batches = 0
         self.requests = 0
 
     async def start(self) -> None:
         """Connect and serve."""
-        await self._connect()
-        self._task = asyncio.create_task(self._run(), name=type(self).__name__)
-        self._watch = asyncio.create_task(self._give_up(), name=f"{type(self).__name__} deadline")
+        name = type(self).__name__
+        for link in self._links:
+            await link.open()
+            self._tasks.append(asyncio.create_task(self._run(link), name=name))
+        self._tasks.append(asyncio.create_task(self._give_up(), name=f"{name} deadline"))
 
     async def _give_up(self) -> None:
         """Say *unknown* to whoever waits too long: one look a second costs less than a timer a request. The batch itself goes on."""
@@ -100,13 +144,12 @@ class Lane:
     async def stop(self) -> None:
         """Finish what waits, then close."""
         await asyncio.gather(*(request.future for request in self._pending.values()), return_exceptions=True)
-        for task in (self._task, self._watch):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-        if self._connection is not None:
-            await self._connection.close()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for link in self._links:
+            await link.close()
 
     def submit(self, request: HotRequest) -> asyncio.Future[bytes]:
         """Queue a request; the future gives its answer's bytes after the commit. The same key in flight is joined, not sent twice."""
@@ -134,28 +177,26 @@ class Lane:
             else:
                 future.set_result(answer)
 
-    async def _connect(self) -> None:
-        settings = server_settings(role="loyalty_hot", application_name=self._application_name) | _PLANNING
-        self._connection = await asyncpg.connect(driver_dsn(self._dsn), server_settings=settings, statement_cache_size=8)
-        self._read = await self._connection.prepare(self.read_sql)
-        self._write = await self._connection.prepare(hot_queries.WRITE)
-
-    async def _run(self) -> None:
+    async def _run(self, link: Link) -> None:
         while True:
-            while not self._queue:
+            while not self._queue or (self._busy and len(self._queue) < _WORTH_OVERLAPPING) or not (batch := self._take()):
                 self._wake.clear()
                 await self._wake.wait()
-            batch = self._take()
+            locks = {request.lock_key for request in batch}
+            self._busy |= locks
             try:
-                await self._process(batch)
+                await self._process(link, batch)
             except Exception as error:  # noqa: BLE001 - whatever happens, every request gets its answer
-                await self._recover(batch, error)
+                await self._recover(link, batch, error)
+            finally:
+                self._busy -= locks
+                self._wake.set()
 
     def _take(self) -> list[HotRequest]:
-        """Take the next batch: in arrival order, one request a card; the others stay where they are."""
+        """Take the next batch: in arrival order, one request a card, none that a batch in flight locks; the others stay where they are."""
         queue = self._queue
         batch: list[HotRequest] = []
-        seen: set[object] = set()
+        seen = set(self._busy)
         left: list[HotRequest] = []
         scanned = 0
         for request in queue:
@@ -170,12 +211,12 @@ class Lane:
         self._queue = left + queue[scanned:]
         return batch
 
-    async def _process(self, batch: Sequence[HotRequest]) -> None:
+    async def _process(self, link: Link, batch: Sequence[HotRequest]) -> None:
         self.batches += 1
         self.requests += len(batch)
         world = self._world
         now = world.now()
-        rows = await self._fetch_read(batch, now)
+        rows = await self._fetch_read(link, batch, now)
         decided: list[tuple[HotRequest, Decision]] = []
         accounts: dict[UUID, list[PurseView]] = {}
         snapshot = world.snapshot
@@ -194,30 +235,38 @@ class Lane:
             decided.append((request, decision))
         if not decided:
             return
-        crash_point("hot-before-write")
-        await self._ensure_houses(decided, now)
-        results = await self._write.fetch(*write_arguments(now, snapshot, decided))
-        crash_point("hot-after-write")
-        stale: list[HotRequest] = []
-        reload = False
-        for ord_, result in results:
-            request, decision = decided[ord_ - 1]
-            if result == 0:
-                self._settle(request, decision.answer)
-            else:
-                reload = reload or result == 2
+        await self._ensure_houses(link, decided, now)
+        await self._book(link, decided, snapshot, now)
+
+    async def _book(self, link: Link, decided: list[tuple[HotRequest, Decision]], snapshot: Snapshot, now: datetime) -> None:
+        """Write what was decided, all or nothing. Who decided on what has moved on since decides again; the others are sent once more."""
+        while decided:
+            batch = Batch(now, decided)
+            crash_point("hot-before-write")
+            moved = await link.write(*batch.arguments(now, snapshot))
+            crash_point("hot-after-write")
+            if not moved:
+                for request, decision in decided:
+                    self._settle(request, decision.answer)
+                return
+            reload = moved[0]["kind"] == REFERENCE
+            stale = set(range(len(decided))) if reload else batch.users(moved)
+            again: list[HotRequest] = []
+            for place in sorted(stale):
+                request = decided[place][0]
                 request.attempts += 1
                 if request.attempts > MAX_ATTEMPTS:
                     self._settle(request, TooBusy())
                 else:
-                    stale.append(request)
-        self._queue[:0] = stale
-        if reload:
-            await world.reload()
+                    again.append(request)
+            self._queue[:0] = again
+            if reload:
+                await self._world.reload()
+            decided = [pair for place, pair in enumerate(decided) if place not in stale]
 
-    async def _fetch_read(self, batch: Sequence[HotRequest], now: datetime) -> list[list[Any]]:
+    async def _fetch_read(self, link: Link, batch: Sequence[HotRequest], now: datetime) -> list[list[Any]]:
         grouped: list[list[Any]] = [[] for _ in batch]
-        for row in await self._read.fetch(*self._read_arguments(batch, now)):
+        for row in await link.read(*self._read_arguments(batch, now)):
             grouped[row["ord"] - 1].append(row)
         return grouped
 
@@ -236,7 +285,7 @@ class Lane:
         )
         self._settle(request, bytes(row["answer"]) if same else KeyReused())
 
-    async def _ensure_houses(self, decided: list[tuple[HotRequest, Decision]], now: datetime) -> None:
+    async def _ensure_houses(self, link: Link, decided: list[tuple[HotRequest, Decision]], now: datetime) -> None:
         """Make the rows of house accounts that this worker uses for the first time."""
         missing: dict[UUID, tuple[str, str, str]] = {}
         for request, decision in decided:
@@ -254,43 +303,42 @@ class Lane:
                 if found not in self._houses:
                     missing[found] = (code.value, decision.currency, reference)
         if missing:
-            assert self._connection is not None
             codes, currencies, references = zip(*missing.values(), strict=True)
-            await self._connection.execute(hot_queries.ENSURE_HOUSES, list(missing), list(codes), list(currencies), list(references), now)
+            await link.execute(hot_queries.ENSURE_HOUSES, list(missing), list(codes), list(currencies), list(references), now)
             self._houses.update(missing)
 
-    async def _recover(self, batch: Sequence[HotRequest], error: Exception) -> None:
-        """Sort out a batch that failed: retry one by one what the database rolled back; what is not known is said so."""
+    async def _recover(self, link: Link, batch: Sequence[HotRequest], error: Exception) -> None:
+        """Sort out a batch that failed: retry by halves what the database rolled back; what is not known is said so."""
         open_ = [request for request in batch if not request.future.done()]
-        state = getattr(error, "sqlstate", None)
-        if state in _RETRY_STATES:
-            if len(open_) == 1 and self._one_failed(open_[0], error):
-                return
+        if not _rolled_back(error):
             for request in open_:
+                self._settle_failed(request, error)
+            if link.is_lost:
+                await self._reconnect(link)
+        elif len(open_) == 1:
+            await self._one_failed(open_[0], error)
+        else:
+            # By halves: one that cannot be booked costs the others a few calls, not one each.
+            middle = len(open_) // 2
+            for half in (open_[:middle], open_[middle:]):
                 try:
-                    await self._process([request])
-                except Exception as again:  # noqa: BLE001 - sorted out per request
-                    if not (getattr(again, "sqlstate", None) in _RETRY_STATES and not self._one_failed(request, again)):
-                        self._settle_failed(request, again)
-                    elif not request.future.done():
-                        self._queue.append(request)
-            return
-        for request in open_:
-            self._settle_failed(request, error)
-        if self._connection is None or self._connection.is_closed():
-            await self._reconnect()
+                    await self._process(link, half)
+                except Exception as again:  # noqa: BLE001 - sorted out per half
+                    await self._recover(link, half, again)
 
-    def _one_failed(self, request: HotRequest, error: Exception) -> bool:
-        """Say whether a lone request's conflict is final: its sequence number carries another record."""
+    async def _one_failed(self, request: HotRequest, error: Exception) -> None:
+        """Sort out a lone request that the database rolled back: a conflict is tried again, a fault ends it."""
         request.attempts += 1
         constraint = getattr(error, "constraint_name", None) or ""
         if "sequence" in constraint:
+            await self._world.quarantine(request)
             self._settle(request, SequenceReused(sequence=request.sequence))
-            return True
-        if request.attempts > MAX_ATTEMPTS:
+        elif getattr(error, "sqlstate", None) not in _RETRY_STATES:
+            self._settle_failed(request, error)
+        elif request.attempts > MAX_ATTEMPTS:
             self._settle(request, TooBusy())
-            return True
-        return False
+        else:
+            self._queue.append(request)
 
     def _settle_failed(self, request: HotRequest, error: Exception) -> None:
         if request.future.done():
@@ -304,11 +352,11 @@ class Lane:
         )
         self._settle(request, OutcomeUnknown())
 
-    async def _reconnect(self) -> None:
+    async def _reconnect(self, link: Link) -> None:
         wait_s = 0.05
         while True:
             try:
-                await self._connect()
+                await link.open()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 for request in self._queue:
                     self._settle(request, OutcomeUnknown())

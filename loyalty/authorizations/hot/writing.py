@@ -1,22 +1,30 @@
-"""From decisions to the parameters of the write: arrays of records, one a kind of row."""
+"""From decisions to the parameters of the write: one array of records for each kind of row.
 
-from datetime import datetime
+Of a record the driver does not ask each value whether it is a list, and each statement of the write reads only what it needs.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 from loyalty.authorizations.decision import Decision, Write
+from loyalty.authorizations.model import Status
 from loyalty.authorizations.snapshot import Snapshot
 from loyalty.ids import uuid7
 
 from .requests import HotRequest
 
-_NO_ORIGINAL: Final = (None, None, None)
-_UNCOUNTED: Final = (None, None, None)
-_UNSEEN: Final = (None, None)
+CARD, ORIGINAL, PURSE, COUNTER, REFERENCE = 1, 2, 3, 4, 5
+"""What the write says is not as it was read."""
+
 _AUTHORIZATION: Final = int(Write.AUTHORIZATION)
-_SALE: Final = int(Write.SALE)
+_RELEASE: Final = int(Write.RELEASE)
 _COMPLETION: Final = int(Write.COMPLETION)
+_OVERDUE: Final = frozenset({int(Status.PART_COMPLETED), int(Status.UNRESOLVED)})
+_UNSEEN: Final = (None, None)
 _json: Final = msgspec.json.Encoder().encode
 
 
@@ -24,56 +32,131 @@ def _document(value: dict[str, Any] | None) -> str | None:
     return None if value is None else _json(value).decode()
 
 
-def write_arguments(now: datetime, snapshot: Snapshot, decided: list[tuple[HotRequest, Decision]]) -> list[Any]:
-    """Lay decisions out as the write's parameters: of a record the driver does not ask each value whether it is a list."""
-    items: list[tuple[Any, ...]] = []
-    changes: list[tuple[Any, ...]] = []
-    receivables: list[tuple[Any, ...]] = []
-    transfers: list[tuple[Any, ...]] = []
-    cards = originals = fills = tries = counting = limited = authorizations = sales = 0
-    for place, (request, made) in enumerate(decided, 1):
-        account, write = made.account_id, made.write
-        original, original_status, completions = made.authorization or _NO_ORIGINAL
-        counter_day, (counted_minor, counted_milli, counted) = (
-            (None, _UNCOUNTED) if made.counted is None else (made.counter_day, made.counted)
-        )
-        cards += made.card_id is not None
-        originals += original is not None
-        fills += made.fill_id is not None
-        tries += made.tries_new is not None
-        counting += counter_day is not None
-        limited += made.counter_seen is not None
-        authorizations += write == _AUTHORIZATION
-        sales += write == _SALE or write == _COMPLETION  # noqa: PLR1714 - two comparisons cost less than a set
-        items.append(
-            (
-                *(
-                    place,
-                    request.place.terminal_id,
-                    request.key,
-                    request.epoch,
-                    request.sequence,
-                    request.operation,
-                    account,
-                    made.subject_id,
-                ),
-                *(request.fingerprint, request.record_hash, request.previous_hash, made.answer),
-                *(made.card_id, made.card_version, made.card_tries, made.tries_new),
-                *(write, made.chain_id, made.station_id, made.status, made.reason, made.flow, made.nozzle, made.product_id),
-                *(made.requested_minor, made.gross_minor, made.quantity_milli, made.unit_price_e4, made.discount_minor, made.card_minor),
-                *(made.currency, _document(made.detail), _document(made.prompts), made.flags, made.staff_id, made.fill_id),
-                *(made.event_at, made.expires_at, made.business_day),
-                *(counter_day, counted_minor, counted_milli, counted),
-                *(made.counter_seen or _UNSEEN),
-                *(original, original_status, completions),
+class Batch:
+    """The parameters of one write, and whose each row is."""
+
+    __slots__ = ("_cards_of", "_counters", "_counters_of", "_originals_of", "_purses", "_purses_of", "_rows")
+
+    def __init__(self, now: datetime, decided: list[tuple[HotRequest, Decision]]) -> None:
+        cards: list[tuple[Any, ...]] = []
+        originals: list[tuple[Any, ...]] = []
+        authorizations: list[tuple[Any, ...]] = []
+        sales: list[tuple[Any, ...]] = []
+        movements: list[tuple[Any, ...]] = []
+        fills: list[tuple[Any, ...]] = []
+        requests: list[tuple[Any, ...]] = []
+        debts = [(made.account_id, made.new_receivable, made.currency) for _, made in decided if made.new_receivable is not None]
+        self._rows = (cards, originals, debts, authorizations, sales, movements, fills, requests)
+        self._purses: dict[UUID, list[Any]] = {}
+        self._counters: dict[tuple[UUID, date], list[Any]] = {}
+        self._cards_of: list[int] = []
+        self._originals_of: list[int] = []
+        self._purses_of: dict[UUID, list[int]] = {}
+        self._counters_of: dict[tuple[UUID, date], list[int]] = {}
+        for place, (request, made) in enumerate(decided):
+            account, card, subject = made.account_id, made.card_id, made.subject_id
+            if card is not None:
+                self._cards_of.append(place)
+                cards.append((card, made.card_version, made.card_tries, made.tries_new))
+            if made.authorization is not None:
+                self._originals_of.append(place)
+                originals.append(_original(made))
+            if made.changes:
+                self._change(place, made)
+            if made.counted is not None and made.chain_id is not None:
+                self._count(place, made, made.chain_id)
+            if made.fill_id is not None:
+                fills.append((made.fill_id, account, subject))
+            if made.write == _AUTHORIZATION:
+                authorizations.append(_authorization(request, made))
+            elif made.write != _RELEASE:
+                sales.append(_sale(request, made))
+            unit, by = made.currency, (subject, card, made.station_id, made.event_at)
+            for debit, credit, amount, kind in made.transfers:
+                movements.append((account, uuid7(now), debit, credit, amount, unit, kind, *by))
+            requests.append(
+                (
+                    *(request.place.terminal_id, request.key, request.epoch, request.sequence, request.operation, account, subject),
+                    *(request.fingerprint, request.record_hash, request.previous_hash, made.answer),
+                )
             )
-        )
-        changes += [(place, account, change.purse_id, change.held, change.balance, change.seen) for change in made.changes]
-        if made.new_receivable is not None:
-            receivables.append((place, account, made.new_receivable, made.currency))
-        by = (made.subject_id, made.card_id, made.station_id, made.event_at)
-        transfers += [
-            (place, account, uuid7(now), debit, credit, amount, made.currency, kind, *by) for debit, credit, amount, kind in made.transfers
+
+    def _change(self, place: int, made: Decision) -> None:
+        for change in made.changes:
+            purse_id = change.purse_id
+            known = self._purses.get(purse_id)
+            if known is None:
+                self._purses[purse_id] = [made.account_id, purse_id, change.held, change.balance, change.seen]
+                self._purses_of[purse_id] = [place]
+            else:
+                known[2] += change.held
+                known[3] += change.balance
+                self._purses_of[purse_id].append(place)
+
+    def _count(self, place: int, made: Decision, chain: UUID) -> None:
+        assert made.counted is not None, "only what counts is counted"
+        at = (chain, made.counter_day)
+        known = self._counters.get(at)
+        if known is None:
+            self._counters[at] = [made.account_id, *at, *made.counted, made.event_at, *(made.counter_seen or _UNSEEN)]
+            self._counters_of[at] = [place]
+        else:
+            for column, change in enumerate(made.counted, 3):
+                known[column] += change
+            known[6] = max(known[6], made.event_at)
+            self._counters_of[at].append(place)
+
+    def arguments(self, now: datetime, snapshot: Snapshot) -> list[Any]:
+        """Return the parameters of `hot_book` in their order; an empty array is none."""
+        cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
+        counters = list(map(tuple, self._counters.values()))
+        return [
+            *(now, snapshot.revisions, snapshot.period, cards or None, sum(card[3] is not None for card in cards), originals or None),
+            *(sum(original[2] in _OVERDUE for original in originals), debts or None, list(map(tuple, self._purses.values())) or None),
+            *(sum(counter[8] is not None for counter in counters), counters or None, authorizations or None, sales or None),
+            *(movements or None, fills or None, requests),
         ]
-    counts = (cards, originals, fills, tries, counting, limited, authorizations, sales)
-    return [now, snapshot.revisions, snapshot.period, items, changes or None, receivables or None, transfers or None, *counts]
+
+    def users(self, moved: Iterable[tuple[int, int]]) -> set[int]:
+        """Say whose decisions do not hold, by the rows that are not as they were read."""
+        found: set[int] = set()
+        for kind, place in moved:
+            if kind == CARD:
+                found.add(self._cards_of[place - 1])
+            elif kind == ORIGINAL:
+                found.add(self._originals_of[place - 1])
+            elif kind == PURSE:
+                found.update(list(self._purses_of.values())[place - 1])
+            elif kind == COUNTER:
+                found.update(list(self._counters_of.values())[place - 1])
+        return found
+
+
+def _authorization(request: HotRequest, made: Decision) -> tuple[Any, ...]:
+    changes = made.changes
+    return (
+        *(made.account_id, made.subject_id, made.card_id, made.chain_id, request.place.terminal_id, made.station_id, made.status),
+        *(made.reason, made.flow, made.nozzle, made.product_id, made.requested_minor, made.gross_minor, made.quantity_milli),
+        *(made.unit_price_e4, [change.purse_id for change in changes], [change.held for change in changes]),
+        *(_document(made.detail), _document(made.prompts), made.flags, made.event_at, made.expires_at, made.business_day),
+    )
+
+
+def _sale(request: HotRequest, made: Decision) -> tuple[Any, ...]:
+    original = None if made.authorization is None else made.authorization[0]
+    return (
+        *(made.account_id, made.subject_id, original, made.card_id, made.chain_id, request.place.terminal_id, made.station_id),
+        *(made.staff_id, made.flow, made.nozzle, made.product_id, made.quantity_milli, made.unit_price_e4, made.gross_minor),
+        *(made.discount_minor, made.card_minor, made.currency, _document(made.detail), made.flags, made.fill_id, made.event_at),
+        made.business_day,
+    )
+
+
+def _original(made: Decision) -> tuple[Any, ...]:
+    assert made.authorization is not None, "only a completion has one"
+    identifier, status, completions = made.authorization
+    held = made.still_held
+    return (
+        *(made.account_id, identifier, status, completions, made.status, int(made.write == _COMPLETION), made.gross_minor),
+        *(made.quantity_milli, made.flags, [take.purse_id for take in held], [take.amount_minor for take in held]),
+    )
