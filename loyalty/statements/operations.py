@@ -1,6 +1,7 @@
-"""Closing: business days, accounting periods, and the seal on a period that can no longer change."""
+"""The prints of a receipt counted; closing: business days, accounting periods, and the seal on a period that can no longer change."""
 
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,8 +16,8 @@ from loyalty.ledger import operations as ledger
 from loyalty.ledger.model import Period, Transfer
 from loyalty.ledger.queries import require_settled
 
-from .model import ClosedDay, PeriodSeal
-from .queries import picture_of_period
+from .model import ClosedDay, PeriodSeal, ReceiptKind, ReceiptPrint
+from .queries import picture_of_period, prints_of
 
 _DAYS_LOCK = 0x64617973
 
@@ -37,6 +38,20 @@ class DayBeforeStillOpen(Refusal):
     en = "{expected} is not closed yet; days close one after the other."
     next_zh = "请按日期顺序日结。"
     next_en = "Close that day first."
+
+
+async def count_print(
+    session: AsyncSession, *, kind: ReceiptKind, subject_id: UUID, terminal_id: UUID, staff_id: UUID, now: datetime
+) -> int:
+    """Note that a receipt is printed, and return how many times it was before: 0 is the original, any other a copy of that number."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"receipt:{kind}:{subject_id}", 13))))
+    before = await prints_of(session, kind=kind, subject_id=subject_id)
+    await session.execute(
+        insert(ReceiptPrint).values(
+            kind=kind, subject_id=subject_id, copy=before + 1, printed_at=now, terminal_id=terminal_id, staff_id=staff_id
+        )
+    )
+    return before
 
 
 async def close_business_day(session: AsyncSession, *, day: date, zone: str, now: datetime) -> int:

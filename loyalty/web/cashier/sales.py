@@ -22,6 +22,8 @@ from loyalty.identity import operations as identity
 from loyalty.identity.queries import grants_of
 from loyalty.identity.rules import Permission, Principal, at_station
 from loyalty.statements.model import ReceiptKind
+from loyalty.statements.operations import count_print
+from loyalty.statements.queries import prints_of
 from loyalty.topups import operations as topups
 from loyalty.topups.model import WALLETS, Topup, TopupStatus
 from loyalty.topups.queries import TopupNotFound, get_topup
@@ -29,7 +31,6 @@ from loyalty.web.cashier import queries
 from loyalty.web.cashier.counter import rows_of
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.labels import SALE_TAGS, TENDERS, TOPUP_TAGS
-from loyalty.web.cashier.operations import count_print, prints_of
 from loyalty.web.cashier.receipts import Slip, product_names, sale_slip, topup_slip
 from loyalty.web.cashier.till import HOME, Page, Till, new_key
 from loyalty.web.i18n import N_
