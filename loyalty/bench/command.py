@@ -139,6 +139,8 @@ def _measure_all(
     ours, theirs = context.Pipe()
     loader = context.Process(target=load.serve, args=(theirs, msgspec.msgpack.encode(population), port), daemon=True)
     loader.start()
+    # Ours is then the only end of the pipe here, so that a load process that dies is an error and not a silence.
+    theirs.close()
     rows = []
     try:
         _wait_for(port)

@@ -2,12 +2,15 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
 
+import asyncpg
 import msgspec
 import pytest
 from sqlalchemy import text
 
-from loyalty.db import transaction
+from loyalty.db import driver_dsn, transaction
+from loyalty.errors import OutcomeUnknown
 from loyalty.ledger.queries import purses_of
 from tests.factories.world import give_card
 
@@ -25,6 +28,13 @@ async def purses(bench, card):
 async def card(bench):
     async with transaction(bench.sessions) as session:
         return await give_card(session, bench.world, balance_minor=100_000)
+
+
+@pytest.fixture
+async def owner(bench) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(driver_dsn(bench.url))
+    yield connection
+    await connection.close()
 
 
 async def test_a_preset_fill_holds_captures_and_releases(bench, card):
@@ -176,3 +186,32 @@ async def test_a_count_limit_holds_although_another_worker_used_the_card_meanwhi
     finally:
         await other.stop()
     assert [said(answer)["outcome"] for answer in answers].count("approved") == 3
+
+
+async def test_two_fills_of_one_card_complete_in_one_batch(bench, card):
+    approved = [said(await bench.authorise(card, amount_minor=10_000, terminal=place))["authorization"] for place in (0, 1)]
+    batches = bench.completions.batches
+    booked = await asyncio.gather(*(bench.complete(one, litres_milli=10_000, amount_minor=7_890, terminal=0) for one in approved))
+    assert [said(answer)["outcome"] for answer in booked] == ["booked", "booked"]
+    assert bench.completions.batches == batches + 1
+    assert await purses(bench, card) == {1: (100_000 - 2 * 7_890, 0)}
+    counted = text('SELECT amount_minor, quantity_milli, count FROM limit_counters WHERE account_id = :account AND "window" = 1')
+    async with transaction(bench.sessions) as session:
+        rows = (await session.execute(counted, {"account": card.account_id})).all()
+    assert [tuple(row) for row in rows] == [(2 * 7_890, 20_000, 2)]
+
+
+async def test_one_that_cannot_be_booked_is_alone_in_not_knowing(bench, owner):
+    """A batch that the database refuses is halved until what it refuses stands by itself."""
+    async with transaction(bench.sessions) as session:
+        cards = [await give_card(session, bench.world, balance_minor=100_000) for _ in range(9)]
+    await owner.execute("ALTER TABLE sales ADD CONSTRAINT never_that CHECK (gross_minor <> 777)")
+    amounts = [7_890] * 9
+    amounts[4] = 777
+    answers = await asyncio.gather(
+        *(bench.sell(one, litres_milli=amount, amount_minor=amount) for one, amount in zip(cards, amounts, strict=True)),
+        return_exceptions=True,
+    )
+    assert isinstance(answers.pop(4), OutcomeUnknown)
+    assert {said(answer)["balance_after_minor"] for answer in answers} == {92_110}
+    assert await purses(bench, cards[4]) == {1: (100_000, 0)}
