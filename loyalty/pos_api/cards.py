@@ -335,6 +335,7 @@ async def _charge(
         code="card_replacement",
         card_id=card.card_id,
         station_id=caller.place.station_id,
+        terminal_id=caller.place.terminal_id,
         tender=data.fee_tender,
         reference=data.fee_reference,
         actor=actor,

@@ -27,6 +27,7 @@ async def day_totals(session: AsyncSession, *, station_id: UUID, day: date) -> d
         "sales_minor": sum(total.sales_minor for total in totals),
         "refunds_minor": sum(total.refunds_minor for total in totals),
         "topups_minor": sum(total.topups_minor for total in totals),
+        "fees_minor": sum(total.fees_minor for total in totals),
         "over_short_minor": sum(shift.over_short_minor or 0 for shift in shifts),
         "shifts": [
             {

@@ -317,9 +317,15 @@ class Till(Connection):
         """Let a found card live again."""
         return await self.perform("loss", "/v1/found-reports", {"number": number, "reason": reason})
 
-    async def replace(self, number: str, *, new_card: Card, reason: str) -> Answer:
-        """Put a blank card in the place of a lost, damaged or expired one; with a PIN it is active at once."""
-        return await self.perform("activate", "/v1/card-replacements", {"number": number, "reason": reason}, card=new_card)
+    async def replace(
+        self, number: str, *, new_card: Card, reason: str, fee_tender: str | None = None, fee_reference: str | None = None
+    ) -> Answer:
+        """Put a blank card in the place of a lost, damaged or expired one; with a PIN it is active at once.
+
+        Without `fee_tender` the account pays the fee.
+        """
+        body = {"number": number, "reason": reason, "fee_tender": fee_tender, "fee_reference": fee_reference}
+        return await self.perform("activate", "/v1/card-replacements", body, card=new_card)
 
     # The shift
 

@@ -185,6 +185,8 @@ class ShiftTotals(msgspec.Struct, frozen=True, kw_only=True):
     tenders: tuple[TenderTotal, ...] = ()
     products: tuple[ProductTotal, ...] = ()
     topups_minor: int = 0
+    fees_minor: int = 0
+    """Fees taken at the till, by whatever tender; what an account paid itself is not among them."""
     sales_minor: int = 0
     refunds_minor: int = 0
     transactions: int = 0

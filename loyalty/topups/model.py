@@ -273,6 +273,34 @@ class Topup(Base):
     booked_at: Mapped[datetime | None]
 
 
+class Fee(Base):
+    """A fee charged to an account's owner, a card's replacement say; its id is the ledger's operation id."""
+
+    __tablename__ = "fees"
+    __table_args__ = (
+        one_of("tender", Tender),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        Index("ix_fees_station_id", "station_id", "booked_at"),
+        Index("ix_fees_terminal_id", "terminal_id", "booked_at"),
+    )
+
+    fee_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.account_id"))
+    card_id: Mapped[UUID | None] = mapped_column(ForeignKey("cards.card_id"))
+    code: Mapped[str]
+    """What for: `card_replacement`."""
+    tender: Mapped[Tender | None]
+    """None: the account's principal paid."""
+    currency: Mapped[str]
+    amount_minor: Mapped[int]
+    station_id: Mapped[UUID | None] = mapped_column(ForeignKey("stations.station_id"))
+    terminal_id: Mapped[UUID | None] = mapped_column(ForeignKey("terminals.terminal_id"))
+    """The till in whose shift it counts."""
+    staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
+    event_at: Mapped[datetime]
+    booked_at: Mapped[datetime]
+
+
 class BankPayment(Base):
     """Both ends of a bank transfer, one row an item (cn-2012-9, the register of transfers)."""
 
@@ -443,7 +471,7 @@ class TopupEvent(Base):
     event_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     """Counted, since a request and its approval may fall into one instant."""
     subject_kind: Mapped[str]
-    """`topup`, `purchase`, `adjustment`, `freeze` or `closure`."""
+    """`topup`, `purchase`, `fee`, `adjustment`, `freeze` or `closure`."""
     subject_id: Mapped[UUID]
     moved_to: Mapped[str]
     happened_at: Mapped[datetime]

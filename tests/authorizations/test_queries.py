@@ -21,8 +21,10 @@ from loyalty.authorizations.queries import (
 )
 from loyalty.authorizations.wire import ShopLine, Tender
 from loyalty.db import transaction
+from loyalty.topups.model import Tender as TopupTender
+from loyalty.topups.operations import charge_fee
 from tests.authorizations.desk import place, refund, said
-from tests.factories.world import give_card
+from tests.factories.world import SYSTEM, give_card
 
 
 @pytest.fixture
@@ -166,3 +168,22 @@ async def test_a_tills_totals_are_those_of_its_interval(bench, card):
         bench, shift_totals, station_id=bench.world.station_id, terminal_id=None, booked_from=began, booked_to=began + timedelta(hours=1)
     )
     assert (first_hour.refunds_minor, first_hour.transactions) == (0, 2)
+
+
+async def test_a_fee_taken_at_one_till_is_in_its_totals_and_in_no_other_tills(bench, card):
+    began = bench.now()
+    fee = {"account_id": card.account_id, "code": "card_replacement", "card_id": card.card_id, "actor": SYSTEM}
+    here = {"station_id": bench.world.station_id, "terminal_id": bench.world.terminal_ids[0], "event_at": began, "now": began}
+    async with transaction(bench.sessions) as session:
+        await charge_fee(session, amount_minor=1_000, tender=TopupTender.CASH, **fee, **here)
+        await charge_fee(session, amount_minor=500, tender=TopupTender.CARD, reference="ACQ-1", **fee, **here)
+        await charge_fee(session, amount_minor=300, **fee, **here)
+    interval = {"station_id": bench.world.station_id, "booked_from": began, "booked_to": began + timedelta(milliseconds=1)}
+    till, other, station = [
+        await read(bench, shift_totals, terminal_id=terminal_id, **interval) for terminal_id in (*bench.world.terminal_ids, None)
+    ]
+    assert {one.tender: (one.taken_minor, one.count) for one in till.tenders} == {"cash": (1_000, 1), "bank_card": (500, 1)}
+    assert (till.fees_minor, till.cash_minor, till.transactions) == (1_500, 1_000, 2)
+    assert (other.fees_minor, other.tenders, station.fees_minor) == (0, (), 1_500)
+    later = interval | {"booked_from": interval["booked_to"], "booked_to": began + timedelta(hours=1)}
+    assert (await read(bench, shift_totals, terminal_id=None, **later)).transactions == 0

@@ -57,6 +57,21 @@ async def test_a_damaged_card_is_replaced_and_its_money_stays(manned, site, card
     assert sold["balance_after_minor"] == 100_000 - 1_000 - 7_890
 
 
+async def test_a_fee_paid_in_cash_lies_in_the_drawer_and_is_named_in_the_totals(manned, card, personal_blanks):
+    new = Card(number=personal_blanks[0], pin="8642")
+    done = await manned.replace(card.number, new_card=new, reason="damaged", fee_tender="cash")
+    assert (done["status"], done["fee_minor"]) == ("active", 1_000)
+    closed = await manned.close_shift(counted_cash_minor=51_000)
+    assert (closed["status"], closed["over_short_minor"], closed["expected_cash_minor"]) == ("closed", 0, 51_000)
+    assert (closed["totals"]["fees_minor"], closed["totals"]["transactions"], closed["differences"]) == (1_000, 1, [])
+
+
+async def test_a_fee_from_the_account_is_not_in_the_till(manned, card, personal_blanks):
+    await manned.replace(card.number, new_card=Card(number=personal_blanks[0], pin="8642"), reason="damaged")
+    closed = await manned.close_shift(counted_cash_minor=50_000)
+    assert (closed["over_short_minor"], closed["totals"]["fees_minor"], closed["totals"]["tenders"]) == (0, 0, [])
+
+
 async def test_a_top_up_is_taken_back_by_its_id_and_another_stations_is_not_found(manned, blanks):
     number = blanks[1]
     await manned.issue(number)

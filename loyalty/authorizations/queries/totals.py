@@ -12,7 +12,7 @@ from loyalty.authorizations.model import Refund, Sale, SaleStatus
 from loyalty.ids import uuid7_floor
 from loyalty.stations.model import Product
 from loyalty.stations.rules import ProductTotal, ShiftTotals, TenderTotal
-from loyalty.topups.model import Topup, TopupEvent, TopupStatus
+from loyalty.topups.model import Fee, Topup, TopupEvent, TopupStatus
 
 STORED_VALUE: Final = "stored_value"
 """The tender that is the account's own money."""
@@ -49,8 +49,8 @@ async def shift_totals(
 ) -> ShiftTotals:
     """Return the totals of a till (None: of the whole station) over `[booked_from, booked_to)`, whole milliseconds.
 
-    Products are what was sold, refunds not taken off; a tender's `returned_minor` holds refunds and reversed top-ups. A top-up counts when
-    it was booked, its reversal when it was reversed, both at the till of the top-up.
+    Products are what was sold, refunds not taken off; a tender's `taken_minor` holds sales, top-ups and fees, its `returned_minor` refunds
+    and reversed top-ups. A top-up counts when it was booked, its reversal when it was reversed, both at the till of the top-up.
     """
     first, last = uuid7_floor(booked_from), uuid7_floor(booked_to)
     sums = _Sums()
@@ -75,6 +75,7 @@ async def shift_totals(
         for tender, amount in (tenders or {}).items():
             sums.tender(tender, returned=amount)
     topups_minor, topups = await _add_topups(session, sums, station_id, terminal_id, booked_from, booked_to)
+    fees_minor, fees = await _add_fees(session, sums, station_id, terminal_id, booked_from, booked_to)
     return ShiftTotals(
         tenders=tuple(
             TenderTotal(tender=name, taken_minor=taken, returned_minor=returned, count=count)
@@ -85,9 +86,10 @@ async def shift_totals(
             for code, sum_ in sorted(sums.products.items())
         ),
         topups_minor=topups_minor,
+        fees_minor=fees_minor,
         sales_minor=sum(row.gross_minor for row in sold),
         refunds_minor=sum(row.gross_minor for row in back),
-        transactions=len(sold) + len(back) + topups,
+        transactions=len(sold) + len(back) + topups + fees,
     )
 
 
@@ -132,6 +134,24 @@ async def _add_topups(
     for tender, returned, count in back:
         sums.tender(_TOPUP_TENDERS.get(tender, tender), returned=int(returned or 0), count=count)
         rows += count
+    return amount, rows
+
+
+async def _add_fees(
+    session: AsyncSession, sums: _Sums, station_id: UUID, terminal_id: UUID | None, booked_from: datetime, booked_to: datetime
+) -> tuple[int, int]:
+    """Add the fees taken at the till; return their amount and how many there were."""
+    taken_here = await session.execute(
+        select(Fee.tender, func.sum(Fee.amount_minor), func.count())
+        .where(Fee.station_id == station_id, *_at(Fee.terminal_id, terminal_id), Fee.tender.is_not(None))
+        .where(Fee.booked_at >= booked_from, Fee.booked_at < booked_to)
+        .group_by(Fee.tender)
+    )
+    amount = rows = 0
+    for tender, taken, count in taken_here:
+        assert tender is not None, "left out above"
+        sums.tender(_TOPUP_TENDERS.get(tender, tender), taken=int(taken), count=count)
+        amount, rows = amount + int(taken), rows + count
     return amount, rows
 
 

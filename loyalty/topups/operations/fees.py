@@ -13,7 +13,7 @@ from loyalty.ledger.operations import InsufficientFunds, Leg
 from loyalty.ledger.queries import get_account_for_update, lock_purses
 from loyalty.money import decimal_text
 from loyalty.stations.queries import get_station
-from loyalty.topups.model import Tender
+from loyalty.topups.model import Fee, Tender
 from loyalty.topups.rules import require_amount
 
 from .booking import OFFICE, own_principal, require_open, tender_house
@@ -32,12 +32,14 @@ async def charge_fee(
     now: datetime,
     card_id: UUID | None = None,
     station_id: UUID | None = None,
+    terminal_id: UUID | None = None,
     tender: Tender | None = None,
     reference: str | None = None,
 ) -> UUID:
     """Charge a fee to the legal entity of the station (the office's where there is none) and return the operation's id.
 
-    Without `tender` the account's principal pays, never its bonus; with one it is taken at the till and touches no purse.
+    Without `tender` the account's principal pays, never its bonus; with one it is taken at the till `terminal_id`, counts in that till's
+    shift, and touches no purse.
 
     :raises AccountNotFound: if there is no such account
     :raises AccountNotOpen: if it is frozen or closed
@@ -74,6 +76,22 @@ async def charge_fee(
         source = await tender_house(session, station_id=station_id, tender=tender, currency=account.currency, now=now)
     leg = Leg(source, fee, amount_minor, TransferKind.FEE, account.currency, card_id, station_id)
     await ledger.post(session, account_id=account_id, legs=[leg], operation_id=operation_id, event_at=event_at, now=now)
+    session.add(
+        Fee(
+            fee_id=operation_id,
+            account_id=account_id,
+            card_id=card_id,
+            code=code,
+            tender=tender,
+            currency=account.currency,
+            amount_minor=amount_minor,
+            station_id=station_id,
+            terminal_id=terminal_id,
+            staff_id=actor.staff_id,
+            event_at=event_at,
+            booked_at=now,
+        )
+    )
     note(
         session,
         subject=("fee", operation_id),

@@ -306,6 +306,7 @@ async def replace(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
                 code="card_replacement",
                 card_id=done.card.card_id,
                 station_id=till.place.station_id,
+                terminal_id=till.place.terminal_id,
                 tender=fee_tender,
                 reference=paid or None,
                 actor=till.actor,

@@ -163,14 +163,25 @@ async def shift(desk: NamedDependency[Desk], shift_id: FromPath[UUID]) -> Page:
 
 
 def totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: str) -> list[Part]:
-    """Draw the totals per tender and product of a closed shift or day."""
+    """Draw the sums of a closed shift or day, and its totals per tender and product."""
     _ = desk.gettext
     if not totals:
         return [Rows(title=_("Totals"), columns=[], rows=[], empty=_("Still running: totals stand at the close"))]
     words = {member.value: _(label[0]) for member, label in TENDER.items()}
     tenders = totals.get("tenders") or ()
     products = totals.get("products") or ()
+    sums = (
+        (_("Sales"), "sales_minor"),
+        (_("Given back"), "refunds_minor"),
+        (_("Top-ups"), "topups_minor"),
+        (_("Fees"), "fees_minor"),
+    )
     return [
+        Facts(
+            title=_("Totals"),
+            figures=True,
+            pairs=[(label, desk.f.money(totals.get(name, 0), currency)) for label, name in sums],
+        ),
         Rows(
             title=_("Tenders"),
             columns=[Column(_("Tender")), Column(_("Taken"), "num"), Column(_("Given back"), "num"), Column(_("Count"), "num")],
