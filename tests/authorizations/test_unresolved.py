@@ -208,6 +208,36 @@ async def test_release_takes_evidence_the_right_role_and_from_an_amount_on_two_p
     await books_balance(bench)
 
 
+@pytest.mark.parametrize("ended_by", ["release", "reversal"])
+async def test_a_late_part_after_the_end_of_a_partly_captured_fill_counts_no_second_fill(bench, card, ended_by):
+    key = uuid.uuid4()
+    authorization = said(await bench.authorise(card, key=key, amount_minor=20_000))["authorization"]
+    await bench.complete(authorization, litres_milli=10_000, amount_minor=7_890, final=False)
+    bench.later += timedelta(minutes=61)
+    assert await expire(bench) == 1
+    if ended_by == "release":
+        assert (await release(bench, authorization, await hire(bench))).released_minor == 12_110
+    else:
+        assert said(await reverse_key(bench, key))["released_minor"] == 12_110
+    assert await counters(bench, card) == [(7_890, 10_000, 1)]
+    late = said(await bench.complete(authorization, litres_milli=2_000, amount_minor=1_578))
+    assert (late["card_minor"], {"late", "after_end"} <= set(late["flags"])) == (1_578, True)
+    assert await counters(bench, card) == [(9_468, 12_000, 1)]
+    assert await purses(bench, card.account_id) == {1: (300_000 - 9_468, 0)}
+    await books_balance(bench)
+
+
+async def test_a_late_completion_after_a_release_counts_the_fill_again(bench, card):
+    authorization = said(await bench.authorise(card, amount_minor=20_000))["authorization"]
+    await not_lifted(bench, authorization)
+    assert await counters(bench, card) == [(0, 0, 0)]
+    for litres_milli, amount_minor in ((10_000, 7_890), (2_000, 1_578)):
+        await bench.complete(authorization, litres_milli=litres_milli, amount_minor=amount_minor)
+    assert await counters(bench, card) == [(9_468, 12_000, 1)]
+    assert await purses(bench, card.account_id) == {1: (300_000 - 9_468, 0)}
+    await books_balance(bench)
+
+
 async def test_a_completion_and_a_release_at_once_end_it_once(bench, card):
     manager = await hire(bench)
     for _ in range(6):
