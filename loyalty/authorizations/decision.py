@@ -61,6 +61,8 @@ class Decision:
     card_version: int | None = None
     card_tries: int | None = None
     tries_new: int | None = None
+    by_code = False
+    """The holder's code was shown: what is approved uses it up."""
     status = int(Status.DECLINED)
     reason: Reason = Reason.NONE
     flow = int(Flow.PRESET)

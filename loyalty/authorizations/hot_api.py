@@ -69,10 +69,19 @@ class BodyTooLarge(Refusal):
 
 
 class HolderToken(msgspec.Struct, forbid_unknown_fields=True):
-    """What a holder's dynamic code carries: the card's blind index."""
+    """What a holder's dynamic code carries: the card's blind index, and its version, which a fill paid by the code raises: it pays once."""
 
     index: bytes
+    version: int
     nonce: str = ""
+
+
+def read_code(token: str) -> HolderToken:
+    """Read a holder's dynamic code.
+
+    :raises TokenError: if it is none of ours, or too old
+    """
+    return read_token(Purpose.QR_TOKEN, token, now=clock.real_now(), payload=HolderToken)
 
 
 def is_hot(path: str) -> bool:
@@ -186,7 +195,8 @@ def present(card: Credential, caller: Caller, key: UUID) -> tuple[Presented, byt
         index = number_index(card.number)
     if card.token is not None:
         try:
-            index = read_token(Purpose.QR_TOKEN, card.token, now=clock.real_now(), payload=HolderToken).index
+            code = read_code(card.token)
+            index, presented.token_version = code.index, code.version
             presented.token_ok = True
         except TokenError:
             presented.token_wrong = True

@@ -54,7 +54,7 @@ encode: Final = msgspec.json.Encoder().encode
 class Presented:
     """How the card was presented: what of it the edge could read."""
 
-    __slots__ = ("check_value_index", "holds_fill", "needs_pin", "pin", "pin_unreadable", "token_ok", "token_wrong")
+    __slots__ = ("check_value_index", "holds_fill", "needs_pin", "pin", "pin_unreadable", "token_ok", "token_version", "token_wrong")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Presented:
         pin_unreadable: bool = False,
         check_value_index: bytes | None = None,
         token_ok: bool = False,
+        token_version: int | None = None,
         token_wrong: bool = False,
         holds_fill: bool = False,
     ) -> None:
@@ -70,6 +71,8 @@ class Presented:
         self.pin_unreadable = pin_unreadable
         self.check_value_index = check_value_index
         self.token_ok = token_ok
+        self.token_version = token_version
+        """The version of the card for which the code was made; None where the holder approved otherwise."""
         self.token_wrong = token_wrong
         self.holds_fill = holds_fill
         """The fill's lock is this sale's own: the holder approved it on the phone."""
@@ -132,7 +135,8 @@ def credential_refuses(
     if presented.token_wrong:
         return Refused(Reason.TOKEN_WRONG), None
     if presented.token_ok and credential.pin is None:
-        return None, None
+        used = presented.token_version is not None and presented.token_version != card.version
+        return (Refused(Reason.TOKEN_WRONG) if used else None), None
     by_check = presented.check_value_index is not None
     if by_check and presented.check_value_index != card.check_value_index:
         return Refused(Reason.CHECK_VALUE_WRONG), None
@@ -299,6 +303,7 @@ def decide_authorization(
     assert card is not None
     assert terms is not None
     refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
+    decision.by_code = presented.token_version is not None
     if refused is None:
         if product is None:
             refused = Refused(Reason.PRODUCT_UNKNOWN)

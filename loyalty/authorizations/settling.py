@@ -94,6 +94,7 @@ def decide_sale(
     assert card is not None
     assert terms is not None
     refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
+    decision.by_code = presented.token_version is not None
     if refused is None:
         refused = _goods_refuse(request, fuel, product, shop, fill, place, terms, now, holds_fill=presented.holds_fill)
     if refused is not None:

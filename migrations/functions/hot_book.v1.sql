@@ -11,7 +11,8 @@
 -- Counters are written under the card's row lock. Each array holds one kind of row, so that no statement reads what it does not need; two
 -- requests' changes of one purse or one counter come added up.
 
-CREATE TYPE hot_card AS (card uuid, version integer, tries smallint, tries_new smallint);
+-- A card as it was read (null: not compared), its tries from now on (null: as they are), and whether its holder's code was used up.
+CREATE TYPE hot_card AS (card uuid, version integer, tries smallint, tries_new smallint, used boolean);
 CREATE TYPE hot_original AS (
     account uuid, id uuid, status smallint, completions smallint,
     status_new smallint, completed smallint, minor bigint, milli bigint, flags integer, hold_purses uuid[], hold_minors bigint[]
@@ -48,9 +49,9 @@ CREATE FUNCTION hot_book(
     p_revisions bigint[],
     p_period integer,
     p_cards hot_card[],
-    -- of how many cards the tries change, how many authorisations had run out, on how many counters a limit depends: what has nothing to
+    -- how many cards change, how many authorisations had run out, on how many counters a limit depends: what has nothing to
     -- do is not run
-    p_tries integer,
+    p_changed integer,
     p_originals hot_original[],
     p_overdue integer,
     p_debts hot_debt[],
@@ -82,7 +83,7 @@ BEGIN
         IF locked < cardinality(p_cards) THEN
             RETURN QUERY
             SELECT 1::smallint, i.place::integer
-            FROM unnest(p_cards) WITH ORDINALITY i(card, version, tries, tries_new, place) LEFT JOIN cards c ON c.card_id = i.card
+            FROM unnest(p_cards) WITH ORDINALITY i(card, version, tries, tries_new, used, place) LEFT JOIN cards c ON c.card_id = i.card
             WHERE ((i.version IS NULL OR c.version = i.version) AND (i.tries IS NULL OR c.pin_tries = i.tries)) IS NOT TRUE;
             IF NOT FOUND THEN
                 RETURN QUERY SELECT 1::smallint, g FROM generate_series(1, cardinality(p_cards)) g;
@@ -151,8 +152,9 @@ BEGIN
         FROM unnest(p_purses) d WHERE p.account_id = d.account AND p.purse_id = d.purse;
     END IF;
 
-    IF p_tries > 0 THEN
-        UPDATE cards c SET pin_tries = i.tries_new FROM unnest(p_cards) i WHERE i.tries_new IS NOT NULL AND c.card_id = i.card;
+    IF p_changed > 0 THEN
+        UPDATE cards c SET pin_tries = coalesce(i.tries_new, c.pin_tries), version = c.version + i.used::integer
+        FROM unnest(p_cards) i WHERE (i.tries_new IS NOT NULL OR i.used) AND c.card_id = i.card;
     END IF;
 
     IF p_counters IS NOT NULL THEN

@@ -69,6 +69,7 @@ class Bench(Pump):
         litres_milli: int = 10_000,
         price_e4: int = 78_900,
         amount_minor: int | None = None,
+        shown: Presented | None = None,
         **fields,
     ):
         if product is not None:
@@ -87,7 +88,7 @@ class Bench(Pump):
             key=key or uuid.uuid4(),
             fingerprint=request_fingerprint(repr(body).encode())[:16],
             number_index=card.index,
-            presented=Presented(pin=pin),
+            presented=shown or Presented(pin=pin),
         )
         return self.cards.submit(request)
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from loyalty.authorizations.rules import Presented
 from loyalty.db import driver_dsn, transaction
 from loyalty.errors import OutcomeUnknown
 from loyalty.ledger.queries import purses_of
@@ -215,3 +216,22 @@ async def test_one_that_cannot_be_booked_is_alone_in_not_knowing(bench, owner):
     assert isinstance(answers.pop(4), OutcomeUnknown)
     assert {said(answer)["balance_after_minor"] for answer in answers} == {92_110}
     assert await purses(bench, cards[4]) == {1: (100_000, 0)}
+
+
+async def test_a_holders_code_pays_once(bench, card):
+    """Shown twice within its minute, at two tills at once or one after the other; a decline does not use it up."""
+    read = text("SELECT version FROM cards WHERE card_id = :card")
+    async with transaction(bench.sessions) as session:
+        version = (await session.execute(read, {"card": card.card_id})).scalar_one()
+
+    def show(amount_minor: int = 7_890):
+        return bench.sell(card, pin=None, amount_minor=amount_minor, shown=Presented(token_ok=True, token_version=version))
+
+    assert said(await show(amount_minor=999_999_00))["reason"] == "insufficient_funds"
+    answers = [said(answer) for answer in await asyncio.gather(*(show() for _ in range(5)))]
+    assert [answer["outcome"] for answer in answers] == ["approved"] + ["declined"] * 4
+    assert {answer["reason"] for answer in answers[1:]} == {"token_wrong"}
+    assert await purses(bench, card) == {1: (92_110, 0)}
+    async with transaction(bench.sessions) as session:
+        assert (await session.execute(read, {"card": card.card_id})).scalar_one() == version + 1
+    assert said(await bench.sell(card))["outcome"] == "approved", "the PIN is another way"

@@ -35,7 +35,7 @@ def _document(value: dict[str, Any] | None) -> str | None:
 class Batch:
     """The parameters of one write, and whose each row is."""
 
-    __slots__ = ("_cards_of", "_counters", "_counters_of", "_originals_of", "_purses", "_purses_of", "_rows")
+    __slots__ = ("_cards_of", "_counters", "_counters_of", "_originals_of", "_purses", "_purses_of", "_rows", "_touched")
 
     def __init__(self, now: datetime, decided: list[tuple[HotRequest, Decision]]) -> None:
         cards: list[tuple[Any, ...]] = []
@@ -49,6 +49,7 @@ class Batch:
         self._rows = (cards, originals, debts, authorizations, sales, movements, fills, requests)
         self._purses: dict[UUID, list[Any]] = {}
         self._counters: dict[tuple[UUID, date], list[Any]] = {}
+        touched = 0
         self._cards_of: list[int] = []
         self._originals_of: list[int] = []
         self._purses_of: dict[UUID, list[int]] = {}
@@ -57,7 +58,9 @@ class Batch:
             account, card, subject = made.account_id, made.card_id, made.subject_id
             if card is not None:
                 self._cards_of.append(place)
-                cards.append((card, made.card_version, made.card_tries, made.tries_new))
+                used = made.by_code and made.counted is not None
+                touched += used or made.tries_new is not None
+                cards.append((card, made.card_version, made.card_tries, made.tries_new, used))
             if made.authorization is not None:
                 self._originals_of.append(place)
                 originals.append(_original(made))
@@ -80,6 +83,7 @@ class Batch:
                     *(request.fingerprint, request.record_hash, request.previous_hash, made.answer),
                 )
             )
+        self._touched = touched
 
     def _change(self, place: int, made: Decision) -> None:
         for change in made.changes:
@@ -111,7 +115,7 @@ class Batch:
         cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
         counters = list(map(tuple, self._counters.values()))
         return [
-            *(now, snapshot.revisions, snapshot.period, cards or None, sum(card[3] is not None for card in cards), originals or None),
+            *(now, snapshot.revisions, snapshot.period, cards or None, self._touched, originals or None),
             *(sum(original[2] in _OVERDUE for original in originals), debts or None, list(map(tuple, self._purses.values())) or None),
             *(sum(counter[8] is not None for counter in counters), counters or None, authorizations or None, sales or None),
             *(movements or None, fills or None, requests),

@@ -8,13 +8,12 @@ from litestar import get, post
 from litestar.di import NamedDependency, Provide
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty import clock
-from loyalty.authorizations.hot_api import HolderToken
+from loyalty.authorizations.hot_api import read_code
 from loyalty.authorizations.wire import reference
 from loyalty.cards.model import Card, CardStatus
 from loyalty.cards.numbers import number_index
 from loyalty.cards.queries import CardNotFound, cards_of_customer, find_by_index, get_card, get_product
-from loyalty.crypto import Purpose, TokenError, read_token
+from loyalty.crypto import TokenError
 from loyalty.customers.queries import find_customers, names_of
 from loyalty.identity.rules import Permission
 from loyalty.limits.rules import plate_key
@@ -200,7 +199,7 @@ async def _cards_for(session: AsyncSession, typed: str) -> tuple[list[Card], str
         return [], ""
     if _TOKEN.match(typed):
         try:
-            index = read_token(Purpose.QR_TOKEN, typed, now=clock.real_now(), payload=HolderToken).index
+            index = read_code(typed).index
         except TokenError:
             return [], ""
         return await _by_index(session, index), typed

@@ -15,7 +15,6 @@ from loyalty.authorizations.hot import AuthorizationNotFound
 from loyalty.authorizations.model import Operation, Status
 from loyalty.authorizations.operations.holds import report_nozzle_not_lifted
 from loyalty.authorizations.operations.unresolved import PumpRecord, complete_from_pump_record, release_dispense
-from loyalty.authorizations.rules import Presented
 from loyalty.authorizations.wire import (
     AuthorizationAnswer,
     AuthorizationRequest,
@@ -33,7 +32,7 @@ from loyalty.web.cashier.labels import AUTHORIZATION_TAGS
 from loyalty.web.cashier.sales import approve, spend, standing_in
 from loyalty.web.cashier.selling import declined
 from loyalty.web.cashier.sheets import CardSheet, sheet_of
-from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key
+from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
 from loyalty.web.rendering import redirect
 
 _WAITS = {Status.APPROVED, Status.PENDING_REVIEW, Status.PART_COMPLETED}
@@ -84,7 +83,7 @@ async def authorise(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Pag
         body,
         AuthorizationAnswer,
         number_index=sheet.number_index,
-        presented=Presented(pin=pin or None, token_ok=bool(token)),
+        presented=presented_by(pin, token),
     )
     if answer.authorization is not None:
         cookies = [code_cookie(till.request, "")] if token else None

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.reasons import Reason
-from loyalty.authorizations.rules import Presented
 from loyalty.authorizations.wire import Credential, FuelLine, Said, SaleAnswer, SaleRequest, ShopLine, Tender
 from loyalty.identity.rules import Permission
 from loyalty.limits.wording import limit_label
@@ -20,7 +19,7 @@ from loyalty.stations.queries import BoardLine, list_products, price_board
 from loyalty.web.cashier import queries
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.sheets import CardSheet, DueFill, due_of, sheet_of
-from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key
+from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
 from loyalty.web.i18n import N_
 from loyalty.web.rendering import redirect, render
 
@@ -96,7 +95,7 @@ async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         body,
         SaleAnswer,
         number_index=sheet.number_index,
-        presented=Presented(pin=till.form.secret("pin").strip() or None, token_ok=bool(token)),
+        presented=presented_by(till.form.secret("pin").strip(), token),
     )
     if answer.sale is not None:
         return redirect(till.request, f"{HOME}/sales/{answer.sale}?new=1", cookies=[code_cookie(till.request, "")] if token else None)

@@ -19,12 +19,12 @@ from loyalty.audit.model import Actor
 from loyalty.authorizations.dedupe import Outcome, once
 from loyalty.authorizations.facts import Place
 from loyalty.authorizations.hot import HotRequest
-from loyalty.authorizations.hot_api import HolderToken
+from loyalty.authorizations.hot_api import read_code
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.rules import Presented
 from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest, SaleRequest
 from loyalty.authorizations.worker import Pump
-from loyalty.crypto import Purpose, TokenError, canonical_json, read_token, request_fingerprint
+from loyalty.crypto import TokenError, canonical_json, request_fingerprint
 from loyalty.db import Sessions, transaction
 from loyalty.identity import operations as identity
 from loyalty.identity.model import Portal
@@ -306,9 +306,19 @@ def code_for(request: AnyRequest, index: bytes) -> str:
     if not token:
         return ""
     try:
-        return token if read_token(Purpose.QR_TOKEN, token, now=clock.real_now(), payload=HolderToken).index == index else ""
+        return token if read_code(token).index == index else ""
     except TokenError:
         return ""
+
+
+def presented_by(pin: str, token: str) -> Presented:
+    """Return how the card was shown at the counter: by PIN, by the holder's code, or by nothing."""
+    if not token:
+        return Presented(pin=pin or None)
+    try:
+        return Presented(pin=pin or None, token_ok=True, token_version=read_code(token).version)
+    except TokenError:
+        return Presented(pin=pin or None, token_wrong=True)
 
 
 def said_cookie(text: str, tone: str = "good") -> Cookie:

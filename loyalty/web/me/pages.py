@@ -105,7 +105,7 @@ async def code(card_id: FromPath[UUID], phone: NamedDependency[Phone]) -> Page:
     async with transaction(phone.request.app.state.sessions) as session:
         card = await _mine(session, phone, card_id)
         shown = await _card(phone, session, card)
-    payload = HolderToken(index=card.number_index, nonce=secrets.token_urlsafe(9))
+    payload = HolderToken(index=card.number_index, version=card.version, nonce=secrets.token_urlsafe(9))
     token = issue_token(Purpose.QR_TOKEN, payload, expires_at=clock.real_now() + CODE_LIFE)
     template = "me/code_piece.html" if phone.request.headers.get("hx-request") == "true" else "me/code.html"
     if template.endswith("piece.html"):
