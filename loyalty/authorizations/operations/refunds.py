@@ -30,6 +30,21 @@ from loyalty.stations.model import Shift
 from loyalty.topups.rules import require_second_person
 
 from .locking import actor_for, count, find_sale, instant_text
+from .refund_asks import NothingToRefund, RefundExceedsSale, RefundLine, RefundLineUnknown, Wanted, asked_of, quantity_left_of
+
+__all__ = [
+    "NothingToRefund",
+    "RefundExceedsSale",
+    "RefundLine",
+    "RefundLineUnknown",
+    "Refunded",
+    "SaleNotFound",
+    "VoidNotPossible",
+    "Wanted",
+    "mirror_sale",
+    "parts_of",
+    "refund_sale",
+]
 
 _PURSE_NAMES = {PurseKind.PRINCIPAL: "principal", PurseKind.BONUS: "bonus", PurseKind.RECEIVABLE: "receivable"}
 
@@ -43,35 +58,6 @@ class SaleNotFound(NotFound):
     next_en = "Check the reference on the receipt; a refund is made where the sale was."
 
 
-class NothingToRefund(Refusal):
-    """It was given back whole before, or no amount is asked for."""
-
-    zh = "该笔销售已全部退回，没有可退金额。"
-    en = "This sale was given back already; nothing is left to refund."
-    next_zh = "请在交易记录中查看退款。"
-    next_en = "Look at its refunds."
-
-
-class RefundExceedsSale(Refusal):
-    """More than is left of the sale, of a line, or of the litres."""
-
-    status = 422
-    zh = "退款超出原交易：可退 {left}，申请 {wanted}。"
-    en = "More than is left of the sale: {left} left, {wanted} asked for."
-    next_zh = "请改小退款金额或数量。"
-    next_en = "Ask for less."
-
-
-class RefundLineUnknown(Refusal):
-    """The sale has no such line."""
-
-    status = 422
-    zh = "该笔销售没有第 {line} 行商品。"
-    en = "The sale has no line {line}."
-    next_zh = "请按小票核对商品行。"
-    next_en = "Compare with the receipt."
-
-
 class VoidNotPossible(Refusal):
     """Only a whole sale of this period, before its till was counted, is undone as if it had not been."""
 
@@ -79,22 +65,6 @@ class VoidNotPossible(Refusal):
     en = "The sale was refunded in part, its shift was counted, or its period closed: it cannot be voided."
     next_zh = "请改办退款。"
     next_en = "Refund it instead."
-
-
-class RefundLine(NamedTuple):
-    """A shop line, or part of it, that goes back: its place in the sale's list, from 0."""
-
-    line: int
-    amount_minor: int
-    quantity_milli: int
-
-
-class Wanted(NamedTuple):
-    """How much of a sale is to go back."""
-
-    gross_minor: int
-    quantity_milli: int
-    lines: tuple[RefundLine, ...] = ()
 
 
 class Refunded(NamedTuple):
@@ -143,7 +113,7 @@ async def refund_sale(
     account = await get_account(session, account_id=account_id)
     if account.status == AccountStatus.CLOSED:
         raise AccountNotOpen(status=AccountStatus(account.status).value, account=account_id)
-    wanted = await _wanted(session, sale, gross_minor, quantity_milli, tuple(lines))
+    wanted = await asked_of(session, sale, gross_minor, quantity_milli, tuple(lines))
     control = policy.for_currency(sale.currency).control
     require_second_person(
         rule=control.rule,
@@ -187,7 +157,7 @@ async def mirror_sale(
     :raises NothingToRefund: if nothing is left
     :raises VoidNotPossible: if `void` is asked for and not possible
     """
-    wanted = wanted or Wanted(sale.gross_minor - sale.refunded_minor, await _quantity_left(session, sale))
+    wanted = wanted or Wanted(sale.gross_minor - sale.refunded_minor, await quantity_left_of(session, sale))
     if wanted.gross_minor <= 0:
         raise NothingToRefund(sale=sale.sale_id)
     whole = wanted.gross_minor == sale.gross_minor - sale.refunded_minor
@@ -262,58 +232,6 @@ async def parts_of(session: AsyncSession, *, sale: Sale) -> list[Part]:
     ]
 
 
-async def _wanted(
-    session: AsyncSession, sale: Sale, gross_minor: int | None, quantity_milli: int | None, lines: tuple[RefundLine, ...]
-) -> Wanted:
-    """Check what is asked for against what is left.
-
-    :raises NothingToRefund: if nothing is left
-    :raises RefundExceedsSale: if it is more
-    :raises RefundLineUnknown: if a line is none of the sale's
-    """
-    left = sale.gross_minor - sale.refunded_minor
-    if left <= 0:
-        raise NothingToRefund(sale=sale.sale_id)
-    by_lines = sum(line.amount_minor for line in lines)
-    gross = gross_minor if gross_minor is not None else by_lines if lines else left
-    if gross <= 0:
-        raise NothingToRefund(sale=sale.sale_id)
-    _within(gross, left, sale.currency)
-    _within(by_lines, gross, sale.currency)
-    if lines:
-        await _check_lines(session, sale, lines)
-    quantity_left = await _quantity_left(session, sale)
-    if quantity_milli is None:
-        if gross == left:
-            quantity_milli = quantity_left
-        elif lines or not sale.quantity_milli:
-            quantity_milli = 0
-        else:
-            quantity_milli = mirroring.quantity_share(quantity_left_milli=quantity_left, gross_minor=gross, gross_left_minor=left)
-    if not 0 <= quantity_milli <= quantity_left:
-        raise RefundExceedsSale(left=f"{quantity_left / 1000:.3f}", wanted=f"{quantity_milli / 1000:.3f}")
-    return Wanted(gross, quantity_milli, lines)
-
-
-def _within(wanted: int, left: int, currency: str) -> None:
-    if wanted > left:
-        raise RefundExceedsSale(left=decimal_text(left, currency), wanted=decimal_text(wanted, currency), left_minor=left)
-
-
-async def _check_lines(session: AsyncSession, sale: Sale, lines: tuple[RefundLine, ...]) -> None:
-    sold: list[dict[str, Any]] = (sale.detail or {}).get("lines", [])
-    known = await session.scalars(select(Refund.lines).where(Refund.account_id == sale.account_id, Refund.sale_id == sale.sale_id))
-    earlier = [row for row in known if row]
-    for place in {line.line for line in lines}:
-        if not 0 <= place < len(sold):
-            raise RefundLineUnknown(line=place)
-        for measure in ("amount_minor", "quantity_milli"):
-            asked = sum(int(getattr(line, measure)) for line in lines if line.line == place)
-            left = sold[place][measure] - sum(row[str(place)][measure] for row in earlier if str(place) in row)
-            if asked > left or asked < 0:
-                raise RefundExceedsSale(left=left, wanted=asked, line=place)
-
-
 def _line_sums(lines: Sequence[RefundLine]) -> dict[str, dict[str, int]]:
     sums: dict[str, dict[str, int]] = {}
     for line in lines:
@@ -321,11 +239,6 @@ def _line_sums(lines: Sequence[RefundLine]) -> dict[str, dict[str, int]]:
         known["amount_minor"] += line.amount_minor
         known["quantity_milli"] += line.quantity_milli
     return sums
-
-
-async def _quantity_left(session: AsyncSession, sale: Sale) -> int:
-    given = await session.scalars(select(Refund.quantity_milli).where(Refund.account_id == sale.account_id, Refund.sale_id == sale.sale_id))
-    return sale.quantity_milli - sum(given)
 
 
 async def _voids(session: AsyncSession, sale: Sale, *, asked: bool | None, whole: bool) -> bool:
