@@ -39,7 +39,9 @@ from loyalty.policy import Policy
 from loyalty.stations.operations import close_shift, open_shift
 from loyalty.stations.rules import expected_cash
 from loyalty.topups.model import AdjustmentKind
-from loyalty.topups.operations import propose_adjustment
+from loyalty.topups.model import Tender as TopupTender
+from loyalty.topups.operations import load, propose_adjustment
+from loyalty.topups.queries import balance_of
 
 from .chain import SHOP, STATIONS, ZONE, Chain
 from .holders import Crowd, Holder
@@ -48,6 +50,8 @@ DAYS = 6
 FILLS_A_DAY = 8
 """At each station."""
 FLOAT_MINOR = 50_000
+LOW_MINOR = 60_000
+"""Below this a printed card is loaded again."""
 
 
 class Forecourt(Pump):
@@ -185,7 +189,8 @@ async def _preset(business: Business, holder: Holder, station: str, fuel: FuelLi
     if answer["outcome"] not in {"approved", "partial"}:
         return
     forecourt.at += timedelta(minutes=4)
-    milli = min(fuel.quantity_milli, answer["approved_milli"])
+    # A pump counts hundredths of a litre.
+    milli = min(fuel.quantity_milli, answer["approved_milli"]) // 10 * 10
     done = CompletionRequest(
         quantity_milli=milli, unit_price_e4=fuel.unit_price_e4, amount_minor=line_amount(milli, fuel.unit_price_e4), nozzle=fuel.nozzle
     )
@@ -301,14 +306,14 @@ async def _refund(business: Business, day: date) -> None:
 
 async def _loss(business: Business, day: date) -> None:
     """Let somebody report a card lost; nobody fuels with it any more."""
-    lost = [holder for holder in business.crowd.holders if holder.product == "personal"][-1]
+    lost = business.crowd.loser
     business.crowd.holders.remove(lost)
     async with transaction(business.forecourt.sessions) as session:
         await report_lost(
             session,
             card_id=lost.card_id,
             station_id=business.chain.stations[lost.home],
-            reason="holder came to the counter",
+            reason="持卡人到柜台挂失",
             actor=business.chain.person(f"cashier:{lost.home}"),
             now=_at(day, time(23, 20)),
         )
@@ -318,8 +323,9 @@ async def _present(business: Business, now: datetime) -> None:
     """Leave what a counter and an office find in the morning: unpaid fills, a running hold, an unresolved dispense, a checker's work."""
     forecourt, chain = business.forecourt, business.chain
     for number, station in enumerate(STATIONS):
-        for back in range(1 + number % 3):
+        for back in range(3 - number % 3):
             await business.dispense(station, business.fuel(station, None), now - timedelta(minutes=2 + 3 * back))
+    await _topped_up(business, now)
     person = next(holder for holder in business.crowd.holders if holder.product == "gold")
     truck = next(holder for holder in business.crowd.holders if holder.product == "fleet")
     forecourt.at = now - HOLD_FOR - timedelta(minutes=25)
@@ -339,6 +345,29 @@ async def _present(business: Business, now: datetime) -> None:
             actor=chain.person("finance"),
             now=now - timedelta(hours=1),
         )
+
+
+async def _topped_up(business: Business, now: datetime) -> None:
+    """Load the printed cards that the week has emptied: whoever tries the demo can fuel with each of them."""
+    for number, holder in enumerate(business.crowd.shown):
+        async with transaction(business.forecourt.sessions) as session:
+            held = await balance_of(session, account_id=holder.account_id, now=now)
+            if held.available_minor >= LOW_MINOR:
+                continue
+            await load(
+                session,
+                policy=business.policy,
+                account_id=holder.account_id,
+                card_id=holder.card_id,
+                amount_minor=LOW_MINOR + 8_800,
+                tender=TopupTender.WECHAT,
+                reference=f"4201{number:010}",
+                station_id=business.chain.stations[holder.home],
+                terminal_id=business.chain.tills[holder.home],
+                actor=business.chain.person(f"cashier:{holder.home}"),
+                event_at=now - timedelta(minutes=40),
+                now=now - timedelta(minutes=40),
+            )
 
 
 async def _hold(business: Business, holder: Holder, amount_minor: int, product: str) -> None:

@@ -13,7 +13,7 @@ from stdnum.cn import ric, uscc
 from loyalty.cards.model import Card, CardStatus
 from loyalty.cards.numbers import reveal_number
 from loyalty.cards.operations import Developed, activate_card, issue_card, produce_batch, receive_stock, send_stock
-from loyalty.cards.queries import list_cards
+from loyalty.cards.queries import get_card, list_cards
 from loyalty.clock import local_date
 from loyalty.crypto import Purpose, blind_index
 from loyalty.customers.model import ContactRole, CustomerKind, IdentifierType
@@ -34,7 +34,7 @@ from loyalty.policy import Policy
 from loyalty.topups.model import Tender
 from loyalty.topups.operations import BankTransfer, Bonus, StatementLine, confirm_bank_load, load
 
-from .chain import STATIONS, SYSTEM, ZONE, Chain
+from .chain import COUNTER_STATION, STATIONS, SYSTEM, ZONE, Chain
 from .secrets import DemoCard, LogIns, new_pin
 
 _SURNAMES = "李王张刘陈杨黄周吴徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾"
@@ -95,7 +95,14 @@ class Crowd:
 
     pin: str
     holders: list[Holder] = field(default_factory=list)
+    shown: list[Holder] = field(default_factory=list)
+    """Whose cards are printed, for whoever tries the demo."""
     pending_topup: UUID | None = None
+
+    @property
+    def loser(self) -> Holder:
+        """Who will lose a card, and fuel no more."""
+        return [holder for holder in self.holders if holder.product == "personal"][-1]
 
 
 class _Stock:
@@ -127,6 +134,10 @@ class _Stock:
         """Take the next blank from the drawer."""
         return self._lying[product, station].popleft()
 
+    def last(self, product: str, station: str) -> UUID:
+        """Return the blank that lies lowest: it is still there when all are served."""
+        return self._lying[product, station][-1]
+
 
 async def make_crowd(session: AsyncSession, chain: Chain, *, policy: Policy, log_ins: LogIns, now: datetime) -> Crowd:
     """Make all customers with their cards and first loads."""
@@ -153,6 +164,12 @@ async def make_crowd(session: AsyncSession, chain: Chain, *, policy: Policy, log
         shown = next(holder for holder in crowd.holders if holder.product == product)
         plate = f", {shown.plate}" if shown.plate else ""
         log_ins.cards.append(DemoCard(f"{what}{plate}", shown.number, crowd.pin))
+        crowd.shown.append(shown)
+    log_ins.cards.append(DemoCard("personal 记名卡, lost 已挂失", crowd.loser.number, crowd.pin))
+    for product in ("personal", "anonymous"):
+        card = await get_card(session, card_id=stock.last(product, COUNTER_STATION))
+        shown_number = reveal_number(card_id=card.card_id, sealed=card.number_sealed)
+        log_ins.cards.append(DemoCard(f"blank 空白卡 {COUNTER_STATION}, {wanted[product]}", shown_number, " " * len(crowd.pin)))
     return crowd
 
 

@@ -3,7 +3,7 @@ every width without its text being stretched.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 HEIGHT, TOP, FOOT = 208, 14, 26
 
@@ -47,6 +47,14 @@ class Slot:
     says: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """One name of a ranking with its bars: mark, share of the longest bar, figure in words."""
+
+    name: str
+    bars: Sequence[tuple[str, str, str]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """What `chart.figure` draws."""
@@ -61,6 +69,7 @@ class Chart:
     bars: Sequence[Bar] = ()
     lines: Sequence[Line] = ()
     limit: tuple[int, str] | None = None
+    ranks: Sequence[Rank] = ()
     gutter: int = 48
     height: int = HEIGHT
     base: int = HEIGHT - FOOT
@@ -194,6 +203,20 @@ def line_chart(
         fill = f"{places[0][0]},{base} {points} {places[-1][0]},{base}" if area and position == 0 and places else ""
         lines.append(Line(points, one.mark, fill))
     return ground.chart(lines=lines)
+
+
+def ranked_chart(title: str, labels: Sequence[str], series: Sequence[Series], *, text: Callable[[int], str], label_head: str) -> Chart:
+    """Draw lying bars, one a series below each label: for names, which stand beside each other only where there is room for them."""
+    highest = max((value for one in series for value in one.values), default=0)
+    ground = _ground(title, labels, series, text, label_head, None, None, highest)
+    ranks = [
+        Rank(
+            label,
+            [(one.mark, _percent(max(one.values[index], 0), max(highest, 1)), text(one.values[index])) for one in series],
+        )
+        for index, label in enumerate(labels)
+    ]
+    return replace(ground.chart(), ranks=ranks)
 
 
 def sparkline(values: Sequence[int]) -> str:

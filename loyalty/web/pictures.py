@@ -5,6 +5,7 @@ Playwright is a tool of development: it is imported only when pictures are taken
 """
 
 import importlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 WIDTHS = (390, 1360)
+LOOKS = tuple((locale, theme, width) for locale in LOCALES for theme in THEMES for width in WIDTHS)
 HEIGHT = 900
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
@@ -41,6 +43,10 @@ class Picture:
     then: Callable[["Page"], None] | None = None
     full: bool = True
     """The whole page, not only what the window shows."""
+    after: Callable[["Page"], None] | None = None
+    """Puts right what `then` changed, for the pictures that follow."""
+    status: int = 200
+    """What the address answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ def albums() -> list[Album]:
 
 
 def take(
-    base_url: str, folder: Path, wanted: Iterable[Album], *, chromium: str, locales: Sequence[str] = LOCALES, widths: Sequence[int] = WIDTHS
+    base_url: str, folder: Path, wanted: Iterable[Album], *, chromium: str, looks: Sequence[tuple[str, str, int]] = LOOKS
 ) -> Iterator[tuple[Path, list[str]]]:
     """Take every picture into `folder`/<portal>/<name>-<locale>-<theme>-<width>.png; yield each path with what the page complained of."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - a tool of development
@@ -75,10 +81,8 @@ def take(
         try:
             for album in wanted:
                 (folder / album.portal).mkdir(parents=True, exist_ok=True)
-                for locale in locales:
-                    for theme in THEMES:
-                        for width in widths:
-                            yield from _taken(browser, base_url, folder, album, locale, theme, width)
+                for locale, theme, width in looks:
+                    yield from _taken(browser, base_url, folder, album, locale, theme, width)
         finally:
             browser.close()
 
@@ -97,7 +101,7 @@ def _taken(
         for picture in album.pictures:
             complaints.clear()
             answer = page.goto(base_url + picture.path)
-            if answer is None or not answer.ok:
+            if answer is None or answer.status != picture.status:
                 complaints.append(f"status {answer.status if answer else 'none'}")
             if picture.then is not None:
                 picture.then(page)
@@ -105,9 +109,35 @@ def _taken(
                 complaints.append("wider than the window")
             path = folder / album.portal / f"{picture.name}-{locale}-{theme}-{width}.png"
             page.screenshot(path=path, full_page=picture.full, animations="disabled")
-            yield path, list(complaints)
+            if picture.after is not None:
+                picture.after(page)
+            yield path, [said for said in complaints if picture.status == 200 or not said.startswith("Failed to load resource")]
     finally:
         context.close()
+
+
+_DOTS = """async selector => {
+  const image = document.querySelector(selector), side = 480;
+  const canvas = Object.assign(document.createElement('canvas'), {width: side, height: side});
+  const pen = canvas.getContext('2d');
+  pen.fillStyle = '#fff';
+  pen.fillRect(0, 0, side, side);
+  pen.imageSmoothingEnabled = false;
+  await image.decode();
+  pen.drawImage(image, 20, 20, side - 40, side - 40);
+  return Array.from(pen.getImageData(0, 0, side, side).data).filter((_, place) => place % 4 === 0);
+}"""
+
+
+def scanned(page: "Page", selector: str) -> str:
+    """Return what a QR code on a page says, as a phone reads it."""
+    import zxingcpp  # noqa: PLC0415 - a tool of development
+
+    dots = bytes(page.evaluate(_DOTS, selector))
+    side = math.isqrt(len(dots))
+    found = zxingcpp.read_barcode(memoryview(dots).cast("B", (side, side)))
+    assert found is not None, "a code is drawn there"
+    return str(found.text)
 
 
 def reader_options(base_url: str, *, locale: str = "zh_CN", theme: str = "light", width: int = 1360) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`python3 dev.py pictures [PORTAL …] [--url URL] [--into FOLDER]`: a screenshot of every page.
+"""`python3 dev.py pictures [PORTAL …] [--look LOOK] [--url URL] [--into FOLDER]`: a screenshot of every page.
 
 Without `--url` it starts the whole service on a database of its own, fills the demo chain, and stops it afterwards.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from loyalty.web.pictures import albums, take
+from loyalty.web.pictures import LOOKS, albums, take
 from tests.browser.serving import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,6 +30,8 @@ def main() -> int:
     parser.add_argument("portals", nargs="*", help="only these: design, cashier, office, …")
     parser.add_argument("--url", help="a running service with the demo chain, instead of one started for this")
     parser.add_argument("--into", type=Path, default=ROOT / "pictures", help="the folder (default: pictures/)")
+    looks = {"-".join(map(str, look)): look for look in LOOKS}
+    parser.add_argument("--look", action="append", choices=looks, help="only this language, theme and width; may stand several times")
     arguments = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -38,7 +40,7 @@ def main() -> int:
     wanted = [album for album in albums() if not arguments.portals or album.portal in arguments.portals]
     complained = 0
     with contextlib.nullcontext(arguments.url.rstrip("/")) if arguments.url else _started() as url:
-        for path, complaints in take(url, arguments.into, wanted, chromium=chromium):
+        for path, complaints in take(url, arguments.into, wanted, chromium=chromium, looks=[looks[one] for one in arguments.look or looks]):
             complained += bool(complaints)
             sys.stdout.write(f"{path.relative_to(arguments.into)}{'  !! ' + '; '.join(complaints) if complaints else ''}\n")
             sys.stdout.flush()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from loyalty.web.pictures import Picture
+from loyalty.web.pictures import Picture, scanned
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,7 +55,7 @@ def prepare(page: "Page", base_url: str) -> None:
         if "locked" in page.url:
             page.fill("[name=pin] >> nth=0", cashier.pin)
             page.press("[name=pin] >> nth=0", "Enter")
-            page.wait_for_url("**/cashier")
+            page.wait_for_url("**/cashier*")
     else:
         page.goto(f"{base_url}/cashier/enrol")
         page.fill("[name=code]", os.environ[CODE])
@@ -65,11 +65,16 @@ def prepare(page: "Page", base_url: str) -> None:
         page.fill("[name=pin]", cashier.pin)
         page.press("[name=pin]", "Enter")
         page.wait_for_url(lambda url: "sign-in" not in url)
-        if page.url.endswith("/shift") and page.locator("#f-float").count():
-            page.fill("#f-float", "500")
-            page.press("#f-float", "Enter")
-            page.wait_for_url("**/cashier")
+    page.goto(f"{base_url}/cashier/shift")
+    if page.locator("#f-float").count():
+        page.fill("#f-float", "500")
+        page.press("#f-float", "Enter")
+        page.wait_for_url("**/cashier")
     _cookies[base_url] = [cookie for cookie in page.context.cookies() if cookie.get("name", "").startswith("counter")]
+
+
+_seen: dict[str, str] = {}
+"""Addresses that one picture finds and a later one opens."""
 
 
 def _on_the_card(onward: str = "", *, what: str = "") -> Callable[["Page"], None]:
@@ -93,16 +98,200 @@ def _first_fill(page: "Page") -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _pin(what: str) -> str:
+    return next(card.pin for card in kept().cards if what in card.what.lower())
+
+
+def _not_found(page: "Page") -> None:
+    page.fill("#lookup", "13800000000")
+    page.press("#lookup", "Enter")
+    page.wait_for_selector(".verdict")
+
+
+def _fill_otherwise(page: "Page") -> None:
+    _first_fill(page)
+    page.locator("a[href*='/cashier/fills/']").first.click()
+    page.wait_for_load_state("networkidle")
+
+
+def _qr(page: "Page") -> None:
+    """Show the code of the first fill that waits, and keep what a phone would read and what takes it back."""
+    _first_fill(page)
+    page.locator("form[action$='/qr'] button").click()
+    page.wait_for_selector(".qr img")
+    _seen["pay"] = scanned(page, ".qr img").partition("/me/")[2]
+    _seen["cancel"] = str(page.locator("form[action$='/cancel']").get_attribute("action"))
+    _seen["token"] = page.locator("form[action$='/cancel'] [name=csrf_token]").input_value()
+
+
+def _site(page: "Page") -> str:
+    return page.url.partition("/cashier")[0]
+
+
+def _on_the_phone(page: "Page") -> None:
+    page.goto(f"{_site(page)}/me/{_seen['pay']}")
+
+
+def _ended(page: "Page") -> None:
+    """Take the code back, and look at it on the phone."""
+    page.request.post(_site(page) + _seen["cancel"], form={"csrf_token": _seen["token"]})
+    _on_the_phone(page)
+
+
+def _paid(page: "Page") -> None:
+    """Pay a fill by phone, once for all pictures: fills are few."""
+    if "paid" not in _seen:
+        _qr(page)
+        _seen["paid"] = _seen["pay"]
+        _on_the_phone(page)
+        gold = next(card for card in kept().cards if "gold" in card.what)
+        page.fill("#f-number", gold.number)
+        page.fill("#f-pin", gold.pin)
+        page.press("#f-pin", "Enter")
+        page.wait_for_selector(".result h1")
+    else:
+        page.goto(f"{_site(page)}/me/{_seen['paid']}")
+
+
+def _typed_fill(page: "Page", quantity: str, amount: str, pin: str) -> None:
+    """Take payment for what the pump's display says."""
+    page.locator("[name=fill][value=manual]").check(force=True)
+    page.locator("details.more").first.evaluate("each => { each.open = true }")
+    page.select_option("#f-product", "92")
+    page.fill("#f-quantity", quantity)
+    page.fill("#f-amount", amount)
+    page.fill("#f-pin", pin)
+    page.press("#f-pin", "Enter")
+
+
+def _declined(page: "Page") -> None:
+    """Ask for more than the card has."""
+    _on_the_card()(page)
+    _typed_fill(page, "900", "7101", _pin("personal"))
+    page.wait_for_selector(".verdict[role=alert]")
+
+
+def _sold(page: "Page") -> None:
+    _on_the_card(what="gold")(page)
+    _typed_fill(page, "5", "39.45", _pin("gold"))
+    page.wait_for_url("**/cashier/sales/*")
+    page.wait_for_load_state("networkidle")
+    _seen["sale"] = page.url.partition("?")[0]
+    _seen["receipt"] = scanned(page, ".paper img")
+
+
+def _again(what: str) -> Callable[["Page"], None]:
+    """Return how an address seen before is opened again."""
+
+    def then(page: "Page") -> None:
+        page.goto(_seen[what])
+        page.wait_for_load_state("networkidle")
+
+    return then
+
+
+def _on_paper(page: "Page") -> None:
+    """Scan the receipt, as its owner does at home."""
+    page.goto(f"{_site(page)}/me/{_seen['receipt'].partition('/me/')[2]}")
+
+
+def _loaded(page: "Page") -> None:
+    _on_the_card("/top-up")(page)
+    page.fill("#f-amount", "100")
+    page.press("#f-amount", "Enter")
+    page.wait_for_url("**/cashier/top-ups/*")
+    page.wait_for_load_state("networkidle")
+    _seen["top-up"] = page.url.partition("?")[0]
+
+
+def _load_refused(page: "Page") -> None:
+    _on_the_card("/top-up")(page)
+    page.fill("#f-amount", "9000")
+    page.press("#f-amount", "Enter")
+    page.wait_for_selector("#problem .notice")
+
+
+def _authorised(page: "Page") -> None:
+    _on_the_card("/authorise", what="gold")(page)
+    page.fill("#f-amount", "100")
+    page.fill("#f-pin", _pin("gold"))
+    page.press("#f-pin", "Enter")
+    page.wait_for_url("**/cashier/authorisations/*")
+    page.wait_for_load_state("networkidle")
+    _seen["authorisation"] = page.url.partition("?")[0]
+
+
+def _not_lifted(page: "Page") -> None:
+    page.locator("form[action$='/not-lifted'] button").click()
+    page.wait_for_url("**/cashier")
+
+
+def _blank(what: str) -> Callable[["Page"], None]:
+    """Return how a blank card is laid on the counter."""
+
+    def then(page: "Page") -> None:
+        page.fill("#f-number", next(card.number for card in kept().cards if "blank" in card.what and what in card.what))
+        page.press("#f-number", "Enter")
+        page.wait_for_selector("#f-pin")
+
+    return then
+
+
+def _counted(page: "Page") -> None:
+    """Count ten too much: the shift asks why."""
+    page.fill("#f-counted", "9999")
+    page.press("#f-counted", "Enter")
+    page.wait_for_selector("#f-explanation")
+    page.wait_for_selector(".verdict")
+
+
+def _closed(page: "Page") -> None:
+    page.fill("#f-explanation", "找零备用金多放")
+    page.locator("button.primary").click()
+    page.wait_for_url("**/cashier/shifts/*")
+    page.wait_for_load_state("networkidle")
+
+
 PICTURES = (
     Picture("counter", "/cashier"),
+    Picture("not-found", "/cashier", then=_not_found),
+    Picture("which-card", "/cashier/top-up"),
     Picture("fill", "/cashier", then=_first_fill),
+    Picture("fill-otherwise", "/cashier", then=_fill_otherwise),
+    Picture("qr", "/cashier", then=_qr),
+    Picture("phone-pay", "/cashier", then=_on_the_phone),
+    Picture("phone-ended", "/cashier", then=_ended),
+    Picture("phone-paid", "/cashier", then=_paid),
     Picture("card", "/cashier", then=_on_the_card()),
+    Picture("card-declined", "/cashier", then=_declined),
+    Picture("card-anonymous", "/cashier", then=_on_the_card(what="anonymous")),
+    Picture("card-company", "/cashier", then=_on_the_card(what="company")),
     Picture("card-lost", "/cashier", then=_on_the_card(what="lost")),
-    Picture("authorise", "/cashier", then=_on_the_card("/authorise")),
+    Picture("sale", "/cashier", then=_sold),
+    Picture("sale-refund", "/cashier", then=_again("sale")),
+    Picture("phone-receipt", "/cashier", then=_on_paper),
+    Picture("authorise", "/cashier", then=_on_the_card("/authorise", what="gold")),
+    Picture("authorisation", "/cashier", then=_authorised),
+    Picture("authorisation-waits", "/cashier", then=_again("authorisation"), after=_not_lifted),
+    Picture("authorisation-released", "/cashier", then=_again("authorisation")),
     Picture("top-up", "/cashier", then=_on_the_card("/top-up")),
+    Picture("top-up-refused", "/cashier", then=_load_refused),
+    Picture("top-up-done", "/cashier", then=_loaded),
+    Picture("top-up-void", "/cashier", then=_again("top-up")),
     Picture("care", "/cashier", then=_on_the_card("/care")),
+    Picture("care-lost", "/cashier", then=_on_the_card("/care", what="lost")),
+    Picture("register", "/cashier", then=_on_the_card("/register", what="anonymous")),
     Picture("issue", "/cashier/issue"),
+    Picture("issue-personal", "/cashier/issue", then=_blank("personal")),
+    Picture("issue-anonymous", "/cashier/issue", then=_blank("anonymous")),
     Picture("returns", "/cashier/returns"),
     Picture("unresolved", "/cashier/unresolved"),
+    Picture("no-such-page", "/cashier/nothing", status=404),
     Picture("shift", "/cashier/shift"),
+    Picture("shift-counted", "/cashier/shift", then=_counted),
+    Picture("shift-closed", "/cashier/shift", then=_closed),
+    Picture("shift-open", "/cashier/shift"),
+    Picture("sign-in", "/cashier/sign-in"),
+    Picture("locked", "/cashier/locked"),
+    Picture("enrol", "/cashier/enrol"),
 )

@@ -31,8 +31,39 @@ def _link(number: int) -> Callable[["Page"], None]:
     return then
 
 
+def _frozen(page: "Page") -> None:
+    """Stop the card for a while."""
+    _link(1)(page)
+    page.locator("form[action$='/freeze'] button").click()
+    page.wait_for_selector("form[action$='/thaw']")
+
+
+def _thawed(page: "Page") -> None:
+    """Let it live again."""
+    page.fill("#f-pin", kept().cards[0].pin)
+    page.press("#f-pin", "Enter")
+    page.wait_for_selector("form[action$='/freeze']")
+
+
+def _signed_out(page: "Page") -> None:
+    page.locator("form[action$='/sign-out'] button").click()
+    page.wait_for_url("**/me?out=1")
+
+
+def _refused(page: "Page") -> None:
+    """Type a number that no card has."""
+    page.fill("#f-number", "8800100000000000000")
+    page.fill("#f-pin", "135790")
+    page.press("#f-pin", "Enter")
+    page.wait_for_selector(".notice.bad")
+
+
 PICTURES = (
     Picture("home", "/me"),
     Picture("code", "/me", then=_link(0)),
     Picture("card", "/me", then=_link(1)),
+    Picture("card-frozen", "/me", then=_frozen, after=_thawed),
+    Picture("no-such-page", "/me/nothing", status=404),
+    Picture("signed-out", "/me", then=_signed_out),
+    Picture("sign-in-refused", "/me", then=_refused),
 )

@@ -1,6 +1,6 @@
 """One account's ledger; what is owed to all holders at an instant; what went through the house's own accounts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -128,7 +128,7 @@ async def _account_top(desk: Desk, one: Account, purses: Sequence[PurseView]) ->
         top.append(_purses(desk, purses))
     held = await open_authorizations(desk.session, now=desk.now, account_id=one.account_id, limit=50)
     if held.rows:
-        top.append(authorisations_part(desk, held.rows))
+        top.append(await authorisations_part(desk, held.rows))
     top.append(await _cards(desk, one))
     return top
 
@@ -177,13 +177,14 @@ async def _cards(desk: Desk, one: Account) -> Rows:
     )
 
 
-def authorisations_part(desk: Desk, found: Sequence[OpenAuthorization], *, title: str = "") -> Rows:
+async def authorisations_part(desk: Desk, found: Sequence[OpenAuthorization], *, title: str = "") -> Rows:
     """Draw open authorisations."""
     _ = desk.gettext
+    names = await lookups.products_by_code(desk)
     return Rows(
         title=title or _("Open authorisations"),
         columns=authorisation_columns(desk),
-        rows=[authorisation_row(desk, one) for one in found],
+        rows=[authorisation_row(desk, one, names) for one in found],
         empty=_("None"),
     )
 
@@ -203,15 +204,15 @@ def authorisation_columns(desk: Desk) -> list[Column]:
     ]
 
 
-def authorisation_row(desk: Desk, one: OpenAuthorization) -> list[Cell]:
-    """Return one open authorisation as a row."""
+def authorisation_row(desk: Desk, one: OpenAuthorization, products: Mapping[str, str]) -> list[Cell]:
+    """Return one open authorisation as a row; `products` are names by code."""
     when = cells.when(desk, one.event_at)
     return [
         Cell(desk.link(f"/office/unresolved/{one.account_id}/{one.authorization_id}", when.show), when.export),
         cells.text(desk.either(one.station_name_zh, one.station_name_en)),
         cells.text(one.terminal_code),
         cells.link(desk, f"/office/cards/{one.card_id}", f"•••• {one.card_tail}") if one.card_id else cells.text(None),
-        cells.text(one.product_code),
+        cells.text(products.get(one.product_code or "", one.product_code)),
         cells.money(desk, one.approved_minor, one.currency),
         cells.money(desk, one.held_minor, one.currency),
         cells.tag(desk, Status(one.status), AUTHORISATION),

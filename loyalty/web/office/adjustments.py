@@ -17,6 +17,7 @@ from loyalty.topups.model import (
     AdjustmentKind,
     AdjustmentStatus,
 )
+from loyalty.web.i18n import N_
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
@@ -30,6 +31,14 @@ from loyalty.web.office.owners import account_cell, owners
 from loyalty.web.office.parts import Cell, Facts
 
 ADJUSTMENTS = "/office/adjustments"
+
+
+_CODES = {"goodwill": N_("Goodwill"), "pump_error": N_("Pump error"), "migration": N_("Migration")}
+
+
+def _coded(desk: Desk, code: str) -> str:
+    """Name a common reason; another is its own name."""
+    return desk.gettext(_CODES[code]) if code in _CODES else code
 
 
 @get(three("/adjustments"))
@@ -53,7 +62,7 @@ async def adjustments(desk: NamedDependency[Desk]) -> Any:
                 account_cell(desk, one.account_id, names),
                 cells.tag(desk, one.kind, ADJUSTMENT_KIND),
                 cells.money(desk, one.amount_minor, one.currency),
-                cells.text(f"{one.reason_code} · {one.note}"),
+                cells.text(f"{_coded(desk, one.reason_code)} · {one.note}"),
                 cells.text(cells.named(makers, one.made_by)),
                 cells.text(cells.named(makers, one.decided_by)),
                 cells.tag(desk, one.status, ADJUSTMENT_STATUS),
@@ -160,7 +169,7 @@ async def adjustment(desk: NamedDependency[Desk], adjustment_id: FromPath[UUID])
         pairs=[
             (_("Account"), desk.link(f"/office/accounts/{one.account_id}", names[one.account_id])),
             (_("Money"), _("Bonus") if one.bonus else _("Principal")),
-            (_("Reason code"), one.reason_code),
+            (_("Reason code"), _coded(desk, one.reason_code)),
             (_("What happened"), one.note),
             (_("Maker"), f"{cells.named(people, one.made_by)} · {desk.f.instant(one.made_at)}"),
             (_("Checker"), f"{cells.named(people, one.decided_by)} · {desk.f.instant(one.decided_at)}"),

@@ -1,6 +1,7 @@
 """Cards: found by number, tail, holder or plate; one card's page with its whole life."""
 
 import contextlib
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -357,8 +358,7 @@ def _transaction(desk: Desk, line: HistoryLine, currency: str) -> list[Cell]:
         words, tone = AUTHORISATION[Status(int(line.status))]
         label = _(words)
         if line.reason:
-            zh, en = say(Reason(line.reason))
-            label = f"{label} · {desk.either(zh, en)}"
+            label = f"{label} · {_short(desk.either(*say(Reason(line.reason))))}"
     if line.kind == "sale":
         when = desk.link(f"/office/sales/{line.account_id}/{line.subject_id}", when)
     name = lookups.product_name(desk, line.product_code, line.product_name_zh, line.product_name_en) if line.product_code else None
@@ -371,6 +371,11 @@ def _transaction(desk: Desk, line: HistoryLine, currency: str) -> list[Cell]:
         cells.money(desk, line.amount_minor, currency),
         cells.money(desk, moved, currency, sign=True),
     ]
+
+
+def _short(sentence: str) -> str:
+    """Return how a refusal begins, which is what a tag has room for: the rest names figures that were true at that moment."""
+    return re.split(r"[:：（(。，{]|\. ", sentence, maxsplit=1)[0].strip().rstrip(".")
 
 
 async def _events(desk: Desk, one: Card, places: Places) -> Events:
@@ -393,7 +398,7 @@ def _event(desk: Desk, event: CardEvent, places: Places, names: dict[UUID, str])
     notes = [
         lookups.actor_name(desk, (event.actor_kind, event.actor_id), names),
         places.names.get(event.station_id, "") if event.station_id else "",
-        event.reason,
+        lookups.noted(desk, event.reason),
     ]
     return {
         "at": desk.f.when(event.happened_at),

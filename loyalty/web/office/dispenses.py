@@ -59,7 +59,8 @@ async def _authorisations(desk: Desk, reachable: frozenset[UUID] | None, *, unre
         return await open_authorizations(desk.session, now=desk.now, station_id=station_id, reachable=reachable, cursor=cursor, limit=limit)
 
     async def rows(found: Sequence[OpenAuthorization]) -> list[list[Cell]]:
-        return [authorisation_row(desk, one) for one in found]
+        names = await lookups.products_by_code(desk)
+        return [authorisation_row(desk, one, names) for one in found]
 
     return await show(
         desk,
@@ -106,7 +107,7 @@ async def authorisation(desk: NamedDependency[Desk], account_id: FromPath[UUID],
             (_("Station"), desk.link(f"/office/stations/{one.station_id}", desk.either(one.station_name_zh, one.station_name_en))),
             (_("Till"), one.terminal_code),
             (_("Card"), desk.link(f"/office/cards/{one.card_id}", f"•••• {one.card_tail}") if one.card_id else "—"),
-            (_("Product"), one.product_code or "—"),
+            (_("Product"), (await lookups.products_by_code(desk)).get(one.product_code or "", one.product_code or "—")),
             (_("Nozzle"), one.nozzle or "—"),
             (_("When"), desk.f.instant(one.event_at)),
             (_("Approved"), f"{money(one.approved_minor, one.currency)} · {desk.f.quantity(one.approved_milli)}"),

@@ -42,11 +42,27 @@ _RAIL: Final = (
     (N_("People"), N_("My sessions"), "/office/me", None),
 )
 
+# A view that stands as a tab beside another's: where it belongs in the rail.
+_TABS: Final = {
+    "/office/unresolved": SALES,
+    "/office/authorisations": SALES,
+    "/office/purchases": "/office/transfers",
+    "/office/house": "/office/liability",
+    "/office/accounts": "/office/liability",
+    "/office/regions": "/office/stations",
+    "/office/terminals": "/office/stations",
+    "/office/price-list": "/office/prices",
+    "/office/day-closes": "/office/shifts",
+    "/office/merge-suggestions": "/office/customers",
+    "/office/merges": "/office/customers",
+    "/office/access": "/office/staff",
+}
+
 
 async def frame_for(desk: "Desk") -> Frame:
     """Return the office's frame for one reader."""
     _ = desk.gettext
-    path = desk.request.url.path
+    path = _placed(desk.request.url.path)
     best = max(
         (address for _group, _label, address, _permission in _RAIL if path == address or path.startswith(f"{address}/")),
         key=len,
@@ -68,3 +84,8 @@ async def frame_for(desk: "Desk") -> Frame:
         about=(roles,) if roles else (),
         sign_out="/office/log-out",
     )
+
+
+def _placed(path: str) -> str:
+    """Return the address in the rail to which a page belongs, or the page's own."""
+    return next((rail for tab, rail in _TABS.items() if path == tab or path.startswith(f"{tab}/")), path)

@@ -84,6 +84,7 @@ async def freezes(desk: NamedDependency[Desk]) -> Any:
             rows=rows,
             filters=[select("status", _("Status"), [*statuses, ("any", _("All"))], value=chosen, required=False)],
             empty=_("No order in force"),
+            empty_then=_("A freeze begins on the account's page, with the authority's document."),
             name="freezes",
         ),
     )

@@ -15,7 +15,7 @@ from loyalty.money import POINTS
 from loyalty.stations.model import TerminalStatus
 from loyalty.stations.queries import TerminalFilter, list_terminals
 from loyalty.topups.queries import waiting
-from loyalty.web.charts import Series, bar_chart
+from loyalty.web.charts import Series, ranked_chart
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
@@ -140,12 +140,11 @@ def _chart(desk: Desk, found: list[StationDay], names: dict[UUID, str]) -> Drawn
     _ = desk.gettext
     currency = found[0].currency
     top = sorted(found, key=lambda one: -one.sales_minor)[:24]
-    chart = bar_chart(
+    chart = ranked_chart(
         _("Sold and loaded today"),
         [names.get(one.station_id, "—") for one in top],
         [Series(_("Sold"), [one.sales_minor for one in top]), Series(_("Loaded"), [one.loads_minor for one in top], "2")],
         text=lambda value: desk.f.money(value, currency),
-        tick_text=lambda value: desk.f.money(value, currency),
         label_head=_("Station"),
     )
     return Drawn(chart)

@@ -8,7 +8,7 @@ from loyalty.authorizations.model import Flag, Flow, SaleStatus, Status
 from loyalty.cards.model import CardStatus, EventKind, ProductKind, StockMoveKind, StockMoveStatus
 from loyalty.customers.model import ContactRole, CustomerKind, CustomerStatus, IdentifierType, SuggestionReason
 from loyalty.customers.rules import Warned
-from loyalty.identity.model import ScopeKind, StaffStatus
+from loyalty.identity.model import Portal, ScopeKind, StaffStatus
 from loyalty.ledger.model import AccountKind, AccountStatus, HouseCode, PurseKind, TransferKind
 from loyalty.ledger.rules import SpendStep
 from loyalty.limits.model import LimitKind, Reaction, Window
@@ -329,4 +329,11 @@ ACTOR: Final[Mapping[ActorKind, str]] = {
     ActorKind.PARTNER: N_("Partner"),
     ActorKind.SYSTEM: N_("System"),
     ActorKind.UNKNOWN: N_("Nobody known"),
+}
+PORTAL: Final[Mapping[Portal, str]] = {
+    Portal.OFFICE: N_("Office"),
+    Portal.CASHIER: N_("Counter"),
+    Portal.FLEET: N_("Fleet"),
+    Portal.PARTNER: N_("Partner"),
+    Portal.ME: N_("Holder's phone page"),
 }

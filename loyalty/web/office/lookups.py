@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.cards import queries as cards
 from loyalty.identity.queries import staff_names
 from loyalty.stations.queries import StationSnapshot, list_districts, list_entities, list_regions, snapshot_products, snapshot_stations
+from loyalty.web.i18n import N_
 from loyalty.web.listing import Listing
 from loyalty.web.office.actions import ACTION
 from loyalty.web.office.desk import Desk
@@ -60,9 +62,43 @@ def product_name(desk: Desk, code: str, zh: str | None, en: str | None) -> str:
     return name if code.lower() in name.lower() else f"{code} {name}"
 
 
+# What operations note by themselves, in the trail's language; people's own words stay as they are.
+_NOTED: Final = {
+    "issued": "",
+    "activated": "",
+    "added": "",
+    "labelled": "",
+    "activation": N_("at its activation"),
+    "first PIN": N_("the first one"),
+    "document seen at the counter": N_("document seen at the counter"),
+    "identity seen": N_("document seen at the counter"),
+    "by old PIN": N_("by the old PIN"),
+    "three wrong ones in a row": N_("three wrong ones in a row"),
+    "registered": N_("registered to its holder"),
+    "replacement": N_("in place of another card"),
+    "limits": N_("limits changed"),
+    "account closed": N_("account closed"),
+    "from a former system": N_("from a former system"),
+    "frozen by its holder": N_("by the holder, on the phone"),
+    "thawed by its holder": N_("by the holder, on the phone"),
+    "reported by its holder": N_("by the holder, on the phone"),
+}
+
+
+def noted(desk: Desk, reason: str | None) -> str:
+    """Say a reason that an operation noted by itself in the reader's words; empty where the event's name says it already."""
+    said = _NOTED.get(reason or "", reason or "")
+    return desk.gettext(said) if said and reason in _NOTED else said
+
+
 async def products(desk: Desk) -> dict[UUID, str]:
     """Return the fuels' and goods' codes and names."""
     return {one.product_id: product_name(desk, one.code, one.name_zh, one.name_en) for one in await snapshot_products(desk.session)}
+
+
+async def products_by_code(desk: Desk) -> dict[str, str]:
+    """Return the fuels' and goods' names by their codes."""
+    return {one.code: product_name(desk, one.code, one.name_zh, one.name_en) for one in await snapshot_products(desk.session)}
 
 
 async def people(desk: Desk, ids: Iterable[UUID | None]) -> dict[UUID, str]:

@@ -10,6 +10,7 @@ from loyalty.identity import operations, queries
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.desk import Desk, Page
+from loyalty.web.office.labels import PORTAL
 from loyalty.web.office.lookups import field
 from loyalty.web.office.parts import Act, Cell, Rows
 
@@ -26,7 +27,7 @@ async def me(desk: NamedDependency[Desk]) -> Page:
         here = one.session_id == desk.principal.session_id
         rows.append(
             [
-                cells.text(one.portal.value),
+                cells.text(_(PORTAL[one.portal])),
                 cells.when(desk, one.opened_at),
                 cells.when(desk, one.last_seen_at),
                 cells.text(one.address),

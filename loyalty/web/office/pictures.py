@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,16 +38,67 @@ def prepare(page: "Page", base_url: str) -> None:
     _sign_in(page, base_url, "office")
 
 
-def _as_auditor(page: "Page") -> None:
-    """Go on as the auditor, who sees money and trail."""
-    base_url = page.url.partition("/office")[0]
-    _sign_in(page, base_url, "auditor")
-    page.goto(f"{base_url}/office", wait_until="networkidle")
+def _first(onward: str = "", *, link: str = "main tbody a") -> Callable[["Page"], None]:
+    """Return how the list's first row is opened, and which of its pages then."""
+
+    def then(page: "Page") -> None:
+        page.goto(page.url.partition("/office")[0] + str(page.locator(link).first.get_attribute("href")), wait_until="networkidle")
+        if onward:
+            page.goto(page.url.partition("?")[0] + onward, wait_until="networkidle")
+
+    return then
 
 
-def _first_row(page: "Page") -> None:
-    """Open what the list's first row leads to."""
-    page.locator("main tbody a").first.click()
+def _through(*links: str) -> Callable[["Page"], None]:
+    """Return how one link after another is followed."""
+
+    def then(page: "Page") -> None:
+        for link in links:
+            _first(link=link)(page)
+
+    return then
+
+
+def _as(role: str) -> Callable[["Page"], None]:
+    """Return how somebody else goes on from the page that was asked for."""
+
+    def then(page: "Page") -> None:
+        asked = page.url
+        _sign_in(page, asked.partition("/office")[0], role)
+        page.goto(asked, wait_until="networkidle")
+
+    return then
+
+
+def _faulty(page: "Page") -> None:
+    """Send a form with faults: they are listed, each leads to its field."""
+    page.evaluate("document.querySelectorAll('[required]').forEach(each => each.removeAttribute('required'))")
+    page.fill("#f-phone", "12")
+    page.locator("main form button").first.click()
+    page.wait_for_selector("#problem a")
+
+
+def _out(page: "Page") -> None:
+    page.context.clear_cookies(name="office")
+    page.goto(page.url, wait_until="networkidle")
+
+
+def _refused(page: "Page") -> None:
+    _out(page)
+    page.fill("[name=name]", "nobody")
+    page.fill("[name=password]", "nothing of the kind")
+    page.press("[name=password]", "Enter")
+    page.wait_for_selector(".notice.bad")
+
+
+def _second_factor(page: "Page") -> None:
+    """Come in as far as the second factor."""
+    who = msgspec.json.decode(Path(os.environ[LOG_INS]).read_bytes(), type=_LogIns).office[0]
+    _out(page)
+    page.fill("[name=name]", who.log_in_name)
+    page.fill("[name=password]", who.password)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/log-in/code**")
     page.wait_for_load_state("networkidle")
 
 
@@ -70,33 +122,96 @@ def _sign_in(page: "Page", base_url: str, role: str) -> None:
 
 
 PICTURES = (
+    Picture("home", "/office"),
     Picture("customers", "/office/customers"),
-    Picture("customer", "/office/customers", then=_first_row),
+    Picture("customers-none", "/office/customers?text=zzzz"),
+    Picture("customer", "/office/customers", then=_first()),
+    Picture("organisation", "/office/customers?kind=organisation", then=_first()),
     Picture("customer-new", "/office/customers/new?kind=person"),
+    Picture("customer-faults", "/office/customers/new?kind=person", then=_faulty),
+    Picture("organisation-new", "/office/customers/new?kind=organisation"),
+    Picture("customer-edit", "/office/customers", then=_first("/edit")),
+    Picture("customer-close", "/office/customers", then=_first("/close")),
+    Picture("customer-document", "/office/customers", then=_first("/documents/new")),
+    Picture("customer-contact", "/office/customers", then=_first("/contacts/new")),
+    Picture("customer-bank-account", "/office/customers", then=_first("/bank-accounts/new")),
+    Picture("customer-consent", "/office/customers", then=_first("/consents/new")),
+    Picture("customer-reveal", "/office/customers", then=_through("main tbody a", "a[href$='/reveal']")),
+    Picture("merge-suggestions", "/office/merge-suggestions"),
     Picture("cards", "/office/cards?status=2"),
-    Picture("card", "/office/cards?status=2", then=_first_row),
+    Picture("card", "/office/cards?status=2", then=_first()),
+    Picture("card-suspend", "/office/cards?status=2", then=_first("/suspend")),
+    Picture("card-lost", "/office/cards?status=2", then=_first("/lost")),
+    Picture("card-label", "/office/cards?status=2", then=_first("/label")),
+    Picture("card-replace", "/office/cards?status=2", then=_first("/replace")),
+    Picture("card-limits", "/office/cards?status=2", then=_first("/limits/new")),
+    Picture("card-lost", "/office/cards?status=4", then=_first()),
     Picture("sales", "/office/sales"),
-    Picture("sale", "/office/sales", then=_first_row),
+    Picture("sale", "/office/sales", then=_first()),
+    Picture("sale-refund", "/office/sales", then=_first("/refund")),
+    Picture("authorisations", "/office/authorisations"),
     Picture("unresolved", "/office/unresolved"),
+    Picture("unresolved-one", "/office/unresolved", then=_first()),
     Picture("transfers", "/office/transfers"),
     Picture("adjustments", "/office/adjustments"),
+    Picture("adjustment", "/office/adjustments", then=_first()),
     Picture("freezes", "/office/freezes"),
     Picture("closures", "/office/closures"),
     Picture("stations", "/office/stations"),
-    Picture("station", "/office/stations", then=_first_row),
+    Picture("station", "/office/stations", then=_first()),
+    Picture("station-edit", "/office/stations", then=_first("/edit")),
+    Picture("station-status", "/office/stations", then=_first("/status")),
+    Picture("station-new", "/office/stations/new"),
+    Picture("regions", "/office/regions"),
     Picture("terminals", "/office/terminals"),
+    Picture("terminal", "/office/terminals", then=_first(link="main tbody a[href*='/terminals/']")),
+    Picture("terminal-enrol", "/office/terminals", then=_first("/enrol", link="main tbody a[href*='/terminals/']")),
+    Picture("terminal-caps", "/office/terminals", then=_first("/caps", link="main tbody a[href*='/terminals/']")),
+    Picture("terminal-new", "/office/stations", then=_first("/terminals/new")),
     Picture("prices", "/office/prices"),
+    Picture("price-list", "/office/price-list"),
     Picture("prices-new", "/office/prices/new"),
+    Picture("prices-file", "/office/prices/file"),
     Picture("shifts", "/office/shifts"),
+    Picture("shift", "/office/shifts?status=closed", then=_first()),
+    Picture("day-closes", "/office/day-closes"),
+    Picture("day-close", "/office/day-closes", then=_first()),
     Picture("card-products", "/office/card-products"),
-    Picture("card-product", "/office/card-products", then=_first_row),
+    Picture("card-product", "/office/card-products", then=_first()),
+    Picture("card-product-edit", "/office/card-products", then=_first("/edit")),
+    Picture("card-product-new", "/office/card-products/new"),
     Picture("discounts", "/office/discounts"),
+    Picture("discount-new", "/office/discounts/new"),
     Picture("stock", "/office/stock"),
+    Picture("stock-produce", "/office/stock/produce"),
+    Picture("stock-send", "/office/stock/send"),
+    Picture("stock-count", "/office/stock/count"),
     Picture("staff", "/office/staff"),
-    Picture("person", "/office/staff", then=_first_row),
-    Picture("home", "/office", then=_as_auditor),
+    Picture("person", "/office/staff", then=_first()),
+    Picture("person-edit", "/office/staff", then=_first("/edit")),
+    Picture("person-role", "/office/staff", then=_first("/roles/new")),
+    Picture("person-leave", "/office/staff", then=_first("/leave")),
+    Picture("staff-new", "/office/staff/new"),
+    Picture("me", "/office/me"),
+    Picture("me-password", "/office/me/password"),
+    Picture("finance-home", "/office", then=_as("finance")),
+    Picture("transfer", "/office/transfers", then=_first()),
+    Picture("account", "/office/adjustments", then=_through("main tbody a", "a[href^='/office/accounts/']")),
+    Picture(
+        "adjustment-new",
+        "/office/adjustments",
+        then=_through("main tbody a", "a[href^='/office/accounts/']", "a[href^='/office/adjustments/new']"),
+    ),
+    Picture(
+        "freeze-new", "/office/adjustments", then=_through("main tbody a", "a[href^='/office/accounts/']", "a[href^='/office/freezes/new']")
+    ),
+    Picture("auditor-home", "/office", then=_as("auditor")),
     Picture("liability", "/office/liability"),
     Picture("house", "/office/house"),
     Picture("access", "/office/access"),
     Picture("audit", "/office/audit"),
+    Picture("no-such-page", "/office/customers/nobody", status=404),
+    Picture("log-in", "/office", then=_out),
+    Picture("log-in-refused", "/office", then=_refused),
+    Picture("log-in-code", "/office", then=_second_factor),
 )

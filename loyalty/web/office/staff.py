@@ -19,7 +19,7 @@ from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.frame import ROLES
-from loyalty.web.office.labels import SCOPE, STAFF_STATUS
+from loyalty.web.office.labels import PORTAL, SCOPE, STAFF_STATUS
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import chips, field, select
 from loyalty.web.office.parts import Act, Cell, Facts, Field, Rows
@@ -217,7 +217,7 @@ async def _sessions_part(desk: Desk, staff_id: UUID, *, edits: bool) -> Rows:
         columns=[Column(_("Where")), Column(_("Since")), Column(_("Last seen")), Column(_("Address"))],
         rows=[
             [
-                cells.text(one.portal.value),
+                cells.text(_(PORTAL[one.portal])),
                 cells.when(desk, one.opened_at),
                 cells.when(desk, one.last_seen_at),
                 cells.text(one.address),

@@ -268,7 +268,9 @@ async def _events(desk: Desk, station_id: UUID) -> Events:
                 "full": desk.f.instant(event.happened_at),
                 "title": _(STATION_STATUS[event.moved_to][0]),
                 "tone": STATION_STATUS[event.moved_to][1],
-                "note": " · ".join(part for part in (cells.named(names, event.staff_id), event.reason) if part != "—"),
+                "note": " · ".join(
+                    part for part in (cells.named(names, event.staff_id), lookups.noted(desk, event.reason)) if part not in {"", "—"}
+                ),
             }
             for event in events
         ],
