@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, LargeBinary, Text, Uuid, bindparam, func, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, LargeBinary, Text, Uuid, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor
@@ -184,8 +184,7 @@ async def send_stock(
     assert count > 0
     assert from_station_id != to_station_id, "a transport goes somewhere else"
     await get_product(session, product_id=product_id)
-    here = Card.station_id.is_(None) if from_station_id is None else Card.station_id == from_station_id
-    blanks = select(Card.card_id).where(Card.status == CardStatus.BLANK, Card.product_id == product_id, Card.stock_move_id.is_(None), here)
+    blanks = select(Card.card_id).where(*_blank_at(from_station_id, product_id))
     # Cards that another cashier is issuing this moment are locked, and are not there to be sent.
     chosen = list(await session.scalars(blanks.order_by(Card.card_id).limit(count).with_for_update(key_share=True, skip_locked=True)))
     if len(chosen) < count:
@@ -270,11 +269,7 @@ async def count_stock(
     :raises CardProductNotFound: if there is no such product
     """
     await get_product(session, product_id=product_id)
-    here = Card.station_id.is_(None) if station_id is None else Card.station_id == station_id
-    statement = select(func.count()).where(
-        Card.status == CardStatus.BLANK, Card.product_id == product_id, Card.stock_move_id.is_(None), here
-    )
-    expected = (await session.execute(statement)).scalar_one()
+    expected = (await session.execute(select(func.count()).where(*_blank_at(station_id, product_id)))).scalar_one()
     counting = CardStockMove(
         move_id=uuid7(now),
         kind=StockMoveKind.COUNTED,
@@ -290,6 +285,12 @@ async def count_stock(
     session.add(counting)
     await session.flush()
     return StockCount(counting.move_id, counted, expected, counted - expected)
+
+
+def _blank_at(station_id: UUID | None, product_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """Say which cards are a place's stock (None: central stock): blank, and not on their way to another."""
+    here = Card.station_id.is_(None) if station_id is None else Card.station_id == station_id
+    return (Card.status == CardStatus.BLANK, Card.product_id == product_id, Card.stock_move_id.is_(None), here)
 
 
 async def spoil_blank(session: AsyncSession, *, card_id: UUID, actor: Actor, reason: str, now: datetime) -> Card:

@@ -237,7 +237,7 @@ async def get_product(session: AsyncSession, *, code: str) -> ProductView:
 
     :raises ProductNotFound: if there is none
     """
-    view = await one_as(session, ProductView, _products().where(Product.code == code))
+    view = await one_as(session, ProductView, products_whole().where(Product.code == code))
     if view is None:
         raise ProductNotFound
     return view
@@ -256,7 +256,7 @@ async def list_products(
 
     :raises UnknownSort: for another sort
     """
-    statement = _products()
+    statement = products_whole()
     if category is not None:
         statement = statement.where(Product.category == category)
     if active_only:
@@ -322,7 +322,8 @@ def _filtered(statement: Select[*tuple[Any, ...]], by: StationFilter) -> Select[
     return statement
 
 
-def _products() -> Select[*tuple[Any, ...]]:
+def products_whole() -> Select[*tuple[Any, ...]]:
+    """Select every product, column by column as `ProductView` has them."""
     return select(
         Product.product_id,
         Product.code,

@@ -10,17 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.paging import all_as
 from loyalty.stations.model import (
     District,
-    FuelKind,
     Product,
-    ProductCategory,
     Station,
     StationPrice,
     StationStatus,
     Terminal,
     TerminalKind,
     TerminalStatus,
-    Unit,
 )
+
+from .places import ProductView, products_whole
 
 
 class StationSnapshot(msgspec.Struct, frozen=True):
@@ -54,18 +53,8 @@ class TerminalSnapshot(msgspec.Struct, frozen=True):
     offline_amount_max_minor: int | None
 
 
-class ProductSnapshot(msgspec.Struct, frozen=True):
+class ProductSnapshot(ProductView, frozen=True):
     """Revision kind `reference`; inactive ones too, since late completions name them."""
-
-    product_id: UUID
-    code: str
-    name_zh: str
-    name_en: str
-    category: ProductCategory
-    fuel_kind: FuelKind | None
-    shop_category: str | None
-    unit: Unit
-    active: bool
 
 
 class PriceSnapshot(msgspec.Struct, frozen=True):
@@ -122,21 +111,7 @@ async def snapshot_terminals(session: AsyncSession) -> list[TerminalSnapshot]:
 
 async def snapshot_products(session: AsyncSession) -> list[ProductSnapshot]:
     """Return every product."""
-    return await all_as(
-        session,
-        ProductSnapshot,
-        select(
-            Product.product_id,
-            Product.code,
-            Product.name_zh,
-            Product.name_en,
-            Product.category,
-            Product.fuel_kind,
-            Product.shop_category,
-            Product.unit,
-            Product.active,
-        ).order_by(Product.code),
-    )
+    return await all_as(session, ProductSnapshot, products_whole().order_by(Product.code))
 
 
 async def snapshot_prices(session: AsyncSession, *, now: datetime) -> list[PriceSnapshot]:
