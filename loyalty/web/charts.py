@@ -139,9 +139,7 @@ def bar_chart(
 
     `text` writes a figure with its unit, `tick_text` the same for the axis (default: `text`); `limit` is a level and its name.
     """
-    ground = _ground(
-        title, labels, series, text, label_head, tick_text, limit, max((max(one.values, default=0) for one in series), default=0)
-    )
+    ground = _ground(title, labels, series, text, label_head, tick_text, limit, _highest(series))
     count, wide = len(labels), len(series)
     bars = []
     for position, one in enumerate(series):
@@ -192,9 +190,7 @@ def line_chart(
     area: bool = False,
 ) -> Chart:
     """Draw a line a series; `area` fills below the first."""
-    ground = _ground(
-        title, labels, series, text, label_head, tick_text, limit, max((max(one.values, default=0) for one in series), default=0)
-    )
+    ground = _ground(title, labels, series, text, label_head, tick_text, limit, _highest(series))
     count, base = len(labels), HEIGHT - FOOT
     lines = []
     for position, one in enumerate(series):
@@ -207,7 +203,7 @@ def line_chart(
 
 def ranked_chart(title: str, labels: Sequence[str], series: Sequence[Series], *, text: Callable[[int], str], label_head: str) -> Chart:
     """Draw lying bars, one a series below each label: for names, which stand beside each other only where there is room for them."""
-    highest = max((value for one in series for value in one.values), default=0)
+    highest = _highest(series)
     ground = _ground(title, labels, series, text, label_head, None, None, highest)
     ranks = [
         Rank(
@@ -225,6 +221,10 @@ def sparkline(values: Sequence[int]) -> str:
     span = max(high - low, 1)
     last = max(len(values) - 1, 1)
     return " ".join(f"{100 * index // last},{21 - (value - low) * 18 // span}" for index, value in enumerate(values))
+
+
+def _highest(series: Sequence[Series]) -> int:
+    return max((value for one in series for value in one.values), default=0)
 
 
 def _ground(

@@ -389,7 +389,7 @@ async def _events(desk: Desk, one: Card, places: Places) -> Events:
     )
 
 
-def _event(desk: Desk, event: CardEvent, places: Places, names: dict[UUID, str]) -> dict[str, Any]:
+def _event(desk: Desk, event: CardEvent, places: Places, names: dict[UUID, str]) -> dict[str, str]:
     _ = desk.gettext
     title, tone = _(CARD_EVENT[event.kind]), "info"
     if event.kind is EventKind.MOVED and event.moved_to is not None:
@@ -400,13 +400,7 @@ def _event(desk: Desk, event: CardEvent, places: Places, names: dict[UUID, str])
         places.names.get(event.station_id, "") if event.station_id else "",
         lookups.noted(desk, event.reason),
     ]
-    return {
-        "at": desk.f.when(event.happened_at),
-        "full": desk.f.instant(event.happened_at),
-        "title": title,
-        "tone": tone,
-        "note": " · ".join(note for note in notes if note),
-    }
+    return lookups.happening(desk, event.happened_at, title, notes, tone=tone)
 
 
 handlers = [cards, card]

@@ -269,12 +269,12 @@ async def _history(desk: Desk, customer_id: UUID) -> Events:
     return Events(
         title=_("History"),
         events=[
-            {
-                "at": desk.f.when(one.at),
-                "full": desk.f.instant(one.at),
-                "title": lookups.action_words(desk, one.action),
-                "note": lookups.actor_name(desk, (one.actor_kind, one.actor_id), names),
-            }
+            lookups.happening(
+                desk,
+                one.at,
+                lookups.action_words(desk, one.action),
+                [lookups.actor_name(desk, (one.actor_kind, one.actor_id), names)],
+            )
             for one in found.rows
         ],
         empty=_("Nothing yet"),

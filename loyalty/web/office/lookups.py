@@ -91,6 +91,12 @@ def noted(desk: Desk, reason: str | None) -> str:
     return desk.gettext(said) if said and reason in _NOTED else said
 
 
+def happening(desk: Desk, at: datetime, title: str, notes: Iterable[str], *, tone: str = "") -> dict[str, str]:
+    """Return one line of a life (`Events`): when, what, and what is noted of it; a note that says nothing is left out."""
+    note = " · ".join(note for note in notes if note not in {"", "—"})
+    return {"at": desk.f.when(at), "full": desk.f.instant(at), "title": title, "tone": tone, "note": note}
+
+
 async def products(desk: Desk) -> dict[UUID, str]:
     """Return the fuels' and goods' codes and names."""
     return {one.product_id: product_name(desk, one.code, one.name_zh, one.name_en) for one in await snapshot_products(desk.session)}

@@ -1,7 +1,7 @@
 """Staff: listed, shown one by one, hired and corrected."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from litestar import get, post
@@ -249,6 +249,25 @@ async def _person_fields(desk: Desk, one: StaffView | None, phone: str | None) -
     ]
 
 
+class _Typed(TypedDict):
+    """What both forms ask of a person."""
+
+    name: str
+    home_station_id: UUID | None
+    phone: str | None
+    locale: str
+
+
+def _typed(desk: Desk) -> _Typed:
+    form, _ = desk.form, desk.gettext
+    return _Typed(
+        name=form.text("name", _("Name"), longest=100),
+        home_station_id=form.uuid("station", _("Station"), required=False),
+        phone=form.raw("phone") or None,
+        locale=form.raw("locale") or "zh_CN",
+    )
+
+
 @get("/staff/new")
 async def new_person(desk: NamedDependency[Desk]) -> Page:
     """Ask who is hired."""
@@ -263,20 +282,9 @@ async def hire(desk: NamedDependency[Desk]) -> Page:
     """Enter a member of staff."""
     desk.require(Permission.EDIT_STAFF)
     _ = desk.gettext
-    form = desk.form
-    number, name = form.text("number", _("Employee number"), longest=40), form.text("name", _("Name"), longest=100)
-    station = form.uuid("station", _("Station"), required=False)
-    form.check()
-    staff_id = await operations.hire(
-        desk.session,
-        employee_number=number,
-        name=name,
-        home_station_id=station,
-        phone=form.raw("phone") or None,
-        locale=form.raw("locale") or "zh_CN",
-        by=desk.principal,
-        now=desk.real_now,
-    )
+    number, typed = desk.form.text("number", _("Employee number"), longest=40), _typed(desk)
+    desk.form.check()
+    staff_id = await operations.hire(desk.session, employee_number=number, **typed, by=desk.principal, now=desk.real_now)
     return await desk.done(f"{PATH}/{staff_id}", _("Hired. Give a role, then a card or a log-in."))
 
 
@@ -301,21 +309,10 @@ async def edit_person(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> 
 async def change_person(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Page:
     """Store what was corrected."""
     desk.require(Permission.EDIT_STAFF)
-    _ = desk.gettext
-    form = desk.form
-    name, station = form.text("name", _("Name"), longest=100), form.uuid("station", _("Station"), required=False)
-    form.check()
-    await operations.change_staff(
-        desk.session,
-        staff_id=staff_id,
-        name=name,
-        home_station_id=station,
-        phone=form.raw("phone") or None,
-        locale=form.raw("locale") or "zh_CN",
-        by=desk.principal,
-        now=desk.real_now,
-    )
-    return await desk.done(f"{PATH}/{staff_id}", _("Saved"))
+    typed = _typed(desk)
+    desk.form.check()
+    await operations.change_staff(desk.session, staff_id=staff_id, **typed, by=desk.principal, now=desk.real_now)
+    return await desk.done(f"{PATH}/{staff_id}", desk.gettext("Saved"))
 
 
 handlers = [staff, person, new_person, hire, edit_person, change_person]

@@ -263,15 +263,13 @@ async def _events(desk: Desk, station_id: UUID) -> Events:
     return Events(
         title=_("History"),
         events=[
-            {
-                "at": desk.f.when(event.happened_at),
-                "full": desk.f.instant(event.happened_at),
-                "title": _(STATION_STATUS[event.moved_to][0]),
-                "tone": STATION_STATUS[event.moved_to][1],
-                "note": " · ".join(
-                    part for part in (cells.named(names, event.staff_id), lookups.noted(desk, event.reason)) if part not in {"", "—"}
-                ),
-            }
+            lookups.happening(
+                desk,
+                event.happened_at,
+                _(STATION_STATUS[event.moved_to][0]),
+                (cells.named(names, event.staff_id), lookups.noted(desk, event.reason)),
+                tone=STATION_STATUS[event.moved_to][1],
+            )
             for event in events
         ],
         empty=_("Nothing yet"),

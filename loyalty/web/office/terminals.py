@@ -128,13 +128,13 @@ async def _events(desk: Desk, terminal_id: UUID) -> Events:
     return Events(
         title=_("History"),
         events=[
-            {
-                "at": desk.f.when(event.happened_at),
-                "full": desk.f.instant(event.happened_at),
-                "title": _(TERMINAL_STATUS[event.moved_to][0]),
-                "tone": TERMINAL_STATUS[event.moved_to][1],
-                "note": " · ".join(part for part in (cells.named(names, event.staff_id), event.reason) if part and part != "—"),
-            }
+            lookups.happening(
+                desk,
+                event.happened_at,
+                _(TERMINAL_STATUS[event.moved_to][0]),
+                (cells.named(names, event.staff_id), lookups.noted(desk, event.reason)),
+                tone=TERMINAL_STATUS[event.moved_to][1],
+            )
             for event in events
         ],
         empty=_("Nothing yet"),
