@@ -25,10 +25,11 @@ from loyalty.topups import operations as topups
 from loyalty.topups.model import Tender
 from loyalty.web.cashier.cards import COUNTER_TENDERS, CardDone, new_pin
 from loyalty.web.cashier.frame import draw, reading
-from loyalty.web.cashier.labels import DOCUMENTS, TENDERS
+from loyalty.web.cashier.labels import TENDERS
 from loyalty.web.cashier.loading import AMOUNTS
 from loyalty.web.cashier.sheets import sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, new_key
+from loyalty.web.documents import DOCUMENTS
 
 PERSONS_DOCUMENTS: Final = tuple(kind for kind in DOCUMENTS if kind not in {IdentifierType.USCC, IdentifierType.TAX_NUMBER})
 

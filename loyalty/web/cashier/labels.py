@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from loyalty.customers.model import IdentifierType
 from loyalty.web.i18n import N_
 
 SALE_TAGS: Final = {"1": (N_("Sold"), "good"), "2": (N_("Part given back"), "warn"), "3": (N_("Given back"), ""), "4": (N_("Voided"), "")}
@@ -33,13 +32,4 @@ TENDERS: Final = {
     "alipay": N_("Alipay"),
     "bank_transfer": N_("Bank transfer"),
     "stored_value": N_("Stored value"),
-}
-DOCUMENTS: Final = {
-    IdentifierType.RESIDENT_ID: N_("Resident ID"),
-    IdentifierType.PASSPORT: N_("Passport"),
-    IdentifierType.HK_MACAU_PERMIT: N_("Hong Kong / Macau permit"),
-    IdentifierType.TAIWAN_PERMIT: N_("Taiwan permit"),
-    IdentifierType.FOREIGN_RESIDENCE: N_("Foreigner's residence permit"),
-    IdentifierType.USCC: N_("Unified social credit code"),
-    IdentifierType.TAX_NUMBER: N_("Tax number"),
 }

@@ -21,9 +21,10 @@ from loyalty.topups.operations import BankTransfer, Declared
 from loyalty.topups.queries import balance_of, owner_of
 from loyalty.topups.rules import cap_of
 from loyalty.web.cashier.frame import draw, reading
-from loyalty.web.cashier.labels import DOCUMENTS, TENDERS
+from loyalty.web.cashier.labels import TENDERS
 from loyalty.web.cashier.sheets import sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, new_key
+from loyalty.web.documents import DOCUMENTS
 
 BANK_FIELDS = ("payer_name", "payer_bank", "payer_account", "payee_name", "payee_bank", "payee_account")
 AMOUNTS = (100, 200, 500, 1000, 2000)

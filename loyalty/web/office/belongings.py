@@ -17,11 +17,12 @@ from loyalty.errors import NotFound
 from loyalty.identity.rules import Permission
 from loyalty.ids import CustomerId
 from loyalty.paging import Page as Found
+from loyalty.web.documents import DOCUMENTS
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.customers import PATH, customer_tabs, document_fields, warned
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.labels import CONTACT_ROLE, IDENTIFIER, SUGGESTION
+from loyalty.web.office.labels import CONTACT_ROLE, SUGGESTION
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import check, field, select
 from loyalty.web.office.parts import Act, Cell, Facts, Field, Text
@@ -99,7 +100,7 @@ async def ask_document(desk: NamedDependency[Desk], customer_id: FromPath[UUID],
     """Ask why a number is shown, whether a document was seen, or why it is removed."""
     _ = desk.gettext
     one = await _document(desk, customer_id, identifier_id)
-    what = f"{_(IDENTIFIER[one.type])} •••• {one.tail}"
+    what = f"{_(DOCUMENTS[one.type])} •••• {one.tail}"
     if desk.act == "reveal":
         desk.offer(Permission.VIEW_ID_NUMBER)
         note = _("Who looked, when and why goes into the audit trail before the number is shown.")
@@ -123,7 +124,7 @@ async def reveal_document(desk: NamedDependency[Desk], customer_id: FromPath[UUI
     one = await _document(desk, customer_id, identifier_id)
     number = await operations.reveal_identifier(desk.session, identifier_id=identifier_id, reason=reason, actor=desk.actor, now=desk.now)
     shown = Text(
-        title=_(IDENTIFIER[one.type]),
+        title=_(DOCUMENTS[one.type]),
         lines=[Markup('<span class="mono hero-number">{}</span>').format(number)],
         note=_("This view is on the audit trail"),
         acts=[Act(_("Done"), f"{PATH}/{customer_id}", primary=True, key="Escape")],
@@ -355,7 +356,7 @@ async def suggestion(desk: NamedDependency[Desk], suggestion_id: FromPath[UUID])
         await queries.get_customer(desk.session, customer_id=second),
     ):
         documents = await queries.identifiers_of(desk.session, customer_id=one.customer_id)
-        numbers = ", ".join(f"{_(IDENTIFIER[doc.type])} •••• {doc.tail}" for doc in documents) or "—"
+        numbers = ", ".join(f"{_(DOCUMENTS[doc.type])} •••• {doc.tail}" for doc in documents) or "—"
         sides.append((one, numbers))
     pairs = [
         Facts(

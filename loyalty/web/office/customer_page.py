@@ -17,11 +17,12 @@ from loyalty.customers.model import CustomerKind, CustomerStatus
 from loyalty.customers.queries import CustomerView
 from loyalty.identity.rules import Permission
 from loyalty.topups import queries as topups
+from loyalty.web.documents import DOCUMENTS
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.customers import PATH
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.labels import CARD_STATUS, CONTACT_ROLE, CUSTOMER_KIND, CUSTOMER_STATUS, IDENTIFIER, WARNED
+from loyalty.web.office.labels import CARD_STATUS, CONTACT_ROLE, CUSTOMER_KIND, CUSTOMER_STATUS, WARNED
 from loyalty.web.office.parts import Act, Cell, Events, Facts, Part, Rows, Said
 
 
@@ -99,7 +100,7 @@ async def _documents(desk: Desk, customer_id: UUID, base: str, *, edits: bool) -
         warned = "; ".join(_(WARNED[warning]) for warning in one.warnings)
         rows.append(
             [
-                cells.text(_(IDENTIFIER[one.type])),
+                cells.text(_(DOCUMENTS[one.type])),
                 Cell(f"•••• {one.tail}", one.tail),
                 Cell(desk.macro("ui").tag(warned, "warn") if warned and not one.verified_at else state, ""),
                 Cell(_joined(acts), ""),

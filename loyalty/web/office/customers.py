@@ -16,10 +16,11 @@ from loyalty.customers.queries import CustomerFilter, CustomerView, Hit
 from loyalty.identity.rules import Permission
 from loyalty.ids import CustomerId
 from loyalty.paging import Page as Found
+from loyalty.web.documents import DOCUMENTS
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.labels import CUSTOMER_KIND, CUSTOMER_STATUS, IDENTIFIER, WARNED
+from loyalty.web.office.labels import CUSTOMER_KIND, CUSTOMER_STATUS, WARNED
 from loyalty.web.office.lists import List, show, single, three
 from loyalty.web.office.lookups import chips, field, select
 from loyalty.web.office.parts import Act, Cell, Field
@@ -196,7 +197,7 @@ def document_fields(desk: Desk, kind: CustomerKind, *, required: bool) -> list[F
     organisations = {"uscc", "tax_number"}
     options = [
         (member.value, _(label))
-        for member, label in IDENTIFIER.items()
+        for member, label in DOCUMENTS.items()
         if (member.value in organisations) is (kind is not CustomerKind.PERSON)
     ]
     return [

@@ -6,7 +6,7 @@ from typing import Final
 from loyalty.audit.model import ActorKind
 from loyalty.authorizations.model import Flag, Flow, SaleStatus, Status
 from loyalty.cards.model import CardStatus, EventKind, ProductKind, StockMoveKind, StockMoveStatus
-from loyalty.customers.model import ContactRole, CustomerKind, CustomerStatus, IdentifierType, SuggestionReason
+from loyalty.customers.model import ContactRole, CustomerKind, CustomerStatus, SuggestionReason
 from loyalty.customers.rules import Warned
 from loyalty.identity.model import Portal, ScopeKind, StaffStatus
 from loyalty.ledger.model import AccountKind, AccountStatus, HouseCode, PurseKind, TransferKind
@@ -75,15 +75,6 @@ CUSTOMER_STATUS: Final[Mapping[CustomerStatus, Toned]] = {
     CustomerStatus.ACTIVE: (N_("Active"), "good"),
     CustomerStatus.MERGED: (N_("Merged"), ""),
     CustomerStatus.CLOSED: (N_("Closed"), ""),
-}
-IDENTIFIER: Final[Mapping[IdentifierType, str]] = {
-    IdentifierType.RESIDENT_ID: N_("Resident ID"),
-    IdentifierType.PASSPORT: N_("Passport"),
-    IdentifierType.HK_MACAU_PERMIT: N_("Hong Kong / Macau permit"),
-    IdentifierType.TAIWAN_PERMIT: N_("Taiwan permit"),
-    IdentifierType.FOREIGN_RESIDENCE: N_("Foreigner's residence permit"),
-    IdentifierType.USCC: N_("Unified social credit code"),
-    IdentifierType.TAX_NUMBER: N_("Tax number"),
 }
 WARNED: Final[Mapping[Warned, str]] = {
     Warned.CHECK_DIGIT: N_("the check digit does not fit"),
