@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID
 
@@ -60,11 +61,16 @@ _RANDOM_LOW = (1 << 62) - 1
 _FIXED = 0x7 << 76 | 0b10 << 62
 
 
+@lru_cache(maxsize=4)
+def _front(now: datetime) -> int:
+    """Return an id's bits that its instant and its version give: a batch asks for the same ones a hundred times."""
+    return ((now - _EPOCH) // _MILLISECOND) << 80 | _FIXED
+
+
 def uuid7(now: datetime) -> UUID:
     """Return a new UUIDv7 of the instant `now` (UTC, millisecond precision), 74 random bits."""
-    milliseconds = (now - _EPOCH) // _MILLISECOND
     random = _randomness.bits80()
-    return fast_uuid((milliseconds << 80 | _FIXED | (random >> 68) << 64 | random & _RANDOM_LOW).to_bytes(16, "big"))
+    return fast_uuid((_front(now) | (random >> 68) << 64 | random & _RANDOM_LOW).to_bytes(16, "big"))
 
 
 def uuid7_floor(instant: datetime) -> UUID:

@@ -5,6 +5,7 @@ card in a batch, in arrival order; several cards of one company share a batch, e
 calls *stale* is decided again, first in the next batch.
 """
 
+import abc
 import asyncio
 import contextlib
 import logging
@@ -106,7 +107,7 @@ class Link:
             await self._connection.close()
 
 
-class Lane:
+class Lane(abc.ABC):
     """One queue, two connections: while one batch is in the database, the next is decided."""
 
     read_sql: ClassVar[str]
@@ -270,13 +271,18 @@ class Lane:
             grouped[row["ord"] - 1].append(row)
         return grouped
 
+    @abc.abstractmethod
     def _read_arguments(self, batch: Sequence[HotRequest], now: datetime) -> list[Any]:
-        raise NotImplementedError
+        """Return the parameters of the lane's read."""
 
+    @abc.abstractmethod
     def _decide(
         self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime
     ) -> Decision:
-        raise NotImplementedError
+        """Decide on one request by its rows of the read.
+
+        :raises Refusal: if there is nothing to decide on
+        """
 
     def _replay(self, request: HotRequest, row: Any) -> None:
         """Answer a key that was used: the stored bytes, or a refusal where it was another request. A tombstone answers whatever comes."""

@@ -119,15 +119,17 @@ class HotRequest:
         self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
 
-_zones: dict[str, ZoneInfo] = {}
+_local: dict[str, tuple[datetime, datetime]] = {}
 
 
 def local_time(instant: datetime, zone: str) -> datetime:
-    """Return the station's local time."""
-    found = _zones.get(zone)
-    if found is None:
-        found = _zones[zone] = ZoneInfo(zone)
-    return instant.astimezone(found)
+    """Return the station's local time; a batch asks for its one instant a hundred times."""
+    known = _local.get(zone)
+    if known is not None and known[0] is instant:
+        return known[1]
+    local = instant.astimezone(ZoneInfo(zone))
+    _local[zone] = instant, local
+    return local
 
 
 def business_day(instant: datetime, place: Place) -> date:
