@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WIDTHS = (390, 1360)
 LOOKS = tuple((locale, theme, width) for locale in LOCALES for theme in THEMES for width in WIDTHS)
 HEIGHT = 900
+STEP_MS_MAX = 15_000
+REFUSALS = ("Failed to load resource: the server responded with a status of 4", "Response Status Error Code 4")
+"""What the console says when the server refuses something, as it does in pictures of refusals."""
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -92,6 +95,7 @@ def _taken(
 ) -> Iterator[tuple[Path, list[str]]]:
     context = browser.new_context(**reader_options(base_url, locale=locale, theme=theme, width=width))
     try:
+        context.set_default_timeout(STEP_MS_MAX)
         page = context.new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
@@ -103,20 +107,30 @@ def _taken(
             answer = page.goto(base_url + picture.path)
             if answer is None or answer.status != picture.status:
                 complaints.append(f"status {answer.status if answer else 'none'}")
-            if picture.then is not None:
-                picture.then(page)
+            complaints += _brought(picture.then, page)
             if page.evaluate("document.documentElement.scrollWidth") > width:
                 complaints.append("wider than the window")
             path = folder / album.portal / f"{picture.name}-{locale}-{theme}-{width}.png"
             page.screenshot(path=path, full_page=picture.full, animations="disabled")
-            if picture.after is not None:
-                picture.after(page)
-            yield path, [said for said in complaints if picture.status == 200 or not said.startswith("Failed to load resource")]
+            complaints += _brought(picture.after, page)
+            yield path, [said for said in complaints if not said.startswith(REFUSALS)]
     finally:
         context.close()
 
 
-_DOTS = """async selector => {
+def _brought(step: Callable[["Page"], None] | None, page: "Page") -> list[str]:
+    """Bring a page into its state; what hinders it is a complaint about this picture, and the others are taken all the same."""
+    from playwright.sync_api import Error  # noqa: PLC0415 - a tool of development
+
+    try:
+        if step is not None:
+            step(page)
+    except Error as hindrance:
+        return [f"not brought about: {str(hindrance).splitlines()[0]} {page.url}"]
+    return []
+
+
+QR_DOTS = """async selector => {
   const image = document.querySelector(selector), side = 480;
   const canvas = Object.assign(document.createElement('canvas'), {width: side, height: side});
   const pen = canvas.getContext('2d');
@@ -127,13 +141,19 @@ _DOTS = """async selector => {
   pen.drawImage(image, 20, 20, side - 40, side - 40);
   return Array.from(pen.getImageData(0, 0, side, side).data).filter((_, place) => place % 4 === 0);
 }"""
+"""Draws the image a selector names, and gives its grey values."""
 
 
 def scanned(page: "Page", selector: str) -> str:
     """Return what a QR code on a page says, as a phone reads it."""
+    return read_qr(page.evaluate(QR_DOTS, selector))
+
+
+def read_qr(grey: Sequence[int]) -> str:
+    """Return what the code says that `QR_DOTS` drew: its square of grey values, row by row."""
     import zxingcpp  # noqa: PLC0415 - a tool of development
 
-    dots = bytes(page.evaluate(_DOTS, selector))
+    dots = bytes(grey)
     side = math.isqrt(len(dots))
     found = zxingcpp.read_barcode(memoryview(dots).cast("B", (side, side)))
     assert found is not None, "a code is drawn there"

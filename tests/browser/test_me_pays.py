@@ -1,11 +1,9 @@
 """The holder's phone beside the cashier's till: a fill approved by QR, a code for the counter, a card stopped."""
 
-import math
-
 import pytest
-import zxingcpp
 from playwright.async_api import expect
 
+from loyalty.web.pictures import QR_DOTS, read_qr
 from tests.browser.counter import come_in
 
 pytestmark = pytest.mark.browser
@@ -19,24 +17,9 @@ async def sign_in(phone, site, card):
     await phone.wait_for_selector(".hero")
 
 
-DRAWN = """async () => {
-  const image = document.querySelector('.qr img'), side = 480;
-  const canvas = Object.assign(document.createElement('canvas'), {width: side, height: side});
-  const pen = canvas.getContext('2d');
-  pen.fillStyle = '#fff';
-  pen.fillRect(0, 0, side, side);
-  pen.imageSmoothingEnabled = false;
-  await image.decode();
-  pen.drawImage(image, 20, 20, side - 40, side - 40);
-  return Array.from(pen.getImageData(0, 0, side, side).data).filter((_, place) => place % 4 === 0);
-}"""
-
-
 async def said_by(page) -> str:
     """Return what the QR on a page says, read as a scanner reads it."""
-    dots = bytes(await page.evaluate(DRAWN))
-    side = math.isqrt(len(dots))
-    return str(zxingcpp.read_barcode(memoryview(dots).cast("B", (side, side))).text)
+    return read_qr(await page.evaluate(QR_DOTS, ".qr img"))
 
 
 async def test_a_fill_is_paid_on_the_phone_and_the_till_sees_it(page, reader, counter_site, counter):
@@ -59,11 +42,12 @@ async def test_a_fill_is_paid_on_the_phone_and_the_till_sees_it(page, reader, co
     await phone.locator("#f-pin").fill("1357")
     await phone.keyboard.press("Enter")
     await phone.wait_for_selector(".result h1")
-    assert await phone.locator(".result h1").inner_text() == "Paid"
+    assert await phone.locator(".result h1").inner_text() == "It is paid"
     await page.wait_for_url("**/cashier/sales/*", timeout=60_000)
     assert "¥179.74" in await page.locator("h1").inner_text()
     await phone.goto(url)
     assert await phone.locator("form[action*='/pay/']").count() == 0, "a paid code asks for nothing more"
+    assert "¥179.74" in await phone.locator(".hero").inner_text(), "what was paid, the discount taken off"
     assert await counter.count("SELECT count(*) FROM sales WHERE account_id = :a", a=counter.zhang.account_id) == 1
 
 

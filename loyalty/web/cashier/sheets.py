@@ -102,6 +102,11 @@ class CardSheet(msgspec.Struct, frozen=True, kw_only=True):
         """Whether something may still be done with it."""
         return self.status in {CardStatus.ISSUED, CardStatus.ACTIVE, CardStatus.SUSPENDED, CardStatus.LOST}
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it must not be paid with until somebody lets it live again."""
+        return self.status in {CardStatus.SUSPENDED, CardStatus.LOST}
+
 
 class DueFill(msgspec.Struct, frozen=True, kw_only=True):
     """A fill and what this card would give for it."""

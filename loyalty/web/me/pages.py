@@ -228,6 +228,10 @@ async def _pay(phone: Phone, token: str, *, refused: str = "", answer: dict[str,
         fill = next(
             (each for each in await counter.unpaid_fills(session, station_id=payment.station_id) if each.fill_id == payment.fill_id), None
         )
+        paid_minor = payment.amount_minor
+        if payment.account_id is not None and payment.sale_id is not None:
+            sale = await counter.find_sale(session, account_id=payment.account_id, sale_id=payment.sale_id, station_id=None)
+            paid_minor = paid_minor if sale is None else sale.card_minor
         mine = []
         if phone.holder is not None:
             every = [await _card(phone, session, card) for card in await _cards(session, phone.customer_id)]
@@ -240,6 +244,7 @@ async def _pay(phone: Phone, token: str, *, refused: str = "", answer: dict[str,
         station=phone.either(station.name_zh, station.name_en),
         fill=fill,
         amount_minor=payment.amount_minor,
+        paid_minor=paid_minor,
         currency=payment.currency,
         left=max(0, int((payment.expires_at - phone.now).total_seconds())),
         cards=mine,

@@ -175,7 +175,6 @@ PICTURES = (
     Picture("shifts", "/office/shifts"),
     Picture("shift", "/office/shifts?status=closed", then=_first()),
     Picture("day-closes", "/office/day-closes"),
-    Picture("day-close", "/office/day-closes", then=_first()),
     Picture("card-products", "/office/card-products"),
     Picture("card-product", "/office/card-products", then=_first()),
     Picture("card-product-edit", "/office/card-products", then=_first("/edit")),

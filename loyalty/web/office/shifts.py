@@ -9,6 +9,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from loyalty.authorizations.queries import STORED_VALUE
 from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
 from loyalty.stations import queries
@@ -157,17 +158,18 @@ async def shift(desk: NamedDependency[Desk], shift_id: FromPath[UUID]) -> Page:
         sub=f"{desk.either(one.station_name_zh, one.station_name_en)} · {one.terminal_code} · {desk.f.instant(one.opened_at)}",
         crumbs=[(_("Shifts"), PATH), (title, "")],
         tags=[cells.tag(desk, one.status, SHIFT_STATUS).show],
-        main=totals_parts(desk, one.totals, one.currency),
+        main=await totals_parts(desk, one.totals, one.currency),
         aside=[cash, dropped],
     )
 
 
-def totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: str) -> list[Part]:
+async def totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: str) -> list[Part]:
     """Draw the sums of a closed shift or day, and its totals per tender and product."""
     _ = desk.gettext
     if not totals:
         return [Rows(title=_("Totals"), columns=[], rows=[], empty=_("Still running: totals stand at the close"))]
-    words = {member.value: _(label[0]) for member, label in TENDER.items()}
+    words = {member.value: _(label[0]) for member, label in TENDER.items()} | {STORED_VALUE: _("Stored value")}
+    names = await lookups.products_by_code(desk)
     tenders = totals.get("tenders") or ()
     products = totals.get("products") or ()
     sums = (
@@ -201,7 +203,7 @@ def totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: str) ->
             columns=[Column(_("Product")), Column(_("Quantity"), "num"), Column(_("Amount"), "num"), Column(_("Count"), "num")],
             rows=[
                 [
-                    cells.text(str(line["product_code"])),
+                    cells.text(names.get(str(line["product_code"]), str(line["product_code"]))),
                     cells.quantity(desk, line["quantity_milli"], None),
                     cells.money(desk, line["amount_minor"], currency),
                     cells.count(desk, line.get("count", 0)),
@@ -267,7 +269,7 @@ async def day_close(desk: NamedDependency[Desk], station_id: FromPath[UUID], day
         raise queries.StationNotFound
     title = f"{desk.either(one.station_name_zh, one.station_name_en)} · {desk.f.full_day(day)}"
     return await desk.page(
-        title, crumbs=[(_("Day closes"), "/office/day-closes"), (title, "")], main=totals_parts(desk, one.totals, station.currency)
+        title, crumbs=[(_("Day closes"), "/office/day-closes"), (title, "")], main=await totals_parts(desk, one.totals, station.currency)
     )
 
 
