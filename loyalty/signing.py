@@ -147,13 +147,13 @@ def verify_request(
     query: bytes,
     body: bytes,
     headers: SignatureHeaders,
-    lookup_key: Callable[[str], bytes | None],
+    lookup_mac: Callable[[str], Callable[[bytes], bytes] | None],
     now: datetime,
 ) -> Verified | SignatureFault:
     """Say who signed a request, or why it is not believed.
 
-    `path` and `query` are ASGI's `raw_path` and `query_string`; `lookup_key` gives the 32-byte request key of a session id, None where
-    there is no live one (see `signing_key_id`). Whether the terminal is revoked is the caller's batch to check.
+    `path` and `query` are ASGI's `raw_path` and `query_string`; `lookup_mac` gives the HMAC-SHA-256 of a session id's request key, None
+    where there is no live one (see `signing_key_id`). Whether the terminal is revoked is the caller's batch to check.
     """
     if headers.signature_input is None or headers.signature is None:
         return SignatureFault.MISSING
@@ -166,8 +166,8 @@ def verify_request(
         return SignatureFault.MALFORMED
     if abs(now.timestamp() - created) > WINDOW_SECONDS:
         return SignatureFault.EXPIRED
-    mac_key = lookup_key(key_id)
-    if mac_key is None:
+    mac = lookup_mac(key_id)
+    if mac is None:
         return SignatureFault.UNKNOWN_KEY
     if bodyless:
         covered = None
@@ -178,7 +178,7 @@ def verify_request(
         if not hmac.compare_digest(content_digest(body), headers.content_digest):
             return SignatureFault.DIGEST_MISMATCH
     base = _base(method.encode("ascii"), path, query, covered, params)
-    proof = b"%b=:%b:" % (label, binascii.b2a_base64(hmac.digest(mac_key, base, "sha256"), newline=False))
+    proof = b"%b=:%b:" % (label, binascii.b2a_base64(mac(base), newline=False))
     # Compared as text: one spelling only of each signature is accepted.
     return Verified(key_id, created) if hmac.compare_digest(proof, headers.signature) else SignatureFault.MISMATCH
 

@@ -103,8 +103,8 @@ def _believed(
     body: bytes,
     now: datetime,
 ) -> Caller:
-    mac_key = session.mac_key if session.opened_at <= now < session.expires_at and session.ended_at is None else None
-    verified = verify_request(method=method, path=path, query=query, body=body, headers=picked, lookup_key=lambda _: mac_key, now=now)
+    mac = session.keys.mac if session.opened_at <= now < session.expires_at and session.ended_at is None else None
+    verified = verify_request(method=method, path=path, query=query, body=body, headers=picked, lookup_mac=lambda _: mac, now=now)
     if isinstance(verified, SignatureFault):
         raise RequestNotSigned(fault=verified.value)
     if place is None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from loyalty.crypto.encoding import framed, seconds_of
-from loyalty.crypto.keys import KEY_BYTES, CryptoError, Purpose, keyring
+from loyalty.crypto.keys import KEY_BYTES, CryptoError, Mac, Purpose, keyring
 
 OPENING_WINDOW: Final = timedelta(seconds=300)
 """How far a terminal's clock may be from the server's when it opens a session."""
@@ -76,6 +76,11 @@ class SessionKeys:
         self._pin_key = pin_key
         self._answer_key = answer_key
         self.expires_at = expires_at
+
+    @cached_property
+    def mac(self) -> Mac:
+        """What signs and verifies this session's requests."""
+        return Mac(self.mac_key)
 
     def __repr__(self) -> str:
         return f"<SessionKeys until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}>"

@@ -17,6 +17,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from loyalty.crypto.encoding import framed
 from loyalty.crypto.self_test import known_answer_test
@@ -169,10 +171,25 @@ class _Manifest(msgspec.Struct, frozen=True):
     keys: tuple[_Entry, ...]
 
 
+class Mac:
+    """HMAC-SHA-256 under one key, whose padded halves are hashed once: half of what a call from the key itself costs."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = HMAC(key, SHA256())
+
+    def __call__(self, message: bytes) -> bytes:
+        """Return the 32 bytes that authenticate `message`."""
+        made = self._keyed.copy()
+        made.update(message)
+        return made.finalize()
+
+
 class DataKey:
     """One unwrapped data key. Its secret never prints."""
 
-    __slots__ = ("__dict__", "_authenticates", "_secret", "key_id", "prefix", "purpose", "state")
+    __slots__ = ("__dict__", "_secret", "key_id", "prefix", "purpose", "state")
 
     def __init__(self, key_id: int, purpose: Purpose, state: KeyState, secret: bytes) -> None:
         self.key_id = key_id
@@ -180,7 +197,6 @@ class DataKey:
         self.purpose = purpose
         self.state = state
         self._secret = secret
-        self._authenticates = purpose.use in {Use.MAC, Use.INDEX}
 
     def __repr__(self) -> str:
         return f"<DataKey {self.key_id} {self.purpose} {self.state}>"
@@ -203,10 +219,11 @@ class DataKey:
         assert self.purpose.use is Use.AGREE, "this key does not agree"
         return X25519PrivateKey.from_private_bytes(self._secret)
 
-    def mac(self, message: bytes) -> bytes:
-        """Return HMAC-SHA-256 of `message`, 32 bytes."""
-        assert self._authenticates, "this key does not authenticate"
-        return hmac.digest(self._secret, message, "sha256")
+    @cached_property
+    def mac(self) -> Mac:
+        """HMAC-SHA-256 under this key: a message in, 32 bytes out."""
+        assert self.purpose.use in {Use.MAC, Use.INDEX}, "this key does not authenticate"
+        return Mac(self._secret)
 
 
 class Keyring:

@@ -31,14 +31,14 @@ async def signing_session(request: Request[Any, Any, Any], session: AsyncSession
         raise TerminalNotRecognised(fault=headers.value)
     session_id = signing_key_id(headers)
     found = None if session_id is None else await session_keys(session, session_id=session_id, now=now)
-    mac_key = found.mac_key if found is not None and found.signs(now) else None
+    mac = found.keys.mac if found is not None and found.signs(now) else None
     verified = verify_request(
         method=request.method,
         path=request.scope["raw_path"],
         query=request.scope["query_string"],
         body=await request.body(),
         headers=headers,
-        lookup_key=lambda _: mac_key,
+        lookup_mac=lambda _: mac,
         now=now,
     )
     if isinstance(verified, SignatureFault) or found is None:

@@ -10,6 +10,7 @@ from http_message_signatures.resolvers import MappingKeyResolver
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loyalty.crypto.keys import Mac
 from loyalty.signing import (
     SignatureFault,
     SignatureHeaders,
@@ -47,7 +48,14 @@ def raw(headers):
 
 
 def verified(headers, **changes):
-    request = {"method": "POST", "path": b"/v1/authorizations", "query": b"", "body": BODY, "lookup_key": {"ses-1": KEY}.get, "now": NOW}
+    request = {
+        "method": "POST",
+        "path": b"/v1/authorizations",
+        "query": b"",
+        "body": BODY,
+        "lookup_mac": {"ses-1": Mac(KEY)}.get,
+        "now": NOW,
+    }
     return verify_request(headers=raw(headers) if isinstance(headers, dict) else headers, **(request | changes))
 
 
@@ -117,8 +125,8 @@ def test_we_verify_what_the_independent_implementation_signs(method):
         ({"query": b"dry=1"}, SignatureFault.MISMATCH),
         ({"body": BODY + b" "}, SignatureFault.DIGEST_MISMATCH),
         ({"method": "GET"}, SignatureFault.MALFORMED),
-        ({"lookup_key": {}.get}, SignatureFault.UNKNOWN_KEY),
-        ({"lookup_key": lambda _: bytes(32)}, SignatureFault.MISMATCH),
+        ({"lookup_mac": {}.get}, SignatureFault.UNKNOWN_KEY),
+        ({"lookup_mac": lambda _: Mac(bytes(32))}, SignatureFault.MISMATCH),
     ],
 )
 def test_every_component_is_covered(change, fault):
