@@ -71,6 +71,9 @@ PAGES = {
         "/office/day-closes",
         "/office/me",
         "/office/me/password",
+        "/office/adjustments/new?account={li-card-account}",
+        "/office/freezes/new?account={li-card-account}",
+        "/office/freezes/{freeze}/lift",
         "/office/nothing",
     ],
     "finance": [
@@ -79,24 +82,24 @@ PAGES = {
         "/office/house",
         "/office/transfers",
         "/office/transfers/{pending}",
-        "/office/adjustments/new?account={li-card-account}",
-        "/office/freezes/new?account={li-card-account}",
-        "/office/freezes/{freeze}/lift",
+        "/office/adjustments/{adjustment}",
     ],
     "auditor": ["/office", "/office/audit", "/office/access"],
+    "station": ["/office"],
 }
 
 
 LISTS = {
     "office": {
         "/office/card-products": "/edit",
-        "/office/sales": "/refund",
+        "/office/sales": "",
         "/office/shifts": "",
         "/office/unresolved": "",
         "/office/closures?status=": "",
     },
-    "finance": {"/office/transfers": ""},
+    "finance": {},
     "auditor": {},
+    "station": {"/office/sales": "/refund", "/office/unresolved": ""},
 }
 """Lists whose first row is opened too, and what is asked for on its page."""
 

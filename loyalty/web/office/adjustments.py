@@ -172,7 +172,7 @@ async def adjustment(desk: NamedDependency[Desk], adjustment_id: FromPath[UUID])
             (_("Reason code"), _coded(desk, one.reason_code)),
             (_("What happened"), one.note),
             (_("Maker"), f"{cells.named(people, one.made_by)} · {desk.f.instant(one.made_at)}"),
-            (_("Checker"), f"{cells.named(people, one.decided_by)} · {desk.f.instant(one.decided_at)}"),
+            (_("Checker"), f"{cells.named(people, one.decided_by)} · {desk.f.instant(one.decided_at)}" if one.decided_by else "—"),
         ],
         total=(_("Amount"), amount),
     )

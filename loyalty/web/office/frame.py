@@ -48,7 +48,7 @@ _TABS: Final = {
     "/office/authorisations": SALES,
     "/office/purchases": "/office/transfers",
     "/office/house": "/office/liability",
-    "/office/accounts": "/office/liability",
+    "/office/accounts": "/office/customers",
     "/office/regions": "/office/stations",
     "/office/terminals": "/office/stations",
     "/office/price-list": "/office/prices",

@@ -28,7 +28,7 @@ class FormRefused(Refusal):
 
     status = 422
     zh = "有 {count} 处需要修改。"
-    en = "Please correct {count} field(s)."
+    en = "Please correct what is listed here ({count})."
 
     def __init__(self, faults: Sequence[tuple[str, str, str]]) -> None:
         super().__init__(count=len(faults))
