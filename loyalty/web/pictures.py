@@ -22,8 +22,8 @@ WIDTHS = (390, 1360)
 LOOKS = tuple((locale, theme, width) for locale in LOCALES for theme in THEMES for width in WIDTHS)
 HEIGHT = 900
 STEP_MS_MAX = 15_000
-REFUSALS = ("Failed to load resource: the server responded with a status of 4", "Response Status Error Code 4")
-"""What the console says when the server refuses something, as it does in pictures of refusals."""
+REFUSALS = ("Failed to load resource: the server responded with a status of 4", "Response Status Error Code 4", "htmx:")
+"""What the console says when the server refuses something, as in pictures of refusals, or a sum is dropped for what came after."""
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -171,6 +171,14 @@ def _declined(page: "Page") -> None:
     page.wait_for_selector(".verdict[role=alert]")
 
 
+def _chosen(page: "Page") -> None:
+    """Choose a fill for a card with a discount: what it may take, and what it saves."""
+    _on_the_card(what="gold")(page)
+    with page.expect_response("**/due"):
+        page.locator("#sale [name=fill]").first.check(force=True)
+    page.wait_for_load_state("networkidle")
+
+
 def _sold(page: "Page") -> None:
     _on_the_card(what="gold")(page)
     _typed_fill(page, "5", "39.45", _pin("gold"))
@@ -263,6 +271,7 @@ PICTURES = (
     Picture("phone-ended", "/cashier", then=_ended),
     Picture("phone-paid", "/cashier", then=_paid),
     Picture("card", "/cashier", then=_on_the_card()),
+    Picture("card-gold", "/cashier", then=_chosen),
     Picture("card-declined", "/cashier", then=_declined),
     Picture("card-anonymous", "/cashier", then=_on_the_card(what="anonymous")),
     Picture("card-company", "/cashier", then=_on_the_card(what="company")),
