@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 MAX_BATCH: Final = 128
 """More is planned as nested loops that no longer pay (measured)."""
 MAX_ATTEMPTS: Final = 20
+"""How often what the database rolled back is tried again."""
+BUSY_SECONDS: Final = 10.0
+"""How long a request may be decided again because another worker was first: who lost once begins a moment behind and may lose often."""
 ANSWER_SECONDS: Final = 20.0
 """After this the outcome is said to be unknown; the batch goes on."""
 _PLANNING: Final = {
@@ -253,10 +256,10 @@ class Lane(abc.ABC):
             reload = moved[0]["kind"] == REFERENCE
             stale = set(range(len(decided))) if reload else batch.users(moved)
             again: list[HotRequest] = []
+            too_late = self._clock() - BUSY_SECONDS
             for place in sorted(stale):
                 request = decided[place][0]
-                request.attempts += 1
-                if request.attempts > MAX_ATTEMPTS:
+                if request.began < too_late:
                     self._settle(request, TooBusy())
                 else:
                     again.append(request)
