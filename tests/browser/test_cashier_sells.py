@@ -12,6 +12,8 @@ DRAWER = """
 SELECT s.opening_float_minor
     + coalesce((SELECT sum(t.amount_minor) FROM topups t WHERE t.terminal_id = s.terminal_id AND t.tender = 'cash'
         AND t.booked_at >= s.opened_at), 0)
+    + coalesce((SELECT sum(f.amount_minor) FROM fees f WHERE f.terminal_id = s.terminal_id AND f.tender = 'cash'
+        AND f.booked_at >= s.opened_at), 0)
     + coalesce((SELECT sum((d->>'amount_minor')::bigint) FROM sales x, jsonb_array_elements(x.detail->'tenders') d
         WHERE x.terminal_id = s.terminal_id AND d->>'tender' = 'cash' AND x.booked_at >= s.opened_at), 0)
 FROM shifts s WHERE s.status = 'open'
