@@ -63,6 +63,13 @@ def decimal_text(amount_minor: int, currency: str) -> str:
     return f"{Decimal(amount_minor).scaleb(-minor_digits(currency)):f}"
 
 
+def shown(amount_minor: int, currency: str) -> str:
+    """Write an amount for a sentence: `¥5,000.00`, or `120.00 EUR`."""
+    whole, point, cents = decimal_text(amount_minor, currency).partition(".")
+    grouped = f"{int(whole):,}" if whole not in {"-0", "-"} else whole
+    return f"¥{grouped}{point}{cents}" if currency == "CNY" else f"{grouped}{point}{cents} {currency}"
+
+
 def parse_minor(text: str, currency: str) -> int:
     """Read plain decimal text as minor units.
 

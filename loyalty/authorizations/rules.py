@@ -12,7 +12,7 @@ from loyalty.ledger.rules import PurseView, allocate, spendable
 from loyalty.limits.rules import Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
 from loyalty.limits.wording import limit_label
-from loyalty.money import decimal_text, line_amount, quantity_for
+from loyalty.money import line_amount, quantity_for, shown
 from loyalty.pricing.rules import FrozenTerm, discount_of
 
 from .decision import Decision
@@ -212,7 +212,7 @@ def limit_refusal(judgement: Judgement, card: CardFacts, terms: CardTerms, curre
     assert block is not None, "only a block is refused"
     reason = _LIMIT_REASONS[block.reason]
     if reason is Reason.AMOUNT_LIMIT:
-        return Refused(reason, limit=block.limit, remaining_minor=block.remaining, remaining_text=decimal_text(block.remaining, currency))
+        return Refused(reason, limit=block.limit, remaining_minor=block.remaining, remaining_text=shown(block.remaining, currency))
     if reason is Reason.QUANTITY_LIMIT:
         return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=f"{block.remaining / 1000:.2f}")
     if reason is Reason.TOO_SOON:
@@ -407,7 +407,7 @@ def _least(judgement: Judgement, place: Place, funds: int, price: int, net_price
 def _too_little(reason: Reason, limit: str | None, card: CardFacts, place: Place, *, left_minor: int, left_milli: int) -> Refused:
     """Refuse because what may be taken is less than a fill, or than was asked: name the limit and what remains."""
     hidden = reason is Reason.INSUFFICIENT_FUNDS and not is_private(card)
-    text = f"{left_milli / 1000:.2f}" if reason is Reason.QUANTITY_LIMIT else decimal_text(left_minor, place.currency)
+    text = f"{left_milli / 1000:.2f}" if reason is Reason.QUANTITY_LIMIT else shown(left_minor, place.currency)
     return Refused(
         reason,
         limit=limit,

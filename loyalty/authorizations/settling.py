@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.rules import PurseView, SpendStep, Take, allocate, spendable
-from loyalty.money import decimal_text, line_amount
+from loyalty.money import line_amount, shown
 from loyalty.pricing.rules import FrozenTerm, discount_of
 
 from .decision import Decision, applied
@@ -180,7 +180,7 @@ def _limits_refuse(
         if judgement.flags:
             decision.flags |= Flag.LIMIT
     if place.amount_max_minor is not None and share > place.amount_max_minor:
-        text = decimal_text(place.amount_max_minor, place.currency)
+        text = shown(place.amount_max_minor, place.currency)
         return Refused(Reason.TERMINAL_CAP, limit="terminal", remaining_minor=place.amount_max_minor, remaining_text=text)
     return None
 
@@ -209,7 +209,7 @@ def _pay(
             Refused(
                 Reason.INSUFFICIENT_FUNDS,
                 remaining_minor=max(0, funds) if private else None,
-                remaining_text=decimal_text(max(0, funds), place.currency) if private else "—",
+                remaining_text=shown(max(0, funds), place.currency) if private else "—",
             ),
         )
     decision.card_minor = share

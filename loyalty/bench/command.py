@@ -31,7 +31,7 @@ from loyalty.db import driver_dsn, make_engine, make_sessions
 from loyalty.installation import open_keys
 from loyalty.postgres import EmbeddedServer, find_binaries
 from loyalty.serving import web_command
-from loyalty.settings import Settings
+from loyalty.settings import Settings, default_workers
 
 from . import load
 from .population import Population, populate
@@ -49,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=int, default=8, help="measured seconds of each row (default 8)")
     parser.add_argument("--accounts", type=int, default=100_000, help="accounts, one card each (default 100,000)")
-    parser.add_argument(
-        "--workers", type=int, default=1, help="web processes (default 1: two cores are shared with database and load tool)"
-    )
+    parser.add_argument("--workers", type=int, default=default_workers(), help="web processes (default: as `loyalty up`, one a core)")
     parser.add_argument("--operation", choices=OPERATIONS, action="append", help="only these, repeatable")
     parser.add_argument("--pool", action="store_true", help="all cards draw on one company pool")
 

@@ -12,17 +12,10 @@ from loyalty.customers.rules import name_key
 from loyalty.errors import Refusal
 from loyalty.ledger.model import AccountKind, PurseKind, TransferKind
 from loyalty.ledger.rules import PurseView
-from loyalty.money import decimal_text, round_half_up
+from loyalty.money import round_half_up, shown
 from loyalty.policy import CapScope, Policy, RefundSplit
 
 from .model import Party, Tender
-
-
-def shown(amount_minor: int, currency: str) -> str:
-    """Write an amount for a sentence: `¥5,000.00`, or `120.00 EUR`."""
-    whole, point, cents = decimal_text(amount_minor, currency).partition(".")
-    grouped = f"{int(whole):,}" if whole not in {"-0", "-"} else whole
-    return f"¥{grouped}{point}{cents}" if currency == "CNY" else f"{grouped}{point}{cents} {currency}"
 
 
 class OverCap(Refusal):

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.authorizations import mirroring
 from loyalty.authorizations.model import Refund, Sale
 from loyalty.errors import Refusal
-from loyalty.money import decimal_text
+from loyalty.money import shown
 
 
 class NothingToRefund(Refusal):
@@ -91,7 +91,7 @@ async def asked_of(
 
 def _within(wanted: int, left: int, currency: str) -> None:
     if wanted > left:
-        raise RefundExceedsSale(left=decimal_text(left, currency), wanted=decimal_text(wanted, currency), left_minor=left)
+        raise RefundExceedsSale(left=shown(left, currency), wanted=shown(wanted, currency), left_minor=left)
 
 
 async def _check_lines(session: AsyncSession, sale: Sale, lines: tuple[RefundLine, ...]) -> None:

@@ -24,7 +24,7 @@ from loyalty.ledger.model import Account, AccountKind, AccountStatus, HouseCode,
 from loyalty.ledger.operations import AccountNotOpen, Leg
 from loyalty.ledger.queries import get_account, lock_purses, mirrored_of, open_period, purses_of, transfers_of
 from loyalty.ledger.rules import PurseView, house_id
-from loyalty.money import decimal_text
+from loyalty.money import shown
 from loyalty.policy import Policy
 from loyalty.stations.model import Shift
 from loyalty.topups.rules import require_second_person
@@ -427,7 +427,7 @@ async def _answer(
         booked_at=instant_text(now),
     )
     if expired:
-        amount = decimal_text(expired, sale.currency)
+        amount = shown(expired, sale.currency)
         answer.message_zh = f"其中 {amount} 退回原赠金批次，该批次已过有效期，不能再用。"
         answer.message_en = f"{amount} went back to a bonus lot that has expired meanwhile; it can no longer be spent."
     if account.kind in {AccountKind.PERSONAL, AccountKind.ANONYMOUS}:

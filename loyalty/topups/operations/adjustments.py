@@ -14,10 +14,10 @@ from loyalty.ledger.model import Account, AccountStatus, HouseCode, PurseKind, T
 from loyalty.ledger.operations import AccountNotOpen, InsufficientFunds, Leg
 from loyalty.ledger.queries import get_account_for_update, lock_purses
 from loyalty.ledger.rules import PurseView, allocate
-from loyalty.money import decimal_text
+from loyalty.money import decimal_text, shown
 from loyalty.topups.model import ADJUSTMENT_MOVES, Adjustment, AdjustmentKind, AdjustmentStatus
 from loyalty.topups.queries import get_adjustment_for_update
-from loyalty.topups.rules import require_amount, require_second_person, shown
+from loyalty.topups.rules import require_amount, require_second_person
 
 from .booking import debt_of, own_principal
 from .freezes import hold_frozen_amounts

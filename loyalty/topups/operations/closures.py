@@ -18,6 +18,7 @@ from loyalty.ledger.model import Account, AccountStatus, HouseCode, PurseKind, T
 from loyalty.ledger.operations import Leg
 from loyalty.ledger.queries import get_account_for_update, lock_purses
 from loyalty.ledger.rules import house_id
+from loyalty.money import shown
 from loyalty.policy import Policy
 from loyalty.topups.model import CLOSURE_MOVES, AccountClosure, ClosureReason, ClosureStatus, PayoutMethod, Tender
 from loyalty.topups.queries import (
@@ -39,7 +40,6 @@ from loyalty.topups.rules import (
     real_name_needed,
     require_payout,
     require_second_person,
-    shown,
 )
 
 from .booking import OFFICE, debt_of, require_open, tender_house

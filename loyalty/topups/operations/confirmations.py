@@ -10,10 +10,10 @@ from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
 from loyalty.errors import Refusal
 from loyalty.ledger.queries import get_account_for_update
+from loyalty.money import shown
 from loyalty.policy import Policy
 from loyalty.topups.model import TOPUP_MOVES, Topup, TopupStatus
 from loyalty.topups.queries import get_bank_payment, get_topup_for_update
-from loyalty.topups.rules import shown
 
 from .loads import finish
 from .traces import note, require_move, staff_of, take_reference

@@ -15,6 +15,7 @@ from loyalty.ledger.model import Account, AccountStatus, PurseKind, Transfer, Tr
 from loyalty.ledger.operations import AccountNotOpen, Leg
 from loyalty.ledger.queries import get_account_for_update, lock_purses, transfers_of
 from loyalty.ledger.rules import PurseView
+from loyalty.money import shown
 from loyalty.policy import Policy
 from loyalty.topups.model import TOPUP_MOVES, WALLETS, Tender, Topup, TopupStatus
 from loyalty.topups.queries import (
@@ -32,7 +33,6 @@ from loyalty.topups.rules import (
     refundable_minor,
     require_amount,
     require_second_person,
-    shown,
     split_load_refund,
 )
 
