@@ -31,8 +31,9 @@ COMMIT_SECONDS = 10.0
 TRANSACTION_SECONDS = 60
 """No transaction lives longer: "as of" answers wait for the oldest one (decisions.md, database roles)."""
 
-# SQLSTATE classes with which PostgreSQL says that it rolled back: data, integrity, state, rollback, privilege, check, raise.
-_ROLLED_BACK = ("22", "23", "25", "40", "42", "44", "P0")
+# SQLSTATE classes with which PostgreSQL says that it rolled back: cardinality, data, integrity, state, rollback, privilege, check, limits,
+# locks, raise.
+_ROLLED_BACK = ("21", "22", "23", "25", "40", "42", "44", "54", "55", "P0")
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -224,7 +225,10 @@ async def _commit_and_close(session: AsyncSession) -> None:
 
 
 def outcome_is_unknown(error: BaseException) -> bool:
-    """Say whether an error in COMMIT leaves it open what happened: all but those with which the server says it rolled back."""
+    """Say whether an error in COMMIT, or in a statement that commits itself, leaves it open what happened.
+
+    All but those with which the server says it rolled back do.
+    """
     original = getattr(error, "orig", None) or error
     state: str | None = getattr(original, "sqlstate", None)
     return state is None or not state.startswith(_ROLLED_BACK)

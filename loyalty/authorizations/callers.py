@@ -103,7 +103,7 @@ def _believed(
     body: bytes,
     now: datetime,
 ) -> Caller:
-    mac = session.keys.mac if session.opened_at <= now < session.expires_at and session.ended_at is None else None
+    mac = session.keys.mac if session.is_open(now) else None
     verified = verify_request(method=method, path=path, query=query, body=body, headers=picked, lookup_mac=lambda _: mac, now=now)
     if isinstance(verified, SignatureFault):
         raise RequestNotSigned(fault=verified.value)

@@ -46,8 +46,8 @@ _COMPLETIONS: Final = "/completions"
 _EXACT: Final = frozenset({_AUTHORIZATIONS, _SALES})
 _PREFIX: Final = len(_AUTHORIZATIONS) + 1
 
-_JSON: Final = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-_PROBLEM: Final = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
+JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+PROBLEM_HEADERS: Final = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
 
 
 class BodyNotUnderstood(Refusal):
@@ -116,9 +116,9 @@ class HotRoutes:
             answer = await self.answer(scope["path"], body, raw_path(scope), scope["query_string"], scope["headers"])
         except Exception as error:  # noqa: BLE001 - said to the till as a problem
             status, said = problem_of(error)
-            await _respond(send, status, _PROBLEM, said)
+            await _respond(send, status, PROBLEM_HEADERS, said)
         else:
-            await _respond(send, 200, _JSON, answer)
+            await _respond(send, 200, JSON_HEADERS, answer)
 
     def begin(self, path: str, body: bytes, raw_path: bytes, headers: list[tuple[bytes, bytes]]) -> asyncio.Future[bytes]:
         """Verify, decode and queue at once, without a task where nothing has to be waited for; the future gives the answer's bytes.
@@ -128,9 +128,7 @@ class HotRoutes:
         caller = known_caller(self._pump, method="POST", path=raw_path, query=b"", body=body, headers=headers)
         if caller is None:
             return asyncio.ensure_future(self.answer(path, body, raw_path, b"", headers))
-        if caller.key is None:
-            raise IdempotencyKeyNeeded
-        return self._pump.submit(self._request(path, caller, caller.key, body))
+        return self._queued(path, caller, body)
 
     async def answer(self, path: str, body: bytes, raw_path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
         """Verify, decode, queue, and wait for the commit.
@@ -138,9 +136,12 @@ class HotRoutes:
         :raises Refusal: signature, body, key, unknown authorisation, or an unknown outcome
         """
         caller = await caller_of(self._pump, method="POST", path=raw_path, query=query, body=body, headers=headers)
+        return await self._queued(path, caller, body)
+
+    def _queued(self, path: str, caller: Caller, body: bytes) -> asyncio.Future[bytes]:
         if caller.key is None:
             raise IdempotencyKeyNeeded
-        return await self._pump.submit(self._request(path, caller, caller.key, body))
+        return self._pump.submit(self._request(path, caller, caller.key, body))
 
     def _request(self, path: str, caller: Caller, key: UUID, body: bytes) -> HotRequest:
         try:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .hot_api import BODY_MAX, BodyTooLarge, HotRoutes, is_hot, problem_of
+from .hot_api import BODY_MAX, JSON_HEADERS, PROBLEM_HEADERS, BodyTooLarge, HotRoutes, is_hot, problem_of
 
-_OK: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncache-control: no-store\r\ncontent-length: %d\r\n"
-_REFUSED: Final = b"%bcontent-type: application/problem+json\r\ncache-control: no-store\r\ncontent-length: %d\r\n"
+_OK: Final = STATUS_LINE[200] + b"".join(b"%b: %b\r\n" % header for header in JSON_HEADERS) + b"content-length: %d\r\n"
+_REFUSED: Final = b"%b" + b"".join(b"%b: %b\r\n" % header for header in PROBLEM_HEADERS) + b"content-length: %d\r\n"
 _CLOSE: Final = b"connection: close\r\n"
 _END: Final = b"\r\n"
 

@@ -251,12 +251,11 @@ class DaySession:
 
     def signs(self, now: datetime) -> bool:
         """Say whether requests signed under it count at `now`; its PIN key opens for 48 hours more."""
-        return self.opened_at <= now < self.expires_at and self.ended_at is None and not self.revoked
+        return self.is_open(now) and not self.revoked
 
-    @property
-    def mac_key(self) -> bytes:
-        """The 32-byte key of request signatures."""
-        return self.keys.mac_key
+    def is_open(self, now: datetime) -> bool:
+        """Say whether it has begun and not ended at `now`, whatever its till's key."""
+        return self.opened_at <= now < self.expires_at and self.ended_at is None
 
 
 async def session_keys(session: AsyncSession, *, session_id: str, now: datetime) -> DaySession | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, func, literal, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import instant_of, uuid7_floor
 from loyalty.paging import PAGE_SIZE, Key, Page, page
@@ -48,9 +49,7 @@ async def get_account_for_update(session: AsyncSession, *, account_id: UUID) -> 
 
     :raises AccountNotFound: if there is none
     """
-    account = await session.scalar(
-        select(Account).where(Account.account_id == account_id).with_for_update().execution_options(populate_existing=True)
-    )
+    account = await session.scalar(locked(select(Account).where(Account.account_id == account_id)))
     if account is None:
         raise AccountNotFound(account=account_id)
     return account

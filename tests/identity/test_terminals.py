@@ -137,7 +137,7 @@ async def test_a_day_session_gives_both_sides_the_same_keys(session, places):
     till = await Till.enrolled(session, places.terminals[0])
     session_id, keys = await till.open(session)
     stored = await queries.session_keys(session, session_id=session_id, now=NOW)
-    assert stored.mac_key == keys.mac_key
+    assert stored.keys.mac_key == keys.mac_key
     assert (stored.terminal_id, stored.epoch) == (places.terminals[0], 1)
     assert stored.signs(NOW)
     assert stored.signs(later(hours=23, minutes=59))

@@ -41,3 +41,12 @@ async def house(database_url) -> AsyncIterator[House]:
     yield made
     assert await breaches(made.url, made.now()) == []
     await made.stop()
+
+
+@pytest.fixture
+async def workers(house) -> AsyncIterator[list[House]]:
+    """Yield two workers on one database."""
+    other = House(house.url, house.people)
+    await other.start()
+    yield [house, other]
+    await other.stop()

@@ -2,10 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 
 import msgspec
-import pytest
 
 from loyalty.audit.model import Actor
 from loyalty.authorizations.operations.refunds import NothingToRefund, RefundExceedsSale
@@ -19,15 +17,6 @@ from tests.simulation.house import GENERIC, House, broken
 
 PRICE = 78_900
 TEN_LITRES = {"milli": 10_000, "price": PRICE, "amount": 7_890}
-
-
-@pytest.fixture
-async def workers(house) -> AsyncIterator[list[House]]:
-    """Yield two workers on one database."""
-    other = House(house.url, house.people)
-    await other.start()
-    yield [house, other]
-    await other.stop()
 
 
 def said(answer: bytes) -> dict:

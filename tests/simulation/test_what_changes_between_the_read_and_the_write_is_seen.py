@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import msgspec
-import pytest
 
 from loyalty.authorizations.operations.locking import count, lock_chain
 from loyalty.cards.operations import report_lost
@@ -32,14 +31,6 @@ def said(answer: bytes) -> dict:
 
 def key() -> uuid.UUID:
     return uuid.uuid4()
-
-
-@pytest.fixture
-async def workers(house) -> AsyncIterator[list[House]]:
-    other = House(house.url, house.people)
-    await other.start()
-    yield [house, other]
-    await other.stop()
 
 
 @contextlib.asynccontextmanager

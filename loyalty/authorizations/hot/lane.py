@@ -22,7 +22,7 @@ from loyalty.authorizations.decision import Decision, applied
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.snapshot import Snapshot
 from loyalty.authorizations.wire import SaleRequest
-from loyalty.db import crash_point, driver_dsn, server_settings
+from loyalty.db import crash_point, driver_dsn, outcome_is_unknown, server_settings
 from loyalty.errors import OutcomeUnknown, Refusal
 from loyalty.ledger.model import HouseCode
 from loyalty.ledger.rules import PurseView, house_id
@@ -55,13 +55,6 @@ _IN_FLIGHT: Final = 2
 _WORTH_OVERLAPPING: Final = 12
 """What must wait before a second batch sets out: small batches cost the database more a request than waiting costs the tills."""
 _RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
-_LOST_CLASSES: Final = ("08", "57", "XX")
-"""Connection, operator intervention, internal fault: whether the commit was reached is not known."""
-
-
-def _rolled_back(error: Exception) -> bool:
-    """Say whether the database itself told that the batch failed, so that nothing of it stands."""
-    return isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "XX")[:2] not in _LOST_CLASSES
 
 
 class World(Protocol):
@@ -247,7 +240,7 @@ class Lane(abc.ABC):
         while decided:
             batch = Batch(now, decided)
             crash_point("hot-before-write")
-            moved = await link.write(*batch.arguments(now, snapshot))
+            moved = await link.write(*batch.arguments(snapshot))
             crash_point("hot-after-write")
             if not moved:
                 for request, decision in decided:
@@ -319,7 +312,7 @@ class Lane(abc.ABC):
     async def _recover(self, link: Link, batch: Sequence[HotRequest], error: Exception) -> None:
         """Sort out a batch that failed: retry by halves what the database rolled back; what is not known is said so."""
         open_ = [request for request in batch if not request.future.done()]
-        if not _rolled_back(error):
+        if outcome_is_unknown(error):
             for request in open_:
                 self._settle_failed(request, error)
             if link.is_lost:

@@ -35,7 +35,7 @@ def _document(value: dict[str, Any] | None) -> str | None:
 class Batch:
     """The parameters of one write, and whose each row is."""
 
-    __slots__ = ("_cards_of", "_counters", "_counters_of", "_originals_of", "_purses", "_purses_of", "_rows", "_touched")
+    __slots__ = ("_cards_of", "_counters", "_counters_of", "_now", "_originals_of", "_purses", "_purses_of", "_rows", "_touched")
 
     def __init__(self, now: datetime, decided: list[tuple[HotRequest, Decision]]) -> None:
         cards: list[tuple[Any, ...]] = []
@@ -50,6 +50,7 @@ class Batch:
         self._purses: dict[UUID, list[Any]] = {}
         self._counters: dict[tuple[UUID, date], list[Any]] = {}
         touched = 0
+        self._now = now
         self._cards_of: list[int] = []
         self._originals_of: list[int] = []
         self._purses_of: dict[UUID, list[int]] = {}
@@ -110,12 +111,12 @@ class Batch:
             known[6] = max(known[6], made.event_at)
             self._counters_of[at].append(place)
 
-    def arguments(self, now: datetime, snapshot: Snapshot) -> list[Any]:
+    def arguments(self, snapshot: Snapshot) -> list[Any]:
         """Return the parameters of `hot_book` in their order; an empty array is none."""
         cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
         counters = list(map(tuple, self._counters.values()))
         return [
-            *(now, snapshot.revisions, snapshot.period, cards or None, self._touched, originals or None),
+            *(self._now, snapshot.revisions, snapshot.period, cards or None, self._touched, originals or None),
             *(sum(original[2] in _OVERDUE for original in originals), debts or None, list(map(tuple, self._purses.values())) or None),
             *(sum(counter[8] is not None for counter in counters), counters or None, authorizations or None, sales or None),
             *(movements or None, fills or None, requests),

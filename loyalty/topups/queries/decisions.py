@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.paging import PAGE_SIZE, Key, Page, page
 from loyalty.topups.model import (
@@ -67,8 +68,7 @@ async def get_adjustment_for_update(session: AsyncSession, *, adjustment_id: UUI
 
     :raises AdjustmentNotFound: if there is none
     """
-    statement = select(Adjustment).where(Adjustment.adjustment_id == adjustment_id).with_for_update()
-    found = await session.scalar(statement.execution_options(populate_existing=True))
+    found = await session.scalar(locked(select(Adjustment).where(Adjustment.adjustment_id == adjustment_id)))
     if found is None:
         raise AdjustmentNotFound(adjustment=adjustment_id)
     return found
@@ -79,8 +79,7 @@ async def get_freeze_for_update(session: AsyncSession, *, freeze_id: UUID) -> Fr
 
     :raises FreezeNotFound: if there is none
     """
-    statement = select(Freeze).where(Freeze.freeze_id == freeze_id).with_for_update().execution_options(populate_existing=True)
-    found = await session.scalar(statement)
+    found = await session.scalar(locked(select(Freeze).where(Freeze.freeze_id == freeze_id)))
     if found is None:
         raise FreezeNotFound(freeze=freeze_id)
     return found
@@ -113,8 +112,7 @@ async def get_closure_for_update(session: AsyncSession, *, closure_id: UUID) -> 
 
     :raises ClosureNotFound: if there is none
     """
-    statement = select(AccountClosure).where(AccountClosure.closure_id == closure_id).with_for_update()
-    found = await session.scalar(statement.execution_options(populate_existing=True))
+    found = await session.scalar(locked(select(AccountClosure).where(AccountClosure.closure_id == closure_id)))
     if found is None:
         raise ClosureNotFound(closure=closure_id)
     return found

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.paging import PAGE_SIZE, Key, Page, page
 from loyalty.topups.model import (
@@ -48,8 +49,7 @@ async def get_topup_for_update(session: AsyncSession, *, topup_id: UUID, alone: 
 
     :raises TopupNotFound: if there is none
     """
-    statement = select(Topup).where(Topup.topup_id == topup_id).with_for_update().execution_options(populate_existing=True)
-    found = await session.scalar(statement)
+    found = await session.scalar(locked(select(Topup).where(Topup.topup_id == topup_id)))
     if found is None or (alone and found.purchase_id is not None):
         raise TopupNotFound(topup=topup_id)
     return found
@@ -82,8 +82,7 @@ async def get_purchase_for_update(session: AsyncSession, *, purchase_id: UUID) -
 
     :raises PurchaseNotFound: if there is none
     """
-    statement = select(Purchase).where(Purchase.purchase_id == purchase_id).with_for_update().execution_options(populate_existing=True)
-    found = await session.scalar(statement)
+    found = await session.scalar(locked(select(Purchase).where(Purchase.purchase_id == purchase_id)))
     if found is None:
         raise PurchaseNotFound(purchase=purchase_id)
     return found
