@@ -78,8 +78,11 @@ OFFICE = (
     ("finance2", "钱立群", Role.FINANCE, ScopeKind.ALL, None),
     ("auditor", "沈一鸣", Role.AUDITOR, ScopeKind.ALL, None),
     ("district", "吴国华", Role.DISTRICT_MANAGER, ScopeKind.DISTRICT, "HZ"),
+    ("district2", "蒋红", Role.DISTRICT_MANAGER, ScopeKind.DISTRICT, "NB"),
     ("manager", "郑伟", Role.STATION_MANAGER, ScopeKind.STATION, "HZ01"),
 )
+MANAGERS = {"HZ": "district", "NB": "district2"}
+"""Who answers for a district's stations."""
 
 
 @dataclass

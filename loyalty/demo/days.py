@@ -36,14 +36,15 @@ from loyalty.db import Sessions, transaction
 from loyalty.ids import ShiftId, TerminalId
 from loyalty.money import line_amount
 from loyalty.policy import Policy
-from loyalty.stations.operations import close_shift, open_shift
+from loyalty.pos_api.queries import day_totals
+from loyalty.stations.operations import close_day, close_shift, open_shift
 from loyalty.stations.rules import expected_cash
-from loyalty.topups.model import AdjustmentKind
 from loyalty.topups.model import Tender as TopupTender
-from loyalty.topups.operations import load, propose_adjustment
+from loyalty.topups.operations import load
 from loyalty.topups.queries import balance_of
 
-from .chain import SHOP, STATIONS, ZONE, Chain
+from .chain import MANAGERS, SHOP, STATIONS, ZONE, Chain
+from .desk import lay_out
 from .holders import Crowd, Holder
 
 DAYS = 6
@@ -136,6 +137,7 @@ async def trade(business: Business, *, now: datetime) -> None:
         if back == 2:
             await _refund(business, day)
             await _loss(business, day)
+        await _close_day(business, day, now=now)
     forecourt.at = now
     await _present(business, now)
 
@@ -282,6 +284,24 @@ async def _close_shifts(business: Business, shifts: dict[str, UUID], opened_at: 
             )
 
 
+async def _close_day(business: Business, day: date, *, now: datetime) -> None:
+    """Close a day that is over at every station, some minutes after midnight, as its district's manager does."""
+    ended = day_bounds(day, ZONE)[1]
+    if ended > now:
+        return
+    business.forecourt.at = min(ended + timedelta(minutes=20), now)
+    async with transaction(business.forecourt.sessions) as session:
+        for station, station_id in business.chain.stations.items():
+            await close_day(
+                session,
+                station_id=station_id,
+                day=day,
+                totals=await day_totals(session, station_id=station_id, day=day),
+                actor=business.chain.person(MANAGERS[station[:2]]),
+                now=business.forecourt.at,
+            )
+
+
 async def _refund(business: Business, day: date) -> None:
     """Give somebody back what was bought in the shop."""
     if business.refundable is None:
@@ -335,16 +355,7 @@ async def _present(business: Business, now: datetime) -> None:
     forecourt.at = now
     async with transaction(forecourt.sessions) as session:
         await expire_holds(session, now=now)
-        await propose_adjustment(
-            session,
-            account_id=person.account_id,
-            kind=AdjustmentKind.CREDIT,
-            amount_minor=880,
-            reason_code="goodwill",
-            note_text="加油枪跳枪误差补偿",
-            actor=chain.person("finance"),
-            now=now - timedelta(hours=1),
-        )
+        await lay_out(session, chain, business.crowd, policy=business.policy, now=now)
 
 
 async def _topped_up(business: Business, now: datetime) -> None:

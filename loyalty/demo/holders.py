@@ -97,12 +97,19 @@ class Crowd:
     holders: list[Holder] = field(default_factory=list)
     shown: list[Holder] = field(default_factory=list)
     """Whose cards are printed, for whoever tries the demo."""
-    pending_topup: UUID | None = None
+    leavers: list[Holder] = field(default_factory=list)
+    """Who has gone away: their accounts wait to be closed."""
 
     @property
     def loser(self) -> Holder:
         """Who will lose a card, and fuel no more."""
         return [holder for holder in self.holders if holder.product == "personal"][-1]
+
+    def part_with_leavers(self) -> None:
+        """Let two people whose accounts will be closed fuel no more."""
+        persons = [holder for holder in self.holders if holder.product == "personal"]
+        self.leavers = persons[-3:-1]
+        self.holders = [holder for holder in self.holders if holder not in self.leavers]
 
 
 class _Stock:
@@ -166,6 +173,7 @@ async def make_crowd(session: AsyncSession, chain: Chain, *, policy: Policy, log
         log_ins.cards.append(DemoCard(f"{what}{plate}", shown.number, crowd.pin))
         crowd.shown.append(shown)
     log_ins.cards.append(DemoCard("personal 记名卡, lost 已挂失", crowd.loser.number, crowd.pin))
+    crowd.part_with_leavers()
     for product in ("personal", "anonymous"):
         card = await get_card(session, card_id=stock.last(product, COUNTER_STATION))
         shown_number = reveal_number(card_id=card.card_id, sealed=card.number_sealed)
@@ -249,6 +257,11 @@ def registration_number(number: int) -> str:
     return payload + uscc.calc_check_digit(payload)
 
 
+def transfer_of(name: str, *, place: int) -> BankTransfer:
+    """Return how the organisation at this place of the list pays: from its own account to the issuer's."""
+    return BankTransfer(payer_name=name, payer_bank="中国农业银行", payer_account=f"62284801{place:03}0012345", **ISSUER_BANK)
+
+
 async def _person(issuing: _Issuing, rng: random.Random, number: int, referrers: list[CustomerId]) -> None:
     session, chain = issuing.session, issuing.chain
     station = list(STATIONS)[number % len(STATIONS)]
@@ -317,9 +330,16 @@ async def _organisation(
     await add_contact(
         session, customer_id=customer_id, role=ContactRole.FLEET, name="车队长", phone=f"1395711{place:04}", actor=cashier, now=chain.began
     )
-    account = f"62284801{place:03}0012345"
+    bank = transfer_of(name, place=place)
     await add_bank_account(
-        session, customer_id=customer_id, holder=name, bank="中国农业银行", number=account, currency="CNY", actor=cashier, now=chain.began
+        session,
+        customer_id=customer_id,
+        holder=name,
+        bank=bank.payer_bank,
+        number=bank.payer_account,
+        currency="CNY",
+        actor=cashier,
+        now=chain.began,
     )
     first: Card | None = None
     for number in range(cards):
@@ -337,7 +357,6 @@ async def _organisation(
             limits += [NewLimit(LimitKind.GRADES, codes=("0", "-10")), NewLimit(LimitKind.PLATE, codes=(plate,))]
         await replace_limits(session, subject_id=card.chain_id, limits=limits, actor=cashier, now=chain.began)
     assert first is not None, "an organisation has cards"
-    bank = BankTransfer(payer_name=name, payer_bank="中国农业银行", payer_account=account, **ISSUER_BANK)
     pending = await _transfer(issuing, first, station, amount_minor, bank, chain.began)
     line = StatementLine(line=f"CCB{place + 1:06}", day=local_date(chain.began, ZONE), amount_minor=amount_minor)
     await confirm_bank_load(
@@ -349,7 +368,7 @@ async def _organisation(
         now=chain.began + timedelta(hours=3),
     )
     if place == 0:
-        issuing.crowd.pending_topup = await _transfer(issuing, first, station, 5_000_000, bank, now - timedelta(hours=2))
+        await _transfer(issuing, first, station, 5_000_000, bank, now - timedelta(hours=2))
 
 
 async def _transfer(issuing: _Issuing, card: Card, station: str, amount_minor: int, bank: BankTransfer, now: datetime) -> UUID:

@@ -33,12 +33,17 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
             return (await session.execute(text(f"SELECT count(*) FROM {sentence}"))).scalar_one()
 
         assert (await count("stations"), await count("districts"), await count("regions")) == (6, 2, 1)
-        assert await count("customers") == 48
+        assert await count("customers") == 49
         assert await count("card_products") == 5
         assert await count("sales") > 150
         assert await count("authorizations WHERE status = 9") == 1
         assert await count("authorizations WHERE status = 1") == 1
-        assert await count("topups WHERE status = 'pending'") == 1
+        # One of its own, and the four cards of the purchase.
+        assert await count("topups WHERE status = 'pending'") == 5
+        assert await count("purchases WHERE status = 'pending'") == 1
+        assert await count("account_closures WHERE status IN ('requested', 'approved')") == 2
+        assert await count("merge_suggestions WHERE status = 'open'") == 1
+        assert await count("day_closes") == 36
         assert await count("adjustments WHERE status = 'proposed'") == 1
         assert await count("cards WHERE status = 4") == 1
         assert await count("refunds") == 1
@@ -57,7 +62,7 @@ async def the_log_ins_are_kept_for_us_alone_and_told_again(settings, told):
     file = settings.keys_dir / "demo-log-ins.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     passwords = {each["password"] for each in json.loads(file.read_text())["office"]}
-    assert len(passwords) == 6
+    assert len(passwords) == 7
     assert all(password in told for password in passwords)
     again = await demo.fill(settings)
     kept, fresh = [[line for line in text.splitlines() if ("15 minutes" in line) is code] for text, code in ((again, False), (again, True))]
