@@ -9,6 +9,8 @@ from decimal import Decimal
 
 _MINOR_DIGITS = dict.fromkeys(("CNY", "CZK", "EUR", "USD", "GBP", "HKD", "MOP", "PLN", "HUF"), 2)
 _MINOR_DIGITS |= {"JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3}
+_SCALES: tuple[int, ...] = tuple(10 ** (7 - digits) for digits in range(8))
+"""By minor-unit digits: thousandths × ten-thousandths that make one minor unit."""
 POINTS = "POINTS"
 """The unit of a points purse: whole points, never money."""
 
@@ -30,15 +32,15 @@ def round_half_up(numerator: int, denominator: int) -> int:
 
 def line_amount(quantity_milli: int, unit_price_e4: int, digits: int = 2) -> int:
     """Return the amount in minor units of `quantity × price`, rounded once, half-up: round(litres × price, 2)."""
-    scale: int = 10 ** (7 - digits)
-    return round_half_up(quantity_milli * unit_price_e4, scale)
+    doubled, scale = 2 * quantity_milli * unit_price_e4, _SCALES[digits]
+    return (doubled + scale) // (2 * scale) if doubled >= 0 else -((scale - doubled) // (2 * scale))
 
 
 def quantity_for(amount_minor: int, unit_price_e4: int, digits: int = 2) -> int:
     """Return the largest quantity in thousandths whose amount does not exceed `amount_minor`; 0 where the price is 0."""
     if unit_price_e4 <= 0 or amount_minor <= 0:
         return 0
-    scale: int = 10 ** (7 - digits)
+    scale = _SCALES[digits]
     # line_amount(q) <= a  ⇔  q × price < (a + ½) × scale, since halves round up.
     return ((2 * amount_minor + 1) * scale - 1) // (2 * unit_price_e4)
 

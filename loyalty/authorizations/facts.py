@@ -1,11 +1,12 @@
 """What a hot decision is made on: plain, frozen, read in one call or kept in the worker's snapshot."""
 
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.ledger.rules import PurseView, SpendStep
-from loyalty.limits.rules import Compiled
+from loyalty.limits.rules import Compiled, Used
+from loyalty.pricing.rules import FrozenTerm
 
 
 class Place(NamedTuple):
@@ -49,7 +50,10 @@ class CardTerms(NamedTuple):
 
 
 class CardFacts(NamedTuple):
-    """A card, its account and its counters as one read showed them. Windows: (amount, quantity, count)."""
+    """A card, its account and its counters as one read showed them.
+
+    The first fifteen come in the order of the read's columns.
+    """
 
     card_id: UUID
     account_id: UUID
@@ -67,7 +71,8 @@ class CardFacts(NamedTuple):
     account_kind: str
     currency: str
     limits: Compiled | None
-    counters: dict[str, tuple[int, int, int]]
+    used: Used | None
+    """None where nothing was counted."""
     last_at: datetime | None
     purses: list[PurseView]
 
@@ -87,7 +92,7 @@ class FillFacts(NamedTuple):
 
 
 class AuthorizationFacts(NamedTuple):
-    """An authorisation that is to be completed."""
+    """An authorisation that is to be completed; all but its first two, its holds and its purses come in the order of the read's columns."""
 
     account_id: UUID
     authorization_id: UUID
@@ -106,7 +111,7 @@ class AuthorizationFacts(NamedTuple):
     captured_minor: int
     captured_milli: int
     completions: int
-    frozen: dict[str, Any] | None
+    frozen: FrozenTerm | None
     event_at: datetime
     expires_at: datetime | None
     business_day: date

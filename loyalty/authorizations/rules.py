@@ -8,8 +8,8 @@ import msgspec
 
 from loyalty.crypto import pin_matches
 from loyalty.ledger.model import PurseKind
-from loyalty.ledger.rules import PurseView, allocate, spendable
-from loyalty.limits.rules import Judgement, judge
+from loyalty.ledger.rules import PurseView, allocate, funds_of, spendable
+from loyalty.limits.rules import UNUSED, Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
 from loyalty.limits.wording import limit_label
 from loyalty.money import line_amount, quantity_for, shown
@@ -30,7 +30,8 @@ LEAST_PARTIAL_MILLI: Final = 1000
 _ACTIVE, _LOST = 2, 4
 _POINTS: Final = int(PurseKind.POINTS)
 _APPROVED: Final = int(Status.APPROVED)
-_UNUSED: Final = (0, 0, 0)
+_NO_REASON: Final = int(Reason.NONE)
+_FLOWS: Final = {flow.name.lower(): int(flow) for flow in Flow}
 _FLAG_LIMIT: Final = int(Flag.LIMIT)
 
 _LIMIT_REASONS: Final = {
@@ -201,7 +202,7 @@ def limits_of(
         plate=plate,
         amount_minor=amount_minor,
         quantity_milli=quantity_milli,
-        counters=card.counters,
+        used=card.used or UNUSED,
         since_last_s=None if card.last_at is None else max(0, int((local - card.last_at).total_seconds())),
     )
 
@@ -290,7 +291,7 @@ def decide_authorization(
     partial approval, if the POS takes one and at least one unit is left.
     """
     answer = AuthorizationAnswer(outcome="declined")
-    decision.flow = Flow.PUMP if request.flow == "pump" else Flow.PRESET
+    decision.flow = _FLOWS[request.flow]
     decision.nozzle = request.nozzle
     decision.requested_minor = request.amount_minor
     if request.plate or request.odometer_km is not None:
@@ -342,7 +343,7 @@ def _approve(
     if judgement.blocked is not None:
         return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency))
     purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
-    funds = sum(purse.available_minor for purse in purses)
+    funds = funds_of(purses)
     net_price = price - min(term.rate_e4, price) if term is not None else price
     least_milli, reason, limit = _least(judgement, place, funds, price, net_price)
     wanted_milli = request.quantity_milli or (quantity_for(request.amount_minor, price, digits) if request.amount_minor else None)
@@ -363,7 +364,10 @@ def _approve(
     decision.counter_seen = counter_seen(card, terms)
     decision.expires_at = _expires(now)
     decision.detail = None if term is None else term.document()
-    if _flags(card, terms, place, product, plate=request.plate, amount_minor=held, quantity_milli=quantity, local=local):
+    if (
+        _may_flag(card, terms)
+        and limits_of(card, terms, place, product, plate=request.plate, amount_minor=held, quantity_milli=quantity, local=local).flags
+    ):
         decision.flags |= _FLAG_LIMIT
         answer.flags = flag_names(decision.flags)
     answer.outcome = "approved"
@@ -383,8 +387,7 @@ def counter_seen(card: CardFacts, terms: CardTerms) -> tuple[int, int] | None:
     """Return the day's counter (money, count) as the decision saw it, None where no limit looks at one."""
     if (card.limits is None or not card.limits.ceilings) and (terms.limits is None or not terms.limits.ceilings):
         return None
-    amount, _, count = card.counters.get("day", _UNUSED)
-    return amount, count
+    return (0, 0) if card.used is None else (card.used[0] or 0, card.used[2] or 0)
 
 
 def _least(judgement: Judgement, place: Place, funds: int, price: int, net_price: int) -> tuple[int, Reason, str | None]:
@@ -417,24 +420,10 @@ def _too_little(reason: Reason, limit: str | None, card: CardFacts, place: Place
     )
 
 
-def _flags(
-    card: CardFacts,
-    terms: CardTerms,
-    place: Place,
-    product: Product,
-    *,
-    plate: str | None,
-    amount_minor: int,
-    quantity_milli: int,
-    local: datetime,
-) -> bool:
-    """Say whether what was approved passes a limit that only flags; asked again only where there is such a limit."""
-    flagging = any(limits is not None and (limits.flagged or limits.soft) for limits in (card.limits, terms.limits))
-    if not flagging:
-        return False
-    return bool(
-        limits_of(card, terms, place, product, plate=plate, amount_minor=amount_minor, quantity_milli=quantity_milli, local=local).flags
-    )
+def _may_flag(card: CardFacts, terms: CardTerms) -> bool:
+    """Say whether there is a limit that only flags: only then is what was approved judged again."""
+    own, common = card.limits, terms.limits
+    return (own is not None and bool(own.flagged or own.soft)) or (common is not None and bool(common.flagged or common.soft))
 
 
 def _say_partial(decision: Decision, answer: AuthorizationAnswer, reason: Reason, limit: str | None) -> None:

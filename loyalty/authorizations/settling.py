@@ -1,10 +1,12 @@
 """Decisions once fuel is in the tank: the sale in one step, and the completion of an authorisation. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from loyalty.ledger.model import PurseKind
-from loyalty.ledger.rules import PurseView, SpendStep, Take, allocate, spendable
+from loyalty.ledger.rules import PurseView, SpendStep, Take, allocate, funds_of, spendable
 from loyalty.money import line_amount, shown
 from loyalty.pricing.rules import FrozenTerm, discount_of
 
@@ -36,6 +38,10 @@ from .wire import CompletionRequest, FuelLine, SaleAnswer, SaleRequest, Taken, r
 TOLERANCE_MINOR: Final = 5
 """How far the pump's amount may lie from litres × price before the sale is flagged (domain notes: default ¥0.05)."""
 
+_PAY_AFTER: Final = int(Flow.PAY_AFTER)
+_SHOP: Final = int(Flow.SHOP)
+_COMPLETED: Final = int(Status.COMPLETED)
+_ENDED: Final = frozenset({_COMPLETED, int(Status.REVERSED), int(Status.RELEASED)})
 _PURSE_NAMES: Final = {int(PurseKind.PRINCIPAL): "principal", int(PurseKind.BONUS): "bonus", int(PurseKind.RECEIVABLE): "receivable"}
 
 
@@ -82,7 +88,7 @@ def decide_sale(
     `fuel` is the request's line or the fill's; `shop` pairs each shop line's product with its amount in minor units.
     """
     answer = SaleAnswer(outcome="declined")
-    decision.flow = Flow.PAY_AFTER if fuel is not None else Flow.SHOP
+    decision.flow = _PAY_AFTER if fuel is not None else _SHOP
     decision.staff_id = request.staff_id
     if request.plate or request.odometer_km is not None:
         decision.prompts = {"plate": request.plate, "odometer_km": request.odometer_km}
@@ -103,12 +109,13 @@ def decide_sale(
     saved = 0
     if fuel is not None and product is not None:
         saved = price_fuel(decision, fuel, product, term, published_e4, place.digits)
-    decision.gross_minor += sum(amount for _, amount in shop)
+    for _, amount in shop:
+        decision.gross_minor += amount
     answer.gross_minor, answer.discount_minor, answer.discount = decision.gross_minor, saved, frozen(term, saved) if saved else None
     decision.discount_minor = saved
-    others = sum(tender.amount_minor for tender in request.tenders)
+    others = sum([tender.amount_minor for tender in request.tenders])
     share = decision.gross_minor - saved - others
-    answer.tenders_minor, answer.card_minor = others, max(share, 0)
+    answer.tenders_minor, answer.card_minor = others, max(0, share)
     if share < 0:
         return decline(decision, answer, Refused(Reason.TENDERS_EXCEED, remaining_minor=decision.gross_minor - saved))
     refused = _limits_refuse(decision, card, terms, place, product, shop, request.plate, share, local)
@@ -135,12 +142,13 @@ def _goods_refuse(
             return refused
     if fuel is None and not shop:
         return Refused(Reason.AMOUNT_NEEDED)
-    if (fuel is not None and product is None) or any(found is None for found, _ in shop):
+    goods = [found for found, _ in shop]
+    if fuel is not None or product is not None:
+        goods.insert(0, product)
+    if None in goods:
         return Refused(Reason.PRODUCT_UNKNOWN)
-    if product is not None and (refused := product_refuses(product, terms)) is not None:
-        return refused
-    for found, _ in shop:
-        if found is not None and (refused := product_refuses(found, terms)) is not None:
+    for sold in goods:
+        if sold is not None and (refused := product_refuses(sold, terms)) is not None:
             return refused
     return None
 
@@ -170,9 +178,10 @@ def _limits_refuse(
     share: int,
     local: datetime,
 ) -> Refused | None:
-    lines: list[Product | None] = [product] if product is not None else []
-    lines += [found for found, _ in shop]
-    for line in lines or [None]:
+    lines: list[Product | None] = [found for found, _ in shop]
+    if product is not None or not lines:
+        lines.insert(0, product)
+    for line in lines:
         quantity = decision.quantity_milli if line is product else 0
         judgement = limits_of(card, terms, place, line, plate=plate, amount_minor=share, quantity_milli=quantity, local=local)
         if judgement.blocked is not None:
@@ -200,9 +209,9 @@ def _pay(
 ) -> Decision:
     purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
     takes = allocate(purses, share, terms.spend_order)
-    funds = sum(purse.available_minor for purse in purses)
-    if sum(take.amount_minor for take in takes) < share:
-        private = is_private(card)
+    private = is_private(card)
+    if sum([take.amount_minor for take in takes]) < share:
+        funds = funds_of(purses)
         return decline(
             decision,
             answer,
@@ -213,7 +222,7 @@ def _pay(
             ),
         )
     decision.card_minor = share
-    decision.spend(takes, purses, exact=exact and is_private(card))
+    decision.spend(takes, purses, exact=exact and private)
     if term is not None:
         decision.discount(decision.discount_minor, term.funder)
     for tender in request.tenders:
@@ -222,13 +231,13 @@ def _pay(
     decision.counter_seen = counter_seen(card, terms)
     decision.fill_id = request.fill_id
     decision.detail = detail_of(request, term if decision.discount_minor else None)
-    decision.status = Status.COMPLETED
+    decision.status = _COMPLETED
     answer.outcome = "approved"
     answer.sale = reference(decision.account_id, decision.subject_id)
     answer.taken = taken_from(takes, purses)
     answer.flags = flag_names(decision.flags)
     answer.booked_at = written(now)
-    if is_private(card):
+    if private:
         balance, available = money_left(applied(card.purses, decision.changes), place.currency)
         answer.balance_after_minor, answer.available_after_minor = balance, available
     decision.answer = encode(answer)
@@ -285,7 +294,7 @@ def decide_completion(
     decision.unit_price_e4 = request.unit_price_e4
     decision.gross_minor, decision.quantity_milli = request.amount_minor, request.quantity_milli
     _flag(decision, request, original, product, digits, now)
-    term = None if original.frozen is None else FrozenTerm(**original.frozen)
+    term = original.frozen
     saved = discount_of(
         term, quantity_milli=request.quantity_milli, unit_price_e4=request.unit_price_e4, gross_minor=request.amount_minor, digits=digits
     )
@@ -310,8 +319,8 @@ def decide_completion(
     if exact:
         answer.balance_after_minor, answer.available_after_minor = money_left(applied(original.purses, decision.changes), original.currency)
     detail: dict[str, Any] = {}
-    if saved and original.frozen is not None:
-        detail["discount"] = original.frozen
+    if saved and term is not None:
+        detail["discount"] = term.document()
     if request.odometer_km is not None:
         decision.prompts = {"odometer_km": request.odometer_km}
         detail["odometer_km"] = request.odometer_km
@@ -334,18 +343,17 @@ def _capture(
 
     Return what the purses gave, and what was and is held in minor units.
     """
-    holds = [Take(purse_id, amount) for purse_id, amount in original.holds if amount]
-    held = sum(take.amount_minor for take in holds)
-    captured, left = _from_holds(holds, share)
+    held = sum([amount for _, amount in original.holds])
+    captured, left = _from_holds(original.holds, share)
     decision.capture(captured)
-    from_holds = sum(take.amount_minor for take in captured)
+    from_holds = min(held, share)
     extra: list[Take] = []
     if share > from_holds:
         own = spendable(original.purses, card_id=original.card_id, unit=original.currency, now=now)
         extra = allocate(own, share - from_holds, spend_order)
         decision.flags |= Flag.OVER_CAPTURE
         decision.spend(extra, own, exact=False)
-        answer.receivable_minor = share - from_holds - sum(take.amount_minor for take in extra)
+        answer.receivable_minor = share - from_holds - sum([take.amount_minor for take in extra])
         if answer.receivable_minor:
             decision.owe(answer.receivable_minor, original.purses)
     if final:
@@ -369,21 +377,21 @@ def _flag(
     event_at = request.event_at or now
     if event_at - original.event_at > HOLD_FOR:
         decision.flags |= Flag.LATE
-    if original.status in {Status.COMPLETED, Status.REVERSED, Status.RELEASED}:
+    if original.status in _ENDED:
         decision.flags |= Flag.AFTER_END
 
 
-def _from_holds(holds: list[Take], share: int) -> tuple[list[Take], list[Take]]:
+def _from_holds(holds: Sequence[tuple[UUID, int]], share: int) -> tuple[list[Take], list[Take]]:
     """Take `share` from the holds in their order; return (captured, what is still held)."""
     captured: list[Take] = []
     left: list[Take] = []
-    for hold in holds:
-        taken = min(hold.amount_minor, share)
+    for purse_id, amount in holds:
+        taken = min(amount, share)
         if taken > 0:
-            captured.append(Take(hold.purse_id, taken))
+            captured.append(Take(purse_id, taken))
             share -= taken
-        if hold.amount_minor > taken:
-            left.append(Take(hold.purse_id, hold.amount_minor - max(taken, 0)))
+        if amount > taken:
+            left.append(Take(purse_id, amount - taken))
     return captured, left
 
 
@@ -393,21 +401,21 @@ def _end(decision: Decision, request: CompletionRequest, original: Authorization
     A counter always shows what was taken plus what is still set aside, in money and litres; a fill counts once.
     """
     delivered = request.amount_minor > 0 or request.quantity_milli > 0
-    ended = original.status in {Status.COMPLETED, Status.REVERSED, Status.RELEASED}
+    ended = original.status in _ENDED
     before = original.captured_milli > 0 or original.captured_minor > 0
     if ended:
         # Nothing delivered moves nothing: a reversed authorisation does not become a released one.
-        decision.status = Status.COMPLETED if delivered else original.status
+        decision.status = _COMPLETED if delivered else original.status
     elif not request.final:
         decision.status = Status.PART_COMPLETED
     else:
-        decision.status = Status.COMPLETED if delivered or before else Status.RELEASED
-    reserved_before = 0 if ended else max(0, original.approved_milli - original.captured_milli)
-    reserved_after = 0 if request.final or ended else max(0, original.approved_milli - original.captured_milli - request.quantity_milli)
+        decision.status = _COMPLETED if delivered or before else Status.RELEASED
+    reserved = 0 if ended else max(0, original.approved_milli - original.captured_milli)
+    reserved_after = 0 if request.final or ended else max(0, reserved - request.quantity_milli)
     count = 0
-    if decision.status == Status.RELEASED and not ended:
-        count = -1
-    elif delivered and not before and original.status in {Status.REVERSED, Status.RELEASED}:
+    if not ended:
+        count = 0 if delivered or before or not request.final else -1
+    elif delivered and not before and original.status != _COMPLETED:
         count = 1
-    decision.counted = (decision.card_minor + held_after - held_before, request.quantity_milli + reserved_after - reserved_before, count)
+    decision.counted = (decision.card_minor + held_after - held_before, request.quantity_milli + reserved_after - reserved, count)
     decision.counter_day = original.business_day

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -175,9 +175,12 @@ class SaleAnswer(Said, omit_defaults=True, kw_only=True):
     booked_at: str | None = None
 
 
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+
+
 def reference(account_id: UUID, identifier: UUID) -> str:
     """Return the public reference of an authorisation, sale or refund: account and id, 43 characters of base64url."""
-    return base64.urlsafe_b64encode(account_id.bytes + identifier.bytes)[:43].decode("ascii")
+    return binascii.b2a_base64(account_id.bytes + identifier.bytes).translate(_TO_URL)[:43].decode()
 
 
 def parse_reference(text: str) -> tuple[UUID, UUID] | None:

@@ -7,8 +7,6 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
-from loyalty.ids import PurseId
-
 from .model import HouseCode, PurseKind
 
 # Plain integers: hashing an enum's member is a Python call, and these stand on the hot path.
@@ -73,13 +71,19 @@ def spendable(purses: Iterable[PurseView], *, card_id: UUID | None, unit: str, n
     ]
 
 
+def funds_of(purses: Iterable[PurseView]) -> int:
+    """Return what all of them together may still spend or hold, in minor units."""
+    total = 0
+    for purse in purses:
+        total += purse.balance_minor + purse.credit_limit_minor - purse.held_minor
+    return total
+
+
 def in_spend_order(purses: Sequence[PurseView], order: Sequence[SpendStep] = DEFAULT_ORDER) -> list[PurseView]:
     """Return the purses in the order they are spent; equal ones by id, so that the order is the same everywhere.
 
     Money allocated to a card goes before the account's own within a step.
     """
-    if len(purses) == 1:
-        return list(purses)
 
     def rank(purse: PurseView) -> tuple[int, float, bool, int]:
         if purse.kind == _PRINCIPAL:
@@ -101,12 +105,16 @@ def allocate(purses: Sequence[PurseView], amount_minor: int, order: Sequence[Spe
 
     The takes sum to less than the amount where the purses do not hold it: the caller decides what that means.
     """
+    if len(purses) == 1:
+        only = purses[0]
+        given = min(amount_minor, only.balance_minor + only.credit_limit_minor - only.held_minor)
+        return [Take(only.purse_id, given)] if given > 0 else []
     takes: list[Take] = []
     for purse in in_spend_order(purses, order):
         if amount_minor <= 0:
             break
         given = min(amount_minor, purse.available_minor)
         if given > 0:
-            takes.append(Take(PurseId(purse.purse_id), given))
+            takes.append(Take(purse.purse_id, given))
             amount_minor -= given
     return takes

@@ -6,7 +6,7 @@ default speaks only where the card's own set is silent (same kind; for amounts, 
 (Domain notes, "Limits a card … may carry".)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -21,10 +21,13 @@ _DAY_MINUTES: Final = 24 * 60
 _PLACES: Final = ("stations", "districts", "regions")
 _AMOUNT, _QUANTITY, _COUNT = 0, 1, 2
 _MEASURES: Final = {LimitKind.AMOUNT: _AMOUNT, LimitKind.QUANTITY: _QUANTITY, LimitKind.COUNT: _COUNT}
-_NOTHING: Final = (0, 0, 0)
+_WINDOWS: Final = ("day", "week", "month")
+_WINDOW_AT: Final = {window: 3 * place for place, window in enumerate(_WINDOWS)}
 
-Counters = Mapping[str, tuple[int, int, int]]
-"""Window → (amount in minor units, quantity in thousandths, count) used so far in the window that is open now; a missing one is zero."""
+Used = Sequence[int | None]
+"""What the windows that are open now have used so far, nine numbers: amount (minor units), quantity (thousandths) and count of the day, of
+the week, of the month; None is zero."""
+UNUSED: Final = (0,) * 9
 
 
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"from_": "from"}):
@@ -178,17 +181,23 @@ def _week_of(spans: tuple[Hours, ...]) -> tuple[tuple[tuple[int, int], ...], ...
     return tuple(tuple(day) for day in week)
 
 
-def _ceilings(source: LimitSet) -> list[tuple[tuple[str, int, int, str], bool]]:
-    """Return each as (window, measure, value, name), and whether it blocks; counters never hold a transaction's own window: zero used."""
+def used_in(counters: Mapping[str, Sequence[int]]) -> Used:
+    """Return the nine numbers from (amount, quantity, count) by window; a missing window is zero."""
+    return [number for window in _WINDOWS for number in counters.get(window, UNUSED[:3])]
+
+
+def _ceilings(source: LimitSet) -> list[tuple[tuple[int | None, int, int, str], bool]]:
+    """Return each as (place in `Used`, measure, value, name), and whether it blocks; of a transaction's own window nothing is used yet."""
     found = []
     for limit in source.windows:
         if limit.measure not in _MEASURES or limit.value < 0:
             raise ValueError(f"not a window limit: {limit.measure} {limit.value}")
         name = f"{limit.window}.{limit.measure}"
-        found.append(((Window(limit.window).value, _MEASURES[limit.measure], limit.value, name), limit.reaction is Reaction.BLOCK))
+        measure, start = _MEASURES[limit.measure], _WINDOW_AT.get(Window(limit.window).value)
+        found.append(((None if start is None else start + measure, measure, limit.value, name), limit.reaction is Reaction.BLOCK))
     if source.tank_milli is not None:
         blocks = source.reactions.get(LimitKind.TANK, Reaction.BLOCK) is Reaction.BLOCK
-        found.append(((Window.TRANSACTION.value, _QUANTITY, source.tank_milli, "tank"), blocks))
+        found.append(((None, _QUANTITY, source.tank_milli, "tank"), blocks))
     return found
 
 
@@ -236,11 +245,6 @@ def window_start(window: str, day: date) -> date:
     return day.replace(day=1) if window == Window.MONTH else day
 
 
-def windows_needed(limits: Compiled) -> frozenset[str]:
-    """Return the windows whose counters a judgement of these limits reads."""
-    return frozenset(window for window, *_ in (*limits.ceilings, *limits.flagged) if window != Window.TRANSACTION)
-
-
 def judge(
     limit_set: Compiled | None,
     defaults: Compiled | None,
@@ -254,7 +258,7 @@ def judge(
     plate: str | None,
     amount_minor: int,
     quantity_milli: int,
-    counters: Counters,
+    used: Used = UNUSED,
     since_last_s: int | None = None,
 ) -> Judgement:
     """Judge one line: a fuel product (`product_code`) or a shop line (`shop_category`); with neither, only the money and the place.
@@ -267,29 +271,39 @@ def judge(
         limits = overlay(limit_set, defaults)
     if limits.quiet:
         return _FREE
-    least: list[int | None] = [None, None, None]
-    names: list[str | None] = [None, None, None]
-    for window, measure, value, name in limits.ceilings:
-        left = value - counters[window][measure] if window in counters else value
-        known = least[measure]
-        if known is None or left < known:
-            least[measure] = max(0, left)
-            names[measure] = name
+    amount, quantity, count, names = _left(limits.ceilings, used)
     flags: list[str] = []
     if limits.flagged:
         asked = (amount_minor, quantity_milli, 1)
-        flags = [
-            name for window, measure, value, name in limits.flagged if counters.get(window, _NOTHING)[measure] + asked[measure] > value
-        ]
+        flags = [name for at, measure, value, name in limits.flagged if (0 if at is None else used[at] or 0) + asked[measure] > value]
     blocked = None
     if limits.walled:
         blocked = _wall_hit(limits, flags, product_code, shop_category, (station, district, region), local_time, plate, since_last_s)
-    amount, quantity, count = least
-    if blocked is None:
+    if blocked is None and (
+        count == 0 or (amount is not None and amount_minor >= amount) or (quantity is not None and quantity_milli >= quantity)
+    ):
         blocked = _ceiling_hit(amount, quantity, count, names, amount_minor, quantity_milli)
     if blocked is not None and not blocked.partial:
         return Judgement(blocked, tuple(flags), 0, 0, count, blocked.limit, blocked.limit)
     return Judgement(blocked, tuple(flags), amount, quantity, count, names[_AMOUNT], names[_QUANTITY])
+
+
+def _left(
+    ceilings: Sequence[tuple[int | None, int, int, str]], used: Used
+) -> tuple[int | None, int | None, int | None, tuple[str | None, str | None, str | None]]:
+    """Return the least that is left of amount, quantity and count, None where nothing limits it, and the names of what binds them."""
+    amount = quantity = count = amount_name = quantity_name = count_name = None
+    for at, measure, value, name in ceilings:
+        left = value if at is None else value - (used[at] or 0)
+        if measure == _AMOUNT:
+            if amount is None or left < amount:
+                amount, amount_name = max(0, left), name
+        elif measure == _QUANTITY:
+            if quantity is None or left < quantity:
+                quantity, quantity_name = max(0, left), name
+        elif count is None or left < count:
+            count, count_name = max(0, left), name
+    return amount, quantity, count, (amount_name, quantity_name, count_name)
 
 
 def _wall_hit(
@@ -340,7 +354,7 @@ def _within(spans: tuple[tuple[int, int], ...], minute: int) -> bool:
 
 
 def _ceiling_hit(
-    amount: int | None, quantity: int | None, count: int | None, names: list[str | None], amount_minor: int, quantity_milli: int
+    amount: int | None, quantity: int | None, count: int | None, names: Sequence[str | None], amount_minor: int, quantity_milli: int
 ) -> Block | None:
     """Say which ceiling is passed: first the count, then one that leaves nothing, then one that leaves less than is asked."""
     if count == 0:

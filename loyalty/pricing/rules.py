@@ -68,7 +68,6 @@ def discount_of(term: FrozenTerm | None, *, quantity_milli: int, unit_price_e4: 
     """
     if term is None:
         return 0
-    rate_e4 = min(term.rate_e4, unit_price_e4)
-    listed = line_amount(quantity_milli, unit_price_e4, digits)
-    saved = listed - line_amount(quantity_milli, unit_price_e4 - rate_e4, digits)
-    return max(0, min(saved, gross_minor))
+    net_e4 = unit_price_e4 - term.rate_e4 if term.rate_e4 < unit_price_e4 else 0
+    saved = line_amount(quantity_milli, unit_price_e4, digits) - line_amount(quantity_milli, net_e4, digits)
+    return 0 if saved < 0 else min(saved, gross_minor)

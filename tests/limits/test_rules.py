@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loyalty.clock import local_date
 from loyalty.limits.compiling import LimitRow, compile_rows, next_change
 from loyalty.limits.model import LimitKind, Reaction, Window
-from loyalty.limits.rules import Compiled, LimitSet, Reason, compiled, judge, plate_key, window_start, windows_needed
+from loyalty.limits.rules import Compiled, LimitSet, Reason, compiled, judge, plate_key, used_in, window_start
 
 STATION, DISTRICT, REGION, ELSEWHERE = (UUID(int=number) for number in range(1, 5))
 THURSDAY = datetime(2026, 9, 24, 10, 15)  # noqa: DTZ001 - a station's local time
@@ -37,7 +37,8 @@ def ask(own=None, defaults=None, **facts):
         "quantity_milli": 0,
         "counters": {},
     }
-    return judge(own, defaults, **(asked | facts))
+    asked |= facts
+    return judge(own, defaults, used=used_in(asked.pop("counters")), **asked)
 
 
 @pytest.mark.parametrize("reaction", ["block", "flag"])
@@ -259,7 +260,7 @@ def test_across_midnight_the_days_allowance_begins_anew_and_the_months_does_not(
 
     def spend(utc: datetime, amount: int):
         day = local_date(utc, "Asia/Shanghai")
-        keys = {window: (window, window_start(window, day)) for window in windows_needed(limit)}
+        keys = {window: (window, window_start(window, day)) for window in ("day", "month")}
         judged = ask(limit, counters={window: (stored.get(key, 0), 0, 0) for window, key in keys.items()}, amount_minor=amount)
         if judged.blocked is None:
             for key in keys.values():

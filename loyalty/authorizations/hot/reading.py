@@ -9,6 +9,7 @@ from loyalty.authorizations.facts import AuthorizationFacts, CardFacts, FillFact
 from loyalty.ids import NOBODY
 from loyalty.ledger.rules import PurseView
 from loyalty.limits.rules import compiled
+from loyalty.pricing.rules import FrozenTerm
 
 from .requests import HotRequest
 
@@ -19,51 +20,41 @@ def card_facts(rows: list[Any], accounts: dict[UUID, list[PurseView]]) -> CardFa
     Its purses are those of `accounts` where an earlier request of the batch has changed them.
     """
     row = rows[0]
-    if row["card_id"] is None:
+    if row[_CARD] is None:
         return None
-    (card_id, account_id, product_id, status, version, pin_verifier, pin_generation, pin_tries, chain_id, check_value_index) = row[4:14]
-    (expires_on, number_tail, account_status, account_kind, currency, limits) = row[14:20]
-    (*used, last_at) = row[20:30]
-    counters: dict[str, tuple[int, int, int]] = {}
-    if last_at is not None:
-        day_amount, day_quantity, day_count, week_amount, week_quantity, week_count, month_amount, month_quantity, month_count = used
-        counters = {
-            "day": (day_amount or 0, day_quantity or 0, day_count or 0),
-            "week": (week_amount or 0, week_quantity or 0, week_count or 0),
-            "month": (month_amount or 0, month_quantity or 0, month_count or 0),
-        }
-    own = accounts.get(account_id)
-    return CardFacts(
-        card_id,
-        account_id,
-        product_id,
-        status,
-        version,
-        pin_verifier,
-        pin_generation,
-        pin_tries,
-        chain_id,
-        check_value_index,
-        expires_on,
-        number_tail,
-        account_status,
-        account_kind,
-        currency,
-        None if limits is None else compiled(limits),
-        counters,
-        last_at,
-        merged(own, rows) if own is not None else purses_in(rows),
+    limits, last_at = row[_LIMITS], row[_LAST_AT]
+    own = accounts.get(row[_CARD + 1])
+    return CardFacts._make(
+        (
+            *row[_CARD:_LIMITS],
+            None if limits is None else compiled(limits),
+            None if last_at is None else row[_LIMITS + 1 : _LAST_AT],
+            last_at,
+            merged(own, rows) if own is not None else purses_in(rows),
+        )
     )
 
 
+_CARD: Final = 4
+"""Where the card's columns begin in a row of the cards' read, in the order of `CardFacts`; its limits' document follows them, …"""
+_LIMITS: Final = 19
+_LAST_AT: Final = 29
+"""… the nine sums of its counters, and when they last changed."""
 CARD_PURSE: Final = 30
 """Where the purse's eight columns begin in a row of the cards' read."""
 ORIGINAL_PURSE: Final = 28
 """And in one of the authorisations' read."""
+_ORIGINAL: Final = 4
+"""Where the authorisation's columns begin there, in the order of `AuthorizationFacts`, …"""
+_HOLDS: Final = 15
+"""… its holds (purses, amounts), and …"""
+_FROZEN: Final = 20
+"""… the frozen term."""
+_frozen: Final = msgspec.json.Decoder(FrozenTerm)
 
 
 def purses_in(rows: list[Any], at: int = CARD_PURSE) -> list[PurseView]:
-    return [PurseView(*row[at : at + 8]) for row in rows if row[at] is not None]
+    return [PurseView._make(row[at : at + 8]) for row in rows if row[at] is not None]
 
 
 def merged(own: list[PurseView], rows: list[Any]) -> list[PurseView]:
@@ -95,30 +86,16 @@ def fill_facts(fill_id: UUID | None, row: Any) -> FillFacts | None:
 
 def authorization_facts(request: HotRequest, row: Any, purses: list[PurseView]) -> AuthorizationFacts:
     """Build an authorisation's facts from its row of the read."""
-    return AuthorizationFacts(
-        account_id=request.account_id,
-        authorization_id=request.authorization_id or NOBODY,
-        card_id=row["card_id"],
-        chain_id=row["chain_id"],
-        station_id=row["station_id"],
-        product_id=row["product_id"],
-        status=row["status"],
-        reason=row["reason"],
-        flow=row["flow"],
-        nozzle=row["nozzle"],
-        approved_minor=row["approved_minor"],
-        approved_milli=row["approved_milli"],
-        unit_price_e4=row["unit_price_e4"],
-        holds=tuple(zip(row["hold_purses"], row["hold_minors"], strict=True)),
-        captured_minor=row["captured_minor"],
-        captured_milli=row["captured_milli"],
-        completions=row["completions"],
-        frozen=None if row["frozen"] is None else msgspec.json.decode(row["frozen"]),
-        event_at=row["event_at"],
-        expires_at=row["expires_at"],
-        business_day=row["business_day"],
-        card_product_id=row["card_product_id"],
-        number_tail=row["number_tail"],
-        currency=row["currency"],
-        purses=purses,
+    frozen = row[_FROZEN]
+    return AuthorizationFacts._make(
+        (
+            request.account_id,
+            request.authorization_id or NOBODY,
+            *row[_ORIGINAL:_HOLDS],
+            tuple(zip(row[_HOLDS], row[_HOLDS + 1], strict=True)),
+            *row[_HOLDS + 2 : _FROZEN],
+            None if frozen is None else _frozen.decode(frozen),
+            *row[_FROZEN + 1 : ORIGINAL_PURSE - 1],
+            purses,
+        )
     )

@@ -13,7 +13,8 @@ from loyalty.cards.queries import get_card
 from loyalty.ledger.model import Account
 from loyalty.ledger.rules import PurseView
 from loyalty.limits.queries import limit_set_of
-from loyalty.limits.rules import Compiled, window_start
+from loyalty.limits.rules import Compiled, Used, used_in, window_start
+from loyalty.pricing.rules import FrozenTerm
 
 
 async def card_by_index(session: AsyncSession, *, number_index: bytes) -> Card | None:
@@ -24,7 +25,7 @@ async def card_by_index(session: AsyncSession, *, number_index: bytes) -> Card |
 
 async def card_facts(session: AsyncSession, *, card: Card, account: Account, purses: list[PurseView], day: date) -> CardFacts:
     """Return a card's facts on the station's `day`; `purses` are the account's, of which it sees its own and the common ones."""
-    counters, last_at = await _counters(session, account_id=account.account_id, chain_id=card.chain_id, day=day)
+    used, last_at = await _used(session, account_id=account.account_id, chain_id=card.chain_id, day=day)
     limits = Compiled(await limit_set_of(session, subject_id=card.chain_id))
     return CardFacts(
         card_id=card.card_id,
@@ -43,7 +44,7 @@ async def card_facts(session: AsyncSession, *, card: Card, account: Account, pur
         account_kind=str(account.kind),
         currency=account.currency,
         limits=None if limits.quiet else limits,
-        counters=counters,
+        used=used,
         last_at=last_at,
         purses=seen_by(purses, card_id=card.card_id),
     )
@@ -75,7 +76,7 @@ async def authorization_facts(
         captured_minor=authorization.captured_minor,
         captured_milli=authorization.captured_milli,
         completions=authorization.completions,
-        frozen=authorization.frozen,
+        frozen=None if authorization.frozen is None else FrozenTerm(**authorization.frozen),
         event_at=authorization.event_at,
         expires_at=authorization.expires_at,
         business_day=authorization.business_day,
@@ -91,9 +92,7 @@ def seen_by(purses: list[PurseView], *, card_id: UUID) -> list[PurseView]:
     return [purse for purse in purses if purse.card_id is None or purse.card_id == card_id]
 
 
-async def _counters(
-    session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date
-) -> tuple[dict[str, tuple[int, int, int]], datetime | None]:
+async def _used(session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date) -> tuple[Used | None, datetime | None]:
     """Return what the chain used in the day's, the week's and the month's window so far, and when it last fuelled."""
     rows = await session.execute(
         select(
@@ -111,7 +110,7 @@ async def _counters(
     )
     days = rows.all()
     if not days:
-        return {}, None
+        return None, None
     sums: dict[str, tuple[int, int, int]] = {}
     for window in ("day", "week", "month"):
         since = window_start(window, day)
@@ -121,4 +120,4 @@ async def _counters(
             sum(row.quantity_milli for row in counted),
             sum(row.fills for row in counted),
         )
-    return sums, max(row.last_at for row in days)
+    return used_in(sums), max(row.last_at for row in days)
