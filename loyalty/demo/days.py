@@ -43,7 +43,7 @@ from loyalty.topups.model import Tender as TopupTender
 from loyalty.topups.operations import load
 from loyalty.topups.queries import balance_of
 
-from .chain import MANAGERS, SHOP, STATIONS, ZONE, Chain
+from .chain import COUNTER_STATION, MANAGERS, SHOP, STATIONS, ZONE, Chain
 from .desk import lay_out
 from .holders import Crowd, Holder
 
@@ -340,7 +340,7 @@ async def _loss(business: Business, day: date) -> None:
 
 
 async def _present(business: Business, now: datetime) -> None:
-    """Leave what a counter and an office find in the morning: unpaid fills, a running hold, an unresolved dispense, a checker's work."""
+    """Leave what a counter and an office find in the morning: unpaid fills, a running hold, two unresolved dispenses, work for the desk."""
     forecourt, chain = business.forecourt, business.chain
     for number, station in enumerate(STATIONS):
         for back in range(3 - number % 3):
@@ -348,8 +348,11 @@ async def _present(business: Business, now: datetime) -> None:
     await _topped_up(business, now)
     person = next(holder for holder in business.crowd.holders if holder.product == "gold")
     truck = next(holder for holder in business.crowd.holders if holder.product == "fleet")
+    driver = next(holder for holder in business.crowd.holders if holder.product == "company" and holder.home == COUNTER_STATION)
     forecourt.at = now - HOLD_FOR - timedelta(minutes=25)
     await _hold(business, truck, 60_000, "0")
+    forecourt.at = now - HOLD_FOR - timedelta(minutes=8)
+    await _hold(business, driver, 40_000, "92")
     forecourt.at = now - timedelta(minutes=3)
     await _hold(business, person, 20_000, "95")
     forecourt.at = now

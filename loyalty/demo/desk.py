@@ -1,6 +1,7 @@
 """What the office finds on its desk: an adjustment to check, a purchase to match, accounts to close, a customer who is there twice."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,7 +11,7 @@ from loyalty.customers.queries import get_customer
 from loyalty.ledger.queries import get_account
 from loyalty.policy import Policy
 from loyalty.topups.model import AdjustmentKind, ClosureReason, Party, PayoutMethod, Tender
-from loyalty.topups.operations import Buyer, Declared, Item, Payee, propose_adjustment, purchase, request_closure
+from loyalty.topups.operations import Buyer, Declared, Item, Payee, approve_closure, propose_adjustment, purchase, request_closure
 
 from .chain import Chain
 from .holders import Crowd, Holder, resident_id, transfer_of
@@ -23,8 +24,10 @@ async def lay_out(session: AsyncSession, chain: Chain, crowd: Crowd, *, policy: 
     """Leave one thing of every kind that waits for somebody."""
     await _adjustment(session, chain, crowd, now)
     await _purchase(session, chain, crowd, policy, now)
-    for holder in crowd.leavers:
-        await _closure(session, chain, holder, policy, now)
+    for asked, holder in enumerate(crowd.leavers):
+        closure_id = await _closure(session, chain, holder, policy, now)
+        if asked:
+            await approve_closure(session, policy=policy, closure_id=closure_id, actor=chain.person("finance2"), now=now)
     await _twin(session, chain, crowd, now)
 
 
@@ -67,12 +70,12 @@ async def _purchase(session: AsyncSession, chain: Chain, crowd: Crowd, policy: P
     )
 
 
-async def _closure(session: AsyncSession, chain: Chain, holder: Holder, policy: Policy, now: datetime) -> None:
+async def _closure(session: AsyncSession, chain: Chain, holder: Holder, policy: Policy, now: datetime) -> UUID:
     """Let somebody who moves away ask for what is left."""
     account = await get_account(session, account_id=holder.account_id)
     assert account.customer_id is not None, "a personal account has an owner"
     owner = await get_customer(session, customer_id=account.customer_id)
-    await request_closure(
+    closure = await request_closure(
         session,
         policy=policy,
         account_id=holder.account_id,
@@ -84,6 +87,7 @@ async def _closure(session: AsyncSession, chain: Chain, holder: Holder, policy: 
         actor=chain.person(f"cashier:{holder.home}"),
         now=now - timedelta(hours=2),
     )
+    return closure.closure_id
 
 
 async def _twin(session: AsyncSession, chain: Chain, crowd: Crowd, now: datetime) -> None:

@@ -70,6 +70,8 @@ class Frame:
     home: str
     links: tuple[Link, ...] = ()
     who: str = ""
+    own: str = ""
+    """Where the name leads: one's own sessions and password."""
     about: tuple[str, ...] = ()
     """Lines below the name: role, shift, connection."""
     sign_out: str = ""

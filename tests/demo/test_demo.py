@@ -36,7 +36,7 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
         assert await count("customers") == 49
         assert await count("card_products") == 5
         assert await count("sales") > 150
-        assert await count("authorizations WHERE status = 9") == 1
+        assert await count("authorizations WHERE status = 9") == 2
         assert await count("authorizations WHERE status = 1") == 1
         # One of its own, and the four cards of the purchase.
         assert await count("topups WHERE status = 'pending'") == 5

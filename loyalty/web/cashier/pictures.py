@@ -260,6 +260,24 @@ def _closed(page: "Page") -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _unresolved(page: "Page") -> None:
+    """Open the first fill whose completion never came."""
+    page.goto(_site(page) + str(page.locator("main a[href*='/cashier/authorisations/']").first.get_attribute("href")))
+    page.wait_for_load_state("networkidle")
+
+
+def _resolve_alone(page: "Page") -> None:
+    """Resolve it with a card that is nobody's."""
+    _unresolved(page)
+    page.fill("#f-quantity", "20")
+    page.fill("#f-amount", "151.20")
+    page.fill("#f-evidence", "泵机流水 000812，摄像头 09:41")
+    page.fill("#f-approver_card", "990001000000000000")
+    page.fill("#f-approver_pin", "735261")
+    page.press("#f-approver_pin", "Enter")
+    page.wait_for_selector("#problem .notice")
+
+
 PICTURES = (
     Picture("counter", "/cashier"),
     Picture("not-found", "/cashier", then=_not_found),
@@ -295,6 +313,8 @@ PICTURES = (
     Picture("issue-anonymous", "/cashier/issue", then=_blank("anonymous")),
     Picture("returns", "/cashier/returns"),
     Picture("unresolved", "/cashier/unresolved"),
+    Picture("unresolved-resolve", "/cashier/unresolved", then=_unresolved),
+    Picture("unresolved-refused", "/cashier/unresolved", then=_resolve_alone),
     Picture("no-such-page", "/cashier/nothing", status=404),
     Picture("shift", "/cashier/shift"),
     Picture("shift-counted", "/cashier/shift", then=_counted),

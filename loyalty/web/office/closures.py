@@ -44,10 +44,12 @@ async def closures(desk: NamedDependency[Desk]) -> Any:
 
     async def rows(found: Sequence[AccountClosure]) -> list[list[Cell]]:
         names = await owners(desk, [one.account_id for one in found])
+        people = await lookups.people(desk, [one.requested_by for one in found])
         return [
             [
                 Cell(desk.link(f"{CLOSURES}/{one.closure_id}", cells.when(desk, one.requested_at).show), one.requested_at),
                 account_cell(desk, one.account_id, names),
+                cells.text(cells.named(people, one.requested_by)),
                 cells.text(_(CLOSURE_REASON[one.reason])),
                 cells.tag(desk, one.method, PAYOUT),
                 cells.money(desk, one.refund_minor, one.currency),
@@ -66,8 +68,9 @@ async def closures(desk: NamedDependency[Desk]) -> Any:
             columns=[
                 Column(_("Asked")),
                 Column(_("Account")),
+                Column(_("Asked by")),
                 Column(_("Reason")),
-                Column(_("Paid")),
+                Column(_("Way of payment")),
                 Column(_("To the owner"), "num"),
                 Column(_("Status")),
             ],
@@ -97,11 +100,11 @@ async def closure(desk: NamedDependency[Desk], closure_id: FromPath[UUID]) -> Pa
             (_("Account"), desk.link(f"/office/accounts/{one.account_id}", names[one.account_id])),
             (_("Reason"), _(CLOSURE_REASON[one.reason])),
             (_("Note"), one.note or "—"),
-            (_("Paid"), _(PAYOUT[one.method][0])),
+            (_("Way of payment"), _(PAYOUT[one.method][0])),
             (_("Bank account"), f"{one.payee_bank} •••• {one.payee_account_tail}" if one.payee_account_tail else "—"),
             (_("Asked by"), cells.named(people, one.requested_by)),
             (_("Approved by"), cells.named(people, one.approved_by)),
-            (_("Paid by"), cells.named(people, one.paid_by)),
+            (_("Paid out by"), cells.named(people, one.paid_by)),
         ],
     )
     split = Facts(

@@ -221,11 +221,23 @@ class Desk:
         )
         return await self.page(title, main=[form], top=top, aside=aside, crumbs=crumbs, sub=sub)
 
-    async def shown(self, title: str, parts: Sequence[Part], *, crumbs: Sequence[tuple[str, str]] = ()) -> Page:
-        """Answer a form with something that is shown once: into the page for htmx, else as a page of its own."""
-        if wants_fragment(self.request):
+    async def shown(self, title: str, parts: Sequence[Part], *, crumbs: Sequence[tuple[str, str]] = (), instead: bool = False) -> Page:
+        """Answer a form with something that is shown: above it, or, where the form is not to be sent again, `instead` of it."""
+        if not wants_fragment(self.request):
+            return await self.page(title, main=parts, crumbs=crumbs)
+        if not instead:
             return render(self.request, "office/fragment.html", zone=self.zone, now=self.now, parts=parts, csrf=self.token)
-        return await self.page(title, main=parts, crumbs=crumbs)
+        return render(
+            self.request,
+            "office/shown.html",
+            zone=self.zone,
+            now=self.now,
+            headers={"HX-Retarget": "#main", "HX-Reswap": "innerHTML show:window:top"},
+            title=title,
+            parts=parts,
+            crumbs=crumbs,
+            csrf=self.token,
+        )
 
     def form_part(self, title: str, action: str, fields: Sequence[Field], *, submit: str, **more: Any) -> Ask:
         """Return a form as one part among others."""

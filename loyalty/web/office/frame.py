@@ -20,6 +20,7 @@ ROLES: Final[dict[Role, str]] = {
 }
 
 SALES: Final = "/office/sales"
+OWN: Final = "/office/me"
 # Each entry: its heading, its name, its address, and what it takes to see it.
 _RAIL: Final = (
     ("", N_("Home"), "/office", None),
@@ -39,7 +40,6 @@ _RAIL: Final = (
     (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
     (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
     (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),
-    (N_("People"), N_("My sessions"), "/office/me", None),
 )
 
 # A view that stands as a tab beside another's: where it belongs in the rail.
@@ -81,6 +81,7 @@ async def frame_for(desk: "Desk") -> Frame:
         home="/office",
         links=tuple(links),
         who=desk.principal.name,
+        own=OWN,
         about=(roles,) if roles else (),
         sign_out="/office/log-out",
     )

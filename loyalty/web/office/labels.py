@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loyalty.audit.model import ActorKind
+from loyalty.authorizations.chain_rules import DifferenceKind
 from loyalty.authorizations.model import Flag, Flow, SaleStatus, Status
 from loyalty.cards.model import CardStatus, EventKind, ProductKind, StockMoveKind, StockMoveStatus
 from loyalty.customers.model import ContactRole, CustomerKind, CustomerStatus, SuggestionReason
@@ -54,13 +55,13 @@ CARD_EVENT: Final[Mapping[EventKind, str]] = {
 PRODUCT_KIND: Final[Mapping[ProductKind, Toned]] = {
     ProductKind.PERSONAL: (N_("Personal, registered"), ""),
     ProductKind.ANONYMOUS: (N_("Anonymous"), ""),
-    ProductKind.COMPANY: (N_("Company"), ""),
-    ProductKind.FLEET: (N_("Fleet"), ""),
+    ProductKind.COMPANY: (N_("Company card"), ""),
+    ProductKind.FLEET: (N_("Fleet card"), ""),
 }
 STOCK_KIND: Final[Mapping[StockMoveKind, Toned]] = {
     StockMoveKind.PRODUCED: (N_("Produced"), ""),
     StockMoveKind.SENT: (N_("Sent"), ""),
-    StockMoveKind.COUNTED: (N_("Counted"), ""),
+    StockMoveKind.COUNTED: (N_("Stock count"), ""),
     StockMoveKind.SPOILT: (N_("Spoilt"), ""),
 }
 STOCK_STATUS: Final[Mapping[StockMoveStatus, Toned]] = {
@@ -74,7 +75,7 @@ CUSTOMER_KIND: Final[Mapping[CustomerKind, Toned]] = {
 CUSTOMER_STATUS: Final[Mapping[CustomerStatus, Toned]] = {
     CustomerStatus.ACTIVE: (N_("Active"), "good"),
     CustomerStatus.MERGED: (N_("Merged"), ""),
-    CustomerStatus.CLOSED: (N_("Closed"), ""),
+    CustomerStatus.CLOSED: (N_("Record closed"), ""),
 }
 WARNED: Final[Mapping[Warned, str]] = {
     Warned.CHECK_DIGIT: N_("the check digit does not fit"),
@@ -100,7 +101,7 @@ ACCOUNT_KIND: Final[Mapping[AccountKind, Toned]] = {
 ACCOUNT_STATUS: Final[Mapping[AccountStatus, Toned]] = {
     AccountStatus.OPEN: (N_("Open"), "good"),
     AccountStatus.FROZEN: (N_("Frozen"), "bad"),
-    AccountStatus.CLOSED: (N_("Closed"), ""),
+    AccountStatus.CLOSED: (N_("Account closed"), ""),
 }
 PURSE_KIND: Final[Mapping[PurseKind, Toned]] = {
     PurseKind.PRINCIPAL: (N_("Principal"), ""),
@@ -171,7 +172,7 @@ STATION_STATUS: Final[Mapping[StationStatus, Toned]] = {
     StationStatus.OPEN: (N_("Open for business"), "good"),
     StationStatus.SHORTAGE: (N_("Shortage"), "warn"),
     StationStatus.PAUSED: (N_("Closed for a while"), "warn"),
-    StationStatus.CLOSED: (N_("Closed"), ""),
+    StationStatus.CLOSED: (N_("Closed for good"), ""),
 }
 TERMINAL_KIND: Final[Mapping[TerminalKind, Toned]] = {
     TerminalKind.POS: (N_("Forecourt till"), ""),
@@ -185,8 +186,8 @@ TERMINAL_STATUS: Final[Mapping[TerminalStatus, Toned]] = {
 }
 SHIFT_STATUS: Final[Mapping[ShiftStatus, Toned]] = {
     ShiftStatus.OPEN: (N_("Running"), "good"),
-    ShiftStatus.COUNTED: (N_("Counted"), "info"),
-    ShiftStatus.CLOSED: (N_("Closed"), ""),
+    ShiftStatus.COUNTED: (N_("Counted, not closed"), "info"),
+    ShiftStatus.CLOSED: (N_("Shift closed"), ""),
 }
 CATEGORY: Final[Mapping[ProductCategory, Toned]] = {
     ProductCategory.FUEL: (N_("Fuel"), ""),
@@ -247,7 +248,7 @@ FREEZE_STATUS: Final[Mapping[FreezeStatus, Toned]] = {
 CLOSURE_REASON: Final[Mapping[ClosureReason, str]] = {
     ClosureReason.NO_LONGER_DRIVES: N_("No longer drives"),
     ClosureReason.MOVED_AWAY: N_("Moved away"),
-    ClosureReason.PRICE: N_("Price"),
+    ClosureReason.PRICE: N_("Price of fuel"),
     ClosureReason.SERVICE: N_("Service"),
     ClosureReason.OTHER_SUPPLIER: N_("Another supplier"),
     ClosureReason.COMPANY_ENDS: N_("The company ends"),
@@ -257,7 +258,7 @@ CLOSURE_REASON: Final[Mapping[ClosureReason, str]] = {
 CLOSURE_STATUS: Final[Mapping[ClosureStatus, Toned]] = {
     ClosureStatus.REQUESTED: (N_("Waits for approval"), "warn"),
     ClosureStatus.APPROVED: (N_("To be paid"), "warn"),
-    ClosureStatus.PAID: (N_("Paid"), "good"),
+    ClosureStatus.PAID: (N_("Paid out"), "good"),
     ClosureStatus.REJECTED: (N_("Turned down"), "bad"),
     ClosureStatus.WITHDRAWN: (N_("Withdrawn"), ""),
     ClosureStatus.REOPENED: (N_("Reopened"), "info"),
@@ -327,4 +328,27 @@ PORTAL: Final[Mapping[Portal, str]] = {
     Portal.FLEET: N_("Fleet"),
     Portal.PARTNER: N_("Partner"),
     Portal.ME: N_("Holder's phone page"),
+}
+DIFFERENCE: Final[Mapping[DifferenceKind, str]] = {
+    DifferenceKind.MISSING_AT_HOST: N_("The till says booked; the books have no such record"),
+    DifferenceKind.MISSING_AT_TERMINAL: N_("Booked; the till's journal has no such record"),
+    DifferenceKind.BOOKED_AT_HOST: N_("Booked; the till never got the answer"),
+    DifferenceKind.RECORD_DIFFERS: N_("The record is another one"),
+    DifferenceKind.AMOUNT_DIFFERS: N_("The amounts differ"),
+    DifferenceKind.JOURNAL_GAP: N_("The till's journal skips a number"),
+    DifferenceKind.UNLINKED: N_("The record does not follow the one before it"),
+    DifferenceKind.HEAD_DIFFERS: N_("The signed end of the journal is another one"),
+    DifferenceKind.SIGNATURE: N_("Not signed by the till's own key"),
+}
+OPERATION: Final[Mapping[str, str]] = {
+    "authorise": N_("Authorisation"),
+    "complete": N_("Completion"),
+    "sale": N_("Sale"),
+    "reverse": N_("Reversal"),
+    "refund": N_("Refund"),
+    "topup": N_("Top-up"),
+    "topup_reversal": N_("Top-up taken back"),
+    "activate": N_("Activation"),
+    "advice": N_("Told of late"),
+    "purchase": N_("Purchase"),
 }

@@ -107,6 +107,11 @@ async def products_by_code(desk: Desk) -> dict[str, str]:
     return {one.code: product_name(desk, one.code, one.name_zh, one.name_en) for one in await snapshot_products(desk.session)}
 
 
+async def units_by_code(desk: Desk) -> dict[str, str]:
+    """Return in what the fuels and goods are measured, by their codes."""
+    return {one.code: one.unit.value for one in await snapshot_products(desk.session)}
+
+
 async def people(desk: Desk, ids: Iterable[UUID | None]) -> dict[UUID, str]:
     """Return names of members of staff."""
     wanted = {one for one in ids if one is not None}

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,6 +103,156 @@ def _second_factor(page: "Page") -> None:
     page.wait_for_load_state("networkidle")
 
 
+_seen: dict[str, str] = {}
+"""Addresses and secrets that one picture finds and a later one needs."""
+
+
+def _site(page: "Page") -> str:
+    return page.url.partition("/office")[0]
+
+
+def _secret(role: str) -> str:
+    people = msgspec.json.decode(Path(os.environ[LOG_INS]).read_bytes(), type=_LogIns).office
+    return next(one.totp_secret for one in people if one.role.endswith(f", {role}"))
+
+
+def _sent(page: "Page", field: str, until: str, *, secret: str) -> None:
+    """Press Enter in a field and wait; where the second factor is asked for again, give it, and the form goes on."""
+    page.press(field, "Enter")
+    page.wait_for_selector(f"{until}, #step-up")
+    if page.locator("#step-up").count():
+        page.fill("#step-up-code", totp_code(base64.b32decode(secret), now=datetime.now(UTC)))
+        page.press("#step-up-code", "Enter")
+        page.wait_for_selector(until)
+    page.wait_for_load_state("networkidle")
+
+
+def _merged(page: "Page") -> None:
+    """Enter somebody twice, and say that they are one: the way back is offered."""
+    site, phone = _site(page), f"137{time.time_ns() // 10**6 % 10**8:08}"
+    for _time in range(2):
+        page.goto(f"{site}/office/customers/new?kind=person")
+        page.fill("#f-name", "罗晓岚")
+        page.fill("#f-phone", phone)
+        page.press("#f-phone", "Enter")
+        page.wait_for_url(lambda url: "/new" not in url)
+    page.goto(f"{site}/office/merge-suggestions")
+    row = page.locator("main tbody tr", has_text="罗晓岚").first
+    page.goto(site + str(row.locator("a[href*='/merge-suggestions/']").get_attribute("href")))
+    page.fill("#f-reason", "同一手机号，本人到店确认")
+    page.press("#f-reason", "Enter")
+    page.wait_for_selector(".toast")
+    page.wait_for_load_state("networkidle")
+    _seen["undo"] = str(page.locator(".toast form").get_attribute("action"))
+
+
+def _undo_merge(page: "Page") -> None:
+    page.goto(_site(page) + _seen["undo"], wait_until="networkidle")
+
+
+def _hired(page: "Page") -> None:
+    """Hire somebody, who is given a log-in next."""
+    number = time.time_ns() // 10**6 % 10**7
+    page.fill("#f-number", f"E{number:07}")
+    page.fill("#f-name", "何晓雨")
+    _sent(page, "#f-name", "a[href$='/log-in']", secret=_secret("office"))
+    _seen["person"], _seen["name"] = page.url.partition("?")[0], f"he{number}"
+    page.goto(f"{_seen['person']}/log-in", wait_until="networkidle")
+
+
+def _password_shown(page: "Page") -> None:
+    """Give a log-in: its password is shown once."""
+    page.goto(f"{_seen['person']}/log-in")
+    page.fill("#f-name", _seen["name"])
+    _sent(page, "#f-name", "main section strong.mono", secret=_secret("office"))
+    _seen["password"] = page.locator("main strong.mono").nth(1).inner_text()
+
+
+def _newcomer(page: "Page") -> None:
+    """Come in for the first time: an authenticator is set up."""
+    _out(page)
+    page.fill("[name=name]", _seen["name"])
+    page.fill("[name=password]", _seen["password"])
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/log-in/authenticator**")
+    page.wait_for_load_state("networkidle")
+    _seen["secret"] = page.locator("details .mono").text_content() or ""
+
+
+def _code_wrong(page: "Page") -> None:
+    page.fill("[name=code]", "000000")
+    page.press("[name=code]", "Enter")
+    page.wait_for_selector(".notice.bad")
+
+
+def _recovery_codes(page: "Page") -> None:
+    secret = base64.b32decode(_seen["secret"].replace(" ", ""))
+    page.fill("[name=code]", totp_code(secret, now=datetime.now(UTC)))
+    page.press("[name=code]", "Enter")
+    page.wait_for_selector(".codes")
+    page.wait_for_load_state("networkidle")
+    _seen["recovery"] = page.locator(".codes li").first.inner_text()
+
+
+def _own_password(page: "Page", first: str, second: str, until: str) -> None:
+    page.fill("[name=password]", first)
+    page.fill("[name=again]", second)
+    page.press("[name=again]", "Enter")
+    page.wait_for_selector(until)
+    page.wait_for_load_state("networkidle")
+
+
+def _passwords_differ(page: "Page") -> None:
+    _own_password(page, "four quiet rivers meet", "four quiet rivers met", "[aria-invalid], .fault")
+
+
+def _password_weak(page: "Page") -> None:
+    _own_password(page, "too short", "too short", "#problem .notice")
+
+
+def _chosen(page: "Page") -> None:
+    """Choose a password; nobody has given a role yet."""
+    _own_password(page, "four quiet rivers meet", "four quiet rivers meet", ".frame")
+
+
+def _step_up(page: "Page") -> None:
+    """Give a wrong code where the second factor is asked for again, in a form sent without script."""
+    page.evaluate(
+        """() => {
+          const token = document.querySelector("[name=csrf_token]").value, form = document.createElement("form");
+          form.method = "post";
+          form.action = "/office/step-up";
+          for (const [name, value] of Object.entries({csrf_token: token, code: "000000", back: "/office"})) {
+            form.append(Object.assign(document.createElement("input"), {type: "hidden", name, value}));
+          }
+          document.body.append(form);
+          form.submit();
+        }"""
+    )
+    page.wait_for_selector(".sheet .notice.bad")
+    page.wait_for_load_state("networkidle")
+
+
+def _step_up_in_page(page: "Page") -> None:
+    """Give a wrong code within the page whose form waits."""
+    page.evaluate(
+        """() => window.htmx.ajax("POST", "/office/step-up", {target: "#problem", values: {
+             csrf_token: document.querySelector("[name=csrf_token]").value, code: "000001", back: "/office"}})"""
+    )
+    page.wait_for_selector("#step-up")
+    page.wait_for_load_state("networkidle")
+
+
+def _recovery(page: "Page") -> None:
+    """Come in with a recovery code instead of the authenticator's."""
+    _out(page)
+    page.fill("[name=name]", _seen["name"])
+    page.fill("[name=password]", "four quiet rivers meet")
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/log-in/code**")
+    page.goto(f"{_site(page)}/office/log-in/code?recovery", wait_until="networkidle")
+
+
 def _sign_in(page: "Page", base_url: str, role: str) -> None:
     known = _signed_in.get((base_url, role))
     page.context.clear_cookies(name="office")
@@ -138,6 +289,9 @@ PICTURES = (
     Picture("customer-consent", "/office/customers", then=_first("/consents/new")),
     Picture("customer-reveal", "/office/customers", then=_through("main tbody a", "a[href$='/reveal']")),
     Picture("merge-suggestions", "/office/merge-suggestions"),
+    Picture("merge-suggestion", "/office/merge-suggestions", then=_first(link="main tbody a[href*='/merge-suggestions/']")),
+    Picture("merged", "/office/customers", then=_merged),
+    Picture("merge-undo", "/office/customers", then=_undo_merge),
     Picture("cards", "/office/cards?status=2"),
     Picture("card", "/office/cards?status=2", then=_first()),
     Picture("card-suspend", "/office/cards?status=2", then=_first("/suspend")),
@@ -169,11 +323,13 @@ PICTURES = (
     Picture("terminal-new", "/office/stations", then=_first("/terminals/new")),
     Picture("prices", "/office/prices"),
     Picture("price-list", "/office/price-list"),
+    Picture("price-withdraw", "/office/prices", then=_first(link="main a[href$='/withdraw']")),
     Picture("prices-new", "/office/prices/new"),
     Picture("prices-file", "/office/prices/file"),
     Picture("shifts", "/office/shifts"),
     Picture("shift", "/office/shifts?status=closed", then=_first()),
     Picture("day-closes", "/office/day-closes"),
+    Picture("day-close", "/office/day-closes", then=_first()),
     Picture("card-products", "/office/card-products"),
     Picture("card-product", "/office/card-products", then=_first()),
     Picture("card-product-edit", "/office/card-products", then=_first("/edit")),
@@ -190,6 +346,8 @@ PICTURES = (
     Picture("person-role", "/office/staff", then=_first("/roles/new")),
     Picture("person-leave", "/office/staff", then=_first("/leave")),
     Picture("staff-new", "/office/staff/new"),
+    Picture("person-log-in", "/office/staff/new", then=_hired),
+    Picture("person-password", "/office/staff", then=_password_shown),
     Picture("me", "/office/me"),
     Picture("me-password", "/office/me/password"),
     Picture("account", "/office/adjustments", then=_through("main tbody a", "a[href^='/office/accounts/']")),
@@ -203,7 +361,10 @@ PICTURES = (
     ),
     Picture("finance-home", "/office", then=_as("finance")),
     Picture("transfer", "/office/transfers", then=_first(link="main tbody a[href*='/office/transfers/']")),
+    Picture("purchase", "/office/transfers", then=_first(link="main tbody a[href*='/office/purchases/']")),
     Picture("adjustment-check", "/office/adjustments", then=_first()),
+    Picture("closure", "/office/closures?status=requested", then=_first()),
+    Picture("closure-pay", "/office/closures?status=approved", then=_first()),
     Picture("auditor-home", "/office", then=_as("auditor")),
     Picture("liability", "/office/liability"),
     Picture("house", "/office/house"),
@@ -211,8 +372,20 @@ PICTURES = (
     Picture("audit", "/office/audit"),
     Picture("no-such-page", "/office/customers/nobody", status=404),
     Picture("manager-home", "/office", then=_as("station_manager")),
+    Picture("unresolved-release", "/office/unresolved", then=_first()),
     Picture("sale-refund", "/office/sales", then=_first("/refund")),
     Picture("log-in", "/office", then=_out),
     Picture("log-in-refused", "/office", then=_refused),
     Picture("log-in-code", "/office", then=_second_factor),
+    Picture("first-authenticator", "/office", then=_newcomer),
+    Picture("first-authenticator-refused", "/office/log-in/authenticator", then=_code_wrong, status=200),
+    Picture("first-recovery-codes", "/office/log-in/authenticator", then=_recovery_codes),
+    Picture("first-password", "/office/log-in/password"),
+    Picture("first-passwords-differ", "/office/log-in/password", then=_passwords_differ),
+    Picture("first-password-weak", "/office/log-in/password", then=_password_weak),
+    Picture("home-without-role", "/office/log-in/password", then=_chosen),
+    Picture("step-up-refused", "/office/me/password", then=_step_up),
+    Picture("step-up-in-page", "/office/me/password", then=_step_up_in_page),
+    Picture("log-in-recovery", "/office", then=_recovery),
+    Picture("log-in-recovery-refused", "/office/log-in/code?recovery", then=_code_wrong),
 )

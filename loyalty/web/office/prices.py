@@ -1,4 +1,4 @@
-"""Prices: the board of stations and grades, what is published for later, publishing by form and by file, withdrawing."""
+"""Prices: the board of stations and grades, what is published for later, publishing by form and by file."""
 
 import csv
 import io
@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
 from markupsafe import Markup
 from python_calamine import CalamineError, load_workbook
 
@@ -390,33 +389,6 @@ async def publish(desk: NamedDependency[Desk]) -> Page:
     return await desk.done(PATH, desk.words.ngettext("Published: %(num)s price", "Published: %(num)s prices", done.published))
 
 
-@get("/prices/{price_id:uuid}/withdraw")
-async def ask_withdraw(desk: NamedDependency[Desk], price_id: FromPath[UUID]) -> Page:
-    """Ask once before a published price is taken back."""
-    desk.offer(Permission.PUBLISH_PRICES)
-    _ = desk.gettext
-    del price_id
-    return await desk.ask(
-        _("Withdraw this price?"),
-        [],
-        submit=_("Withdraw"),
-        danger=True,
-        back=PATH,
-        crumbs=[(_("Prices"), PATH), (_("Withdraw"), "")],
-        note=_("It has had no effect yet; the price before it stays in force."),
-    )
-
-
-@post("/prices/{price_id:uuid}/withdraw", status_code=303)
-async def withdraw(desk: NamedDependency[Desk], price_id: FromPath[UUID]) -> Page:
-    """Take a price back that has had no effect yet."""
-    found = await queries.list_prices(desk.session, effective_since=desk.now, limit=200)
-    station = next((one.station_id for one in found.rows if one.price_id == price_id), None)
-    desk.require(Permission.PUBLISH_PRICES, station)
-    await operations.withdraw_price(desk.session, price_id=price_id, actor=desk.actor, now=desk.now)
-    return await desk.done(PATH, desk.gettext("Withdrawn"))
-
-
 def read_prices(content: bytes, *, zones: dict[str, str], zone: str) -> tuple[list[PriceRow], list[int]]:
     """Read a price file, CSV or XLSX: the rows that can be read, and the lines that cannot.
 
@@ -484,4 +456,4 @@ def _local(value: Any, zone: str) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
 
 
-handlers = [board, price_list, new_price, preview, ask_file, preview_file, publish, ask_withdraw, withdraw]
+handlers = [board, price_list, new_price, preview, ask_file, preview_file, publish]

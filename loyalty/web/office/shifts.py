@@ -1,7 +1,6 @@
-"""Shifts and day closes of the stations in the reader's scope."""
+"""Shifts of the stations in the reader's scope."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
 from loyalty.stations import queries
 from loyalty.stations.model import ShiftStatus
-from loyalty.stations.queries import DayCloseView, ShiftView
+from loyalty.stations.queries import ShiftView
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
@@ -111,14 +110,15 @@ async def shifts(desk: NamedDependency[Desk]) -> Any:
                 field("since", _("From"), type="date", value=listing.filters["since"], required=False),
                 field("until", _("To"), type="date", value=listing.filters["until"], required=False),
             ],
-            tabs=_tabs(desk, "shifts"),
+            tabs=tabs(desk, "shifts"),
             empty=_("No shift here"),
             name="shifts",
         ),
     )
 
 
-def _tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
+def tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
+    """Return the tabs over shifts and day closes."""
     _ = desk.gettext
     return [(_("Shifts"), PATH, here == "shifts", 0), (_("Day closes"), "/office/day-closes", here == "days", 0)]
 
@@ -158,35 +158,42 @@ async def shift(desk: NamedDependency[Desk], shift_id: FromPath[UUID]) -> Page:
         sub=f"{desk.either(one.station_name_zh, one.station_name_en)} · {one.terminal_code} · {desk.f.instant(one.opened_at)}",
         crumbs=[(_("Shifts"), PATH), (title, "")],
         tags=[cells.tag(desk, one.status, SHIFT_STATUS).show],
-        main=await totals_parts(desk, one.totals, one.currency),
+        main=await _totals_parts(desk, one.totals, one.currency),
         aside=[cash, dropped],
     )
 
 
-async def totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: str) -> list[Part]:
-    """Draw the sums of a closed shift or day, and its totals per tender and product."""
+async def _totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: str) -> list[Part]:
+    """Draw the sums of a closed shift, and its totals per tender and product."""
     _ = desk.gettext
     if not totals:
         return [Rows(title=_("Totals"), columns=[], rows=[], empty=_("Still running: totals stand at the close"))]
-    words = {member.value: _(label[0]) for member, label in TENDER.items()} | {STORED_VALUE: _("Stored value")}
-    names = await lookups.products_by_code(desk)
-    tenders = totals.get("tenders") or ()
-    products = totals.get("products") or ()
     sums = (
         (_("Sales"), "sales_minor"),
         (_("Given back"), "refunds_minor"),
         (_("Top-ups"), "topups_minor"),
         (_("Fees"), "fees_minor"),
     )
+    summary = Facts(
+        title=_("Totals"),
+        figures=True,
+        pairs=[(label, desk.f.money(totals.get(name, 0), currency)) for label, name in sums],
+    )
+    return [summary, *await sold_parts(desk, totals, currency)]
+
+
+async def sold_parts(desk: Desk, totals: Mapping[str, Any], currency: str) -> list[Part]:
+    """Draw a shift's or a day's lines per tender and per product."""
+    _ = desk.gettext
+    words = {member.value: _(label[0]) for member, label in TENDER.items()} | {STORED_VALUE: _("Stored value")}
+    names = await lookups.products_by_code(desk)
+    units = await lookups.units_by_code(desk)
+    tenders = totals.get("tenders") or ()
+    products = totals.get("products") or ()
     return [
-        Facts(
-            title=_("Totals"),
-            figures=True,
-            pairs=[(label, desk.f.money(totals.get(name, 0), currency)) for label, name in sums],
-        ),
         Rows(
             title=_("Tenders"),
-            columns=[Column(_("Tender")), Column(_("Taken"), "num"), Column(_("Given back"), "num"), Column(_("Count"), "num")],
+            columns=[Column(_("Tender")), Column(_("Taken"), "num"), Column(_("Given back"), "num"), Column(_("Times"), "num")],
             rows=[
                 [
                     cells.text(words.get(str(line["tender"]), str(line["tender"]))),
@@ -200,11 +207,11 @@ async def totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: s
         ),
         Rows(
             title=_("Products"),
-            columns=[Column(_("Product")), Column(_("Quantity"), "num"), Column(_("Amount"), "num"), Column(_("Count"), "num")],
+            columns=[Column(_("Product")), Column(_("Quantity"), "num"), Column(_("Amount"), "num"), Column(_("Times"), "num")],
             rows=[
                 [
                     cells.text(names.get(str(line["product_code"]), str(line["product_code"]))),
-                    cells.quantity(desk, line["quantity_milli"], None),
+                    cells.quantity(desk, line["quantity_milli"], units.get(str(line["product_code"]))),
                     cells.money(desk, line["amount_minor"], currency),
                     cells.count(desk, line.get("count", 0)),
                 ]
@@ -215,62 +222,4 @@ async def totals_parts(desk: Desk, totals: Mapping[str, Any] | None, currency: s
     ]
 
 
-@get(three("/day-closes"))
-async def day_closes(desk: NamedDependency[Desk]) -> Any:
-    """List closed business days."""
-    reachable = desk.reachable(Permission.READ_STATION)
-    _ = desk.gettext
-    listing = desk.listing("/office/day-closes", "", ["station"])
-    places = await lookups.places(desk)
-
-    async def fetch(cursor: str | None, limit: int) -> Found[DayCloseView]:
-        station_id = desk.query.maybe_uuid("station")
-        return await queries.list_day_closes(desk.session, station_id=station_id, reachable=reachable, cursor=cursor, limit=limit)
-
-    async def rows(found: Sequence[DayCloseView]) -> list[list[Cell]]:
-        names = await lookups.people(desk, [one.closed_by for one in found])
-        return [
-            [
-                cells.link(desk, f"/office/day-closes/{one.station_id}/{one.day}", desk.f.full_day(one.day)),
-                cells.text(desk.either(one.station_name_zh, one.station_name_en)),
-                cells.when(desk, one.closed_at),
-                cells.text(cells.named(names, one.closed_by)),
-                Cell(desk.link(f"/office/day-closes/{one.station_id}/{one.day}", one.totals_hash.hex()[:12]), one.totals_hash.hex()),
-            ]
-            for one in found
-        ]
-
-    return await show(
-        desk,
-        List(
-            title=_("Day closes"),
-            listing=listing,
-            columns=[Column(_("Day")), Column(_("Station")), Column(_("Closed")), Column(_("By")), Column(_("Fingerprint"))],
-            fetch=fetch,
-            rows=rows,
-            filters=[
-                select("station", _("Station"), places.options(reachable), value=listing.filters["station"], blank=_("All"), required=False)
-            ],
-            tabs=_tabs(desk, "days"),
-            empty=_("No day closed yet"),
-            name="day-closes",
-        ),
-    )
-
-
-@get("/day-closes/{station_id:uuid}/{day:date}")
-async def day_close(desk: NamedDependency[Desk], station_id: FromPath[UUID], day: FromPath[date]) -> Page:
-    """Show one closed day."""
-    desk.require(Permission.READ_STATION, station_id)
-    _ = desk.gettext
-    one = await queries.get_day_close(desk.session, station_id=station_id, day=day)
-    station = await queries.get_station(desk.session, station_id=station_id)
-    if one is None:
-        raise queries.StationNotFound
-    title = f"{desk.either(one.station_name_zh, one.station_name_en)} · {desk.f.full_day(day)}"
-    return await desk.page(
-        title, crumbs=[(_("Day closes"), "/office/day-closes"), (title, "")], main=await totals_parts(desk, one.totals, station.currency)
-    )
-
-
-handlers = [shifts, shift, day_closes, day_close]
+handlers = [shifts, shift]

@@ -182,7 +182,9 @@ async def give_password(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -
         ],
         acts=[Act(_("Done"), f"{PATH}/{staff_id}", primary=True, key="Escape")],
     )
-    return await desk.shown(_("Password for the next log-in"), [shown])
+    return await desk.shown(
+        _("Password for the next log-in"), [shown], crumbs=await crumbs_of(desk, staff_id, _("Password for the next log-in")), instead=True
+    )
 
 
 @post(_ACTS[8], status_code=303)

@@ -267,7 +267,7 @@ async def issue_code(desk: NamedDependency[Desk], terminal_id: FromPath[UUID]) -
         lines=lines,
         acts=[Act(_("Done"), f"{PATH}/{terminal_id}", primary=True, key="Escape")],
     )
-    return await desk.shown(_("Enrolment code"), [shown], crumbs=_crumbs(desk, one, _("Enrolment code")))
+    return await desk.shown(_("Enrolment code"), [shown], crumbs=_crumbs(desk, one, _("Enrolment code")), instead=True)
 
 
 _MOVES = [f"/terminals/{{terminal_id:uuid}}/{status.value}" for status in TerminalStatus]

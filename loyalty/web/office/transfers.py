@@ -9,15 +9,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from loyalty import clock
+from loyalty.cards import queries as cards
+from loyalty.customers import queries as customers
 from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
 from loyalty.topups import operations, queries
-from loyalty.topups.model import (
-    Topup,
-)
+from loyalty.topups.model import Party, Purchase, Topup
 from loyalty.topups.operations import StatementLine
 from loyalty.web.listing import Column
-from loyalty.web.office import cells
+from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import field
@@ -62,10 +62,11 @@ async def transfers(desk: NamedDependency[Desk]) -> Any:
         below.append(
             Rows(
                 title=_("Purchases of several cards"),
-                columns=[Column(_("Since")), Column(_("Cards"), "num"), Column(_("Total"), "num"), Column("")],
+                columns=[Column(_("Since")), Column(_("Buyer")), Column(_("Cards"), "num"), Column(_("Total"), "num"), Column("")],
                 rows=[
                     [
                         cells.when(desk, one.requested_at),
+                        Cell(await _buyer(desk, one), ""),
                         cells.count(desk, one.items),
                         cells.money(desk, one.total_minor, one.currency),
                         Cell(desk.link(f"/office/purchases/{one.purchase_id}", _("Confirm or cancel")) if confirms else "", ""),
@@ -184,14 +185,9 @@ async def purchase(desk: NamedDependency[Desk], purchase_id: FromPath[UUID]) -> 
     _ = desk.gettext
     one = await queries.get_purchase(desk.session, purchase_id=purchase_id)
     items = await queries.items_of(desk.session, purchase_id=purchase_id)
-    names = await owners(desk, [item.account_id for item in items])
     amount = desk.f.money(one.total_minor, one.currency)
-    table = Rows(
-        title=_("Items"),
-        columns=[Column(_("Account")), Column(_("Amount"), "num")],
-        rows=[[account_cell(desk, item.account_id, names), cells.money(desk, item.amount_minor, item.currency)] for item in items],
-        empty="",
-    )
+    facts = await _purchase_facts(desk, one, items[0].topup_id, amount)
+    table = await _purchase_items(desk, items)
     confirm = desk.form_part(
         _("It has arrived"), f"/office/purchases/{purchase_id}/confirm", _statement_fields(desk), submit=_("Confirm"), amount=amount
     )
@@ -205,7 +201,59 @@ async def purchase(desk: NamedDependency[Desk], purchase_id: FromPath[UUID]) -> 
         amount=amount,
     )
     return await desk.page(
-        _("Pending purchase"), sub=amount, main=[confirm, cancel], aside=[table], crumbs=[(_("Bank transfers"), TRANSFERS), (amount, "")]
+        _("Pending purchase"),
+        sub=amount,
+        main=[confirm, cancel],
+        aside=[facts, table],
+        crumbs=[(_("Bank transfers"), TRANSFERS), (amount, "")],
+    )
+
+
+async def _purchase_facts(desk: Desk, one: Purchase, topup_id: UUID, amount: str) -> Facts:
+    """Say who bought, and from where to where the money is on its way."""
+    _ = desk.gettext
+    bank = await queries.get_bank_payment(desk.session, topup_id=topup_id)
+    places = await lookups.places(desk)
+    people = await lookups.people(desk, [one.staff_id])
+    return Facts(
+        title=_("Awaited"),
+        pairs=[
+            (_("Buyer"), await _buyer(desk, one)),
+            (_("From"), f"{bank.payer_bank} •••• {bank.payer_account_tail}"),
+            (_("To"), f"{bank.payee_name} · {bank.payee_bank} {bank.payee_account}"),
+            (_("Station"), places.names.get(one.station_id, "—") if one.station_id else "—"),
+            (_("Asked by"), cells.named(people, one.staff_id)),
+            (_("Since"), cells.when(desk, one.requested_at).show),
+        ],
+        total=(_("Total"), amount),
+    )
+
+
+async def _buyer(desk: Desk, one: Purchase) -> Any:
+    _ = desk.gettext
+    if one.buyer_customer_id is None:
+        return _("Person") if one.buyer is Party.PERSON else _("Organisation")
+    names = await customers.names_of(desk.session, customer_ids=[one.buyer_customer_id])
+    return desk.link(f"/office/customers/{one.buyer_customer_id}", names.get(one.buyer_customer_id, "—"))
+
+
+async def _purchase_items(desk: Desk, items: Sequence[Topup]) -> Rows:
+    """Draw a purchase's cards, each with what it gets."""
+    _ = desk.gettext
+    names = await owners(desk, [item.account_id for item in items])
+    rows = []
+    for item in items:
+        card: Cell | None = None
+        if item.card_id is not None:
+            known = await cards.get_card(desk.session, card_id=item.card_id)
+            card = cells.tail(desk, f"/office/cards/{item.card_id}", known.number_bin, known.number_tail)
+        rows.append([card or account_cell(desk, item.account_id, names), cells.money(desk, item.amount_minor, item.currency)])
+    return Rows(
+        title=_("Cards"),
+        note=desk.words.ngettext("%(num)s card", "%(num)s cards", len(items)),
+        columns=[Column(_("Card")), Column(_("Amount"), "num")],
+        rows=rows,
+        empty="",
     )
 
 
