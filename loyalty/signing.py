@@ -31,7 +31,8 @@ _INPUT: Final = re.compile(
     rb'(?P<label>[a-z*][a-z0-9_.*-]{0,31})=(?P<params>(?P<components>\([a-z0-9@" -]{1,128}\))'
     rb';created=(?P<created>[0-9]{1,12});keyid="(?P<key_id>[A-Za-z0-9._:-]{1,64})";alg="hmac-sha256")'
 )
-_IDEMPOTENCY_KEY: Final = re.compile(rb"[!-~]{1,128}")
+_KEY_MAX: Final = 128
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
 
 
 class SignatureFault(StrEnum):
@@ -90,6 +91,8 @@ class _Input(NamedTuple):
     components: bytes
     created: int
     key_id: str
+    verified: Verified
+    """What is answered if the signature holds."""
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +102,13 @@ def _read_input(value: bytes) -> _Input | None:
     if match is None:
         return None
     label, params, components, created, key_id = match.groups()
-    return _Input(label, params, components, int(created), key_id.decode("ascii"))
+    verified = Verified(key_id.decode("ascii"), int(created))
+    return _Input(label, params, components, verified.created, verified.key_id, verified)
+
+
+def _is_key(value: bytes) -> bool:
+    """Say whether an idempotency key is 1 to 128 visible ASCII characters."""
+    return 0 < len(value) <= _KEY_MAX and not value.translate(None, _VISIBLE)
 
 
 def content_digest(body: bytes) -> bytes:
@@ -131,7 +140,7 @@ def sign_request(
     digest = key = b""
     if not bodyless:
         key = (idempotency_key or "").encode("ascii")
-        if _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        if not _is_key(key):
             raise ValueError("an idempotency key has 1 to 128 visible ASCII characters")
         digest = content_digest(body)
         signed |= {"Content-Digest": digest.decode("ascii"), "Idempotency-Key": key.decode("ascii")}
@@ -147,40 +156,39 @@ def verify_request(
     query: bytes,
     body: bytes,
     headers: SignatureHeaders,
-    lookup_mac: Callable[[str], Callable[[bytes], bytes] | None],
+    mac: Callable[[bytes], bytes] | None,
     now: datetime,
 ) -> Verified | SignatureFault:
     """Say who signed a request, or why it is not believed.
 
-    `path` and `query` are ASGI's `raw_path` and `query_string`; `lookup_mac` gives the HMAC-SHA-256 of a session id's request key, None
-    where there is no live one (see `signing_key_id`). Whether the terminal is revoked is the caller's batch to check.
+    `path` and `query` are ASGI's `raw_path` and `query_string`; `mac` is the HMAC-SHA-256 under the request key of the session that the
+    request claims (see `signing_key_id`), None where there is no live one. Whether the terminal is revoked is the caller's batch to check.
     """
-    if headers.signature_input is None or headers.signature is None:
+    given, signature, digest, key = headers
+    if given is None or signature is None:
         return SignatureFault.MISSING
-    read = _read_input(headers.signature_input)
+    read = _read_input(given)
     if read is None:
         return SignatureFault.MALFORMED
-    label, params, components, created, key_id = read
+    label, params, components, created, _, verified = read
     bodyless = method in _BODYLESS
     if components != (_COMPONENTS_BODYLESS if bodyless else _COMPONENTS):
         return SignatureFault.MALFORMED
     if abs(now.timestamp() - created) > WINDOW_SECONDS:
         return SignatureFault.EXPIRED
-    mac = lookup_mac(key_id)
     if mac is None:
         return SignatureFault.UNKNOWN_KEY
-    if bodyless:
-        covered = None
-    elif headers.content_digest is None or headers.idempotency_key is None or _IDEMPOTENCY_KEY.fullmatch(headers.idempotency_key) is None:
-        return SignatureFault.MALFORMED
-    else:
-        covered = (headers.content_digest, headers.idempotency_key)
-        if not hmac.compare_digest(content_digest(body), headers.content_digest):
+    covered = None
+    if not bodyless:
+        if digest is None or key is None or not _is_key(key):
+            return SignatureFault.MALFORMED
+        covered = (digest, key)
+        if not hmac.compare_digest(content_digest(body), digest):
             return SignatureFault.DIGEST_MISMATCH
     base = _base(method.encode("ascii"), path, query, covered, params)
     proof = b"%b=:%b:" % (label, binascii.b2a_base64(mac(base), newline=False))
     # Compared as text: one spelling only of each signature is accepted.
-    return Verified(key_id, created) if hmac.compare_digest(proof, headers.signature) else SignatureFault.MISMATCH
+    return verified if hmac.compare_digest(proof, signature) else SignatureFault.MISMATCH
 
 
 def _base(method: bytes, path: bytes, query: bytes, covered: tuple[bytes, bytes] | None, params: bytes) -> bytes:

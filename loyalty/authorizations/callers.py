@@ -1,7 +1,7 @@
 """Who is calling: a till whose request is signed under its day session. One function for hot and ordinary routes."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from loyalty import clock
@@ -12,6 +12,8 @@ from loyalty.signing import SignatureFault, SignatureHeaders, signature_headers,
 
 from .facts import Place
 from .worker import Pump
+
+_ACTIVE: Final = "active"
 
 
 class RequestNotSigned(Refusal):
@@ -43,24 +45,23 @@ class Caller(NamedTuple):
     trusted: bool
 
 
-def known_caller(pump: Pump, *, method: str, path: bytes, query: bytes, body: bytes, headers: list[tuple[bytes, bytes]]) -> Caller | None:
+def known_caller(pump: Pump, *, method: str, path: bytes, query: bytes, body: bytes, signed: SignatureHeaders) -> Caller | None:
     """Verify a request's signature and say who sent it, without waiting; None where session or place must be asked for first.
 
     :raises RequestNotSigned: if the signature does not hold
     :raises IdempotencyKeyNeeded: if a write has no key
     """
-    picked, session_id = _claimed(headers)
-    session = pump.known_session(session_id)
+    session = pump.known_session(_claimed(signed))
     if session is None:
         return None
-    snapshot = pump.snapshot
-    place = snapshot.places.get(session.terminal_id)
-    if place is None or snapshot.epochs.get(session.terminal_id, 0) < session.epoch:
+    snapshot, terminal_id = pump.snapshot, session.terminal_id
+    place = snapshot.places.get(terminal_id)
+    if place is None or snapshot.epochs.get(terminal_id, 0) < session.epoch:
         return None
-    return _believed(pump, session, place, picked, method=method, path=path, query=query, body=body, now=clock.real_now())
+    return _believed(pump, session, place, signed, method, path, query, body, clock.real_now())
 
 
-async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body: bytes, headers: list[tuple[bytes, bytes]]) -> Caller:
+async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body: bytes, signed: SignatureHeaders) -> Caller:
     """Verify a request's signature and say who sent it.
 
     `trusted` is False for a till that is quarantined, revoked, or signs with an older epoch's session: what it reports is still booked.
@@ -68,7 +69,7 @@ async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body:
     :raises RequestNotSigned: if the signature does not hold
     :raises IdempotencyKeyNeeded: if a write has no key
     """
-    picked, session_id = _claimed(headers)
+    session_id = _claimed(signed)
     now = clock.real_now()
     session = pump.known_session(session_id) or await pump.meet_session(session_id, now)
     if session is None:
@@ -77,26 +78,33 @@ async def caller_of(pump: Pump, *, method: str, path: bytes, query: bytes, body:
         # Enrolled since the snapshot was read: without this its first request would meet a till of an older epoch.
         await pump.reload()
     place = pump.snapshot.places.get(session.terminal_id) or await pump.place_of(session.terminal_id)
-    return _believed(pump, session, place, picked, method=method, path=path, query=query, body=body, now=now)
+    return _believed(pump, session, place, signed, method, path, query, body, now)
 
 
-def _claimed(headers: list[tuple[bytes, bytes]]) -> tuple[SignatureHeaders, str]:
-    """Return the signature's headers and the day session they name."""
+def signed_headers(headers: list[tuple[bytes, bytes]]) -> SignatureHeaders:
+    """Pick what a signature lives in from a request's headers (names in lower case).
+
+    :raises RequestNotSigned: if one of them comes twice
+    """
     picked = signature_headers(headers)
     if isinstance(picked, SignatureFault):
         raise RequestNotSigned(fault=picked.value)
-    session_id = signing_key_id(picked)
+    return picked
+
+
+def _claimed(signed: SignatureHeaders) -> str:
+    """Return the day session that a request names."""
+    session_id = signing_key_id(signed)
     if session_id is None:
-        raise RequestNotSigned(fault=(SignatureFault.MISSING if picked.signature_input is None else SignatureFault.MALFORMED).value)
-    return picked, session_id
+        raise RequestNotSigned(fault=(SignatureFault.MISSING if signed.signature_input is None else SignatureFault.MALFORMED).value)
+    return session_id
 
 
 def _believed(
     pump: Pump,
     session: DaySession,
     place: Place | None,
-    picked: SignatureHeaders,
-    *,
+    signed: SignatureHeaders,
     method: str,
     path: bytes,
     query: bytes,
@@ -104,18 +112,19 @@ def _believed(
     now: datetime,
 ) -> Caller:
     mac = session.keys.mac if session.is_open(now) else None
-    verified = verify_request(method=method, path=path, query=query, body=body, headers=picked, lookup_mac=lambda _: mac, now=now)
+    verified = verify_request(method=method, path=path, query=query, body=body, headers=signed, mac=mac, now=now)
     if isinstance(verified, SignatureFault):
         raise RequestNotSigned(fault=verified.value)
     if place is None:
         raise RequestNotSigned(fault=SignatureFault.UNKNOWN_KEY.value)
     key: UUID | None = None
-    if picked.idempotency_key is not None:
+    if signed.idempotency_key is not None:
         try:
-            key = fast_uuid(picked.idempotency_key.decode("ascii"))
+            key = fast_uuid(signed.idempotency_key.decode("ascii"))
         except ValueError:
             raise IdempotencyKeyNeeded from None
-    trusted = not session.revoked and place.terminal_status == "active" and pump.snapshot.epochs.get(session.terminal_id) == session.epoch
-    if not trusted and place.terminal_status == "active":
-        place = place._replace(terminal_status="revoked")
-    return Caller(session, place, key, trusted)
+    if place.terminal_status != _ACTIVE:
+        return Caller(session, place, key, trusted=False)
+    if session.revoked or pump.snapshot.epochs.get(session.terminal_id) != session.epoch:
+        return Caller(session, place._replace(terminal_status="revoked"), key, trusted=False)
+    return Caller(session, place, key, trusted=True)

@@ -21,8 +21,9 @@ from loyalty import clock
 from loyalty.cards.numbers import check_value_index, number_index
 from loyalty.crypto import Purpose, SealedPinError, TokenError, open_pin, read_token, request_fingerprint
 from loyalty.errors import OutcomeUnknown, Refusal, problem
+from loyalty.signing import SignatureHeaders
 
-from .callers import Caller, IdempotencyKeyNeeded, caller_of, known_caller
+from .callers import Caller, IdempotencyKeyNeeded, caller_of, known_caller, signed_headers
 from .hot import AuthorizationNotFound, HotRequest
 from .model import Operation
 from .rules import Presented
@@ -113,29 +114,30 @@ class HotRoutes:
         """Answer one request of a hot path; POST only."""
         try:
             body = await _body(receive)
-            answer = await self.answer(scope["path"], body, raw_path(scope), scope["query_string"], scope["headers"])
+            signed = signed_headers(scope["headers"])
+            answer = await self.answer(scope["path"], body, raw_path(scope), scope["query_string"], signed)
         except Exception as error:  # noqa: BLE001 - said to the till as a problem
             status, said = problem_of(error)
             await _respond(send, status, PROBLEM_HEADERS, said)
         else:
             await _respond(send, 200, JSON_HEADERS, answer)
 
-    def begin(self, path: str, body: bytes, raw_path: bytes, headers: list[tuple[bytes, bytes]]) -> asyncio.Future[bytes]:
+    def begin(self, path: str, body: bytes, raw_path: bytes, signed: SignatureHeaders) -> asyncio.Future[bytes]:
         """Verify, decode and queue at once, without a task where nothing has to be waited for; the future gives the answer's bytes.
 
         :raises Refusal: signature, body, key
         """
-        caller = known_caller(self._pump, method="POST", path=raw_path, query=b"", body=body, headers=headers)
+        caller = known_caller(self._pump, method="POST", path=raw_path, query=b"", body=body, signed=signed)
         if caller is None:
-            return asyncio.ensure_future(self.answer(path, body, raw_path, b"", headers))
+            return asyncio.ensure_future(self.answer(path, body, raw_path, b"", signed))
         return self._queued(path, caller, body)
 
-    async def answer(self, path: str, body: bytes, raw_path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    async def answer(self, path: str, body: bytes, raw_path: bytes, query: bytes, signed: SignatureHeaders) -> bytes:
         """Verify, decode, queue, and wait for the commit.
 
         :raises Refusal: signature, body, key, unknown authorisation, or an unknown outcome
         """
-        caller = await caller_of(self._pump, method="POST", path=raw_path, query=query, body=body, headers=headers)
+        caller = await caller_of(self._pump, method="POST", path=raw_path, query=query, body=body, signed=signed)
         return await self._queued(path, caller, body)
 
     def _queued(self, path: str, caller: Caller, body: bytes) -> asyncio.Future[bytes]:

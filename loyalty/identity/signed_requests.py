@@ -38,7 +38,7 @@ async def signing_session(request: Request[Any, Any, Any], session: AsyncSession
         query=request.scope["query_string"],
         body=await request.body(),
         headers=headers,
-        lookup_mac=lambda _: mac,
+        mac=mac,
         now=now,
     )
     if isinstance(verified, SignatureFault) or found is None:

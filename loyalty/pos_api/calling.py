@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock, revisions
 from loyalty.audit.model import Actor, ActorKind
-from loyalty.authorizations.callers import Caller, IdempotencyKeyNeeded, caller_of
+from loyalty.authorizations.callers import Caller, IdempotencyKeyNeeded, caller_of, signed_headers
 from loyalty.authorizations.worker import Pump
 from loyalty.cards.rules import PIN_DIGITS
 from loyalty.crypto import SealedPinError, open_pin
@@ -90,7 +90,7 @@ async def _caller(request: Request[Any, Any, Any]) -> Caller:
         path=scope["raw_path"],
         query=scope["query_string"],
         body=await request.body(),
-        headers=scope["headers"],
+        signed=signed_headers(scope["headers"]),
     )
 
 
