@@ -5,7 +5,7 @@ from enum import IntEnum, IntFlag
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, SmallInteger, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, SmallInteger, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -282,7 +282,12 @@ class Request(Base):
     booked_at: Mapped[datetime]
 
     __table_args__ = (
-        UniqueConstraint("terminal_id", "epoch", "sequence", name="uq_requests_terminal_id_epoch_sequence"),
+        Index(
+            "uq_requests_terminal_id_epoch_sequence",
+            *("terminal_id", "epoch", "sequence"),
+            unique=True,
+            postgresql_where=text("sequence IS NOT NULL"),
+        ),
         {"postgresql_partition_by": "HASH (terminal_id)"},
     )
 

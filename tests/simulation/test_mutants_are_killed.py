@@ -19,7 +19,7 @@ from tests.simulation import test_races_leave_the_books_whole as races
 from tests.simulation import test_what_changes_between_the_read_and_the_write_is_seen as steps
 from tests.simulation.house import House, populate
 
-SOURCE = Path(__file__).parents[2] / "migrations" / "functions" / "hot_book.v1.sql"
+SOURCE = Path(__file__).parents[2] / "migrations" / "functions" / "hot_book.v2.sql"
 MUTANTS = {
     "a card's version is not compared": ("(i.version IS NULL OR c.version = i.version)", "true", steps.test_the_card_is_reported_lost),
     "a card's tries are not compared": (
@@ -27,14 +27,19 @@ MUTANTS = {
         "true",
         steps.test_two_wrong_pins_are_counted_elsewhere,
     ),
-    "cards are not locked": ("ORDER BY c.card_id FOR NO KEY UPDATE OF c", "", steps.test_a_writer_of_the_counters_is_waited_for),
+    "cards are not locked": ("FOR NO KEY UPDATE OF c", "", steps.test_a_writer_of_the_card_is_waited_for),
     "counters are not compared": (
-        "(coalesce(c.count, 0) <> i.seen_count OR coalesce(c.amount_minor, 0) <> i.seen_minor)",
-        "false",
-        steps.test_the_last_fill_of_the_day_is_used_elsewhere,
+        "c.count = i.seen_count AND c.amount_minor = i.seen_minor",
+        "true",
+        steps.test_another_fill_of_the_day_is_counted_elsewhere,
     ),
     "parts are not compared": ("a.completions = i.completions", "true", steps.test_another_part_is_completed_elsewhere),
-    "purses are not locked": ("FOR NO KEY UPDATE OF p", "", steps.test_a_writer_of_the_purse_is_waited_for),
+    "a counter that was not there is not looked at": (
+        "WHERE c.count = 0 AND c.amount_minor = 0",
+        "",
+        steps.test_the_last_fill_of_the_day_is_used_elsewhere,
+    ),
+    "a purse that fell short is not missed": ("done < cardinality(p_purses)", "false", steps.test_the_money_is_spent_elsewhere),
     "what was seen is not compared": (
         "d.seen = p.balance_minor + p.credit_limit_minor - p.held_minor",
         "true",
@@ -51,7 +56,7 @@ MUTANTS = {
 async def mutate(url: str, old: str, new: str) -> None:
     source = SOURCE.read_text(encoding="utf-8")
     assert old in source, "the mutant must change something"
-    function = re.search(r"CREATE FUNCTION hot_book.*", source.replace(old, new), re.DOTALL)[0]
+    function = re.search(r"CREATE FUNCTION hot_book_v2.*", source.replace(old, new), re.DOTALL)[0]
     connection = await asyncpg.connect(url)
     await connection.execute(function.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1))
     await connection.close()

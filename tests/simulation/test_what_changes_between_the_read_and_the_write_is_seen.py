@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import msgspec
+import pytest
 
+from loyalty.authorizations.hot import AuthorizationNotFound
 from loyalty.authorizations.operations.locking import count, lock_chain
+from loyalty.authorizations.wire import reference
 from loyalty.cards.operations import report_lost
 from loyalty.db import transaction
 from loyalty.ledger.model import HouseCode, TransferKind
@@ -118,6 +121,49 @@ async def test_the_last_fill_of_the_day_is_used_elsewhere(workers):
     assert said(await sale).get("reason") == "count_limit"
 
 
+async def test_another_fill_of_the_day_is_counted_elsewhere(workers):
+    """The day's counter was there already."""
+    house, card = workers[0], workers[0].people.cards["company"]
+    limit = NewLimit(kind=LimitKind.COUNT, window=Window.DAY, value=2)
+    facts = {"subject_id": card.card_id, "limits": [limit], "actor": house.people.staff, "now": house.now()}
+    await house.perform(lambda session: replace_limits(session, **facts))
+    await house.sell(card, key=key(), **LITRES)
+    async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
+        assert said(await workers[1].sell(card, key=key(), **LITRES))["outcome"] == "approved"
+    assert said(await sale).get("reason") == "count_limit"
+
+
+async def test_the_key_is_used_elsewhere(workers):
+    """The same record reached two workers: one effect, the same bytes."""
+    house, card, one_key = workers[0], workers[0].people.cards["anonymous"], key()
+    async with decided(house.cards, house.sell(card, key=one_key, **LITRES)) as sale:
+        first = await workers[1].sell(card, key=one_key, **LITRES)
+    assert await sale == first
+    rows = await house.rows("SELECT balance_minor FROM purses WHERE purse_id = $1", card.principal_id)
+    assert [tuple(row.values()) for row in rows] == [(40_000 - 7_890,)]
+
+
+async def test_a_repeated_record_takes_nothing_from_the_one_behind_it(workers):
+    """Both of one pool and in one batch: the second decides as though the repeated one were not there."""
+    house, cards, one_key = workers[0], workers[0].people.cards, key()
+    first = await house.authorise(cards["company"], key=one_key, amount_minor=50_000)
+    again = asyncio.ensure_future(house.authorise(cards["company"], key=one_key, amount_minor=50_000))
+    other = asyncio.ensure_future(house.authorise(cards["second"], key=key(), amount_minor=40_000))
+    assert await again == first
+    assert (said(await other)["outcome"], said(await other)["held_minor"]) == ("approved", 40_000)
+
+
+async def test_a_key_that_was_used_is_answered_before_anything_is_refused(workers):
+    """A completion of what nobody knows is refused, but not under a key that has its answer."""
+    house, one_key = workers[0], key()
+    approved = said(await house.authorise(house.people.cards["personal"], key=key(), amount_minor=20_000))["authorization"]
+    first = await house.complete(approved, key=one_key, **LITRES)
+    unknown = reference(house.people.cards["personal"].account_id, key())
+    assert await house.complete(unknown, key=one_key, **LITRES) == first
+    with pytest.raises(AuthorizationNotFound):
+        await house.complete(unknown, key=key(), **LITRES)
+
+
 async def test_a_limit_is_set(workers):
     house, card = workers[0], workers[0].people.cards["personal"]
     limit = NewLimit(kind=LimitKind.AMOUNT, window=Window.TRANSACTION, value=5_000)
@@ -147,6 +193,17 @@ async def test_the_till_is_quarantined(workers):
     async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
         await house.perform(lambda session: move_terminal(session, **facts))
     assert said(await sale).get("reason") == "terminal_revoked"
+
+
+async def test_a_writer_of_the_card_is_waited_for(workers):
+    """Somebody has reported it lost, and has not committed yet."""
+    house, card = workers[0], workers[0].people.cards["company"]
+    async with transaction(house.sessions) as session:
+        await report_lost(session, card_id=card.card_id, actor=house.people.staff, reason="x", now=house.now())
+        await session.flush()
+        sale = asyncio.create_task(house.sell(card, key=key(), **LITRES))
+        await blocked(house, sale)
+    assert said(await sale).get("reason") == "card_lost"
 
 
 async def test_a_writer_of_the_counters_is_waited_for(workers):

@@ -28,7 +28,7 @@ from loyalty.ledger.model import HouseCode
 from loyalty.ledger.rules import PurseView, house_id
 
 from .requests import HotRequest, KeyReused, SequenceReused, TooBusy
-from .writing import REFERENCE, Batch
+from .writing import ANSWERED, REFERENCE, Batch
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ _PLANNING: Final = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
     # A table that is empty when the plan is made would else be read whole and kept, and the plan with it, when it has grown (seen).
     "enable_material": "off",
 }
@@ -90,7 +91,7 @@ class Link:
         self._connection = await asyncpg.connect(driver_dsn(self._dsn), server_settings=settings, statement_cache_size=8)
         read = await self._connection.prepare(self._read_sql)
         write = await self._connection.prepare(hot_queries.WRITE)
-        self.read, self.write, self.execute = read.fetch, write.fetch, self._connection.execute
+        self.read, self.write, self.fetch, self.execute = read.fetch, write.fetch, self._connection.fetch, self._connection.execute
 
     @property
     def is_lost(self) -> bool:
@@ -216,20 +217,19 @@ class Lane(abc.ABC):
         rows = await self._fetch_read(link, batch, now)
         decided: list[tuple[HotRequest, Decision]] = []
         accounts: dict[UUID, list[PurseView]] = {}
+        refused: list[tuple[HotRequest, Refusal]] = []
         snapshot = world.snapshot
         for request, group in zip(batch, rows, strict=True):
-            first = group[0]
-            if first["operation"] is not None:
-                self._replay(request, first)
-                continue
             try:
                 decision = self._decide(request, group, snapshot, accounts, now)
             except Refusal as refusal:
-                self._settle(request, refusal)
+                refused.append((request, refusal))
                 continue
             if decision.changes:
                 accounts[decision.account_id] = applied(accounts[decision.account_id], decision.changes)
             decided.append((request, decision))
+        if refused:
+            await self._refuse(link, refused)
         if not decided:
             return
         await self._ensure_houses(link, decided, now)
@@ -246,6 +246,9 @@ class Lane(abc.ABC):
                 for request, decision in decided:
                     self._settle(request, decision.answer)
                 return
+            if moved[0]["kind"] == ANSWERED:
+                decided = await self._answer_again(link, decided, {row["place"] - 1 for row in moved})
+                continue
             reload = moved[0]["kind"] == REFERENCE
             stale = set(range(len(decided))) if reload else batch.users(moved)
             again: list[HotRequest] = []
@@ -279,6 +282,35 @@ class Lane(abc.ABC):
 
         :raises Refusal: if there is nothing to decide on
         """
+
+    async def _stored(self, link: Link, requests: Sequence[HotRequest]) -> dict[tuple[UUID, UUID], Any]:
+        """Find what was answered to keys that were used before."""
+        keys = [request.key for request in requests]
+        rows = await link.fetch(hot_queries.STORED, [request.place.terminal_id for request in requests], keys)
+        return {(row["terminal_id"], row["key"]): row for row in rows}
+
+    async def _refuse(self, link: Link, refused: list[tuple[HotRequest, Refusal]]) -> None:
+        """Refuse, unless the key was used before: then what was answered stands."""
+        stored = await self._stored(link, [request for request, _ in refused])
+        for request, refusal in refused:
+            known = stored.get((request.place.terminal_id, request.key))
+            if known is None:
+                self._settle(request, refusal)
+            else:
+                self._replay(request, known)
+
+    async def _answer_again(
+        self, link: Link, decided: list[tuple[HotRequest, Decision]], places: set[int]
+    ) -> list[tuple[HotRequest, Decision]]:
+        """Answer the keys that were used before; return the others, but for those that decided on what a repeated one seemed to leave."""
+        repeated = [decided[place] for place in places]
+        stored = await self._stored(link, [request for request, _ in repeated])
+        for request, _ in repeated:
+            self._replay(request, stored[request.place.terminal_id, request.key])
+        touched = {decision.account_id for _, decision in repeated}
+        others = [pair for place, pair in enumerate(decided) if place not in places]
+        self._queue[:0] = [request for request, decision in others if decision.account_id in touched]
+        return [pair for pair in others if pair[1].account_id not in touched]
 
     def _replay(self, request: HotRequest, row: Any) -> None:
         """Answer a key that was used: the stored bytes, or a refusal where it was another request. A tombstone answers whatever comes."""

@@ -17,14 +17,15 @@ from loyalty.ids import uuid7
 
 from .requests import HotRequest
 
-CARD, ORIGINAL, PURSE, COUNTER, REFERENCE = 1, 2, 3, 4, 5
-"""What the write says is not as it was read."""
+CARD, ORIGINAL, PURSE, COUNTER, REFERENCE, ANSWERED = 1, 2, 3, 4, 5, 6
+"""What the write says is not as it was read; the last: a key that was used before."""
 
 _AUTHORIZATION: Final = int(Write.AUTHORIZATION)
 _RELEASE: Final = int(Write.RELEASE)
 _COMPLETION: Final = int(Write.COMPLETION)
 _OVERDUE: Final = frozenset({int(Status.PART_COMPLETED), int(Status.UNRESOLVED)})
 _UNSEEN: Final = (None, None)
+_UNUSED: Final = (0, 0)
 _json: Final = msgspec.json.Encoder().encode
 
 
@@ -112,13 +113,15 @@ class Batch:
             self._counters_of[at].append(place)
 
     def arguments(self, snapshot: Snapshot) -> list[Any]:
-        """Return the parameters of `hot_book` in their order; an empty array is none."""
+        """Return the parameters of `hot_book_v2` in their order; an empty array is none."""
         cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
         counters = list(map(tuple, self._counters.values()))
+        seen = [counter[7:] for counter in counters if counter[8] is not None]
+        unused = seen.count(_UNUSED)
         return [
             *(self._now, snapshot.revisions, snapshot.period, cards or None, self._touched, originals or None),
             *(sum(original[2] in _OVERDUE for original in originals), debts or None, list(map(tuple, self._purses.values())) or None),
-            *(sum(counter[8] is not None for counter in counters), counters or None, authorizations or None, sales or None),
+            *(counters or None, len(seen) - unused, unused, authorizations or None, sales or None),
             *(movements or None, fills or None, requests),
         ]
 
