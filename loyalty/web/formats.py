@@ -40,6 +40,10 @@ class Formats:
         symbol = _SYMBOLS.get(currency, currency + NBSP)
         return _signed(amount_minor, symbol + scaled(abs(amount_minor), minor_digits(currency)), sign=sign)
 
+    def sign_of(self, currency: str) -> str:
+        """Return what stands before an amount that is typed: ¥, CZK."""
+        return _SYMBOLS.get(currency, currency)
+
     def amount(self, amount_minor: int | None, currency: str = "CNY") -> str:
         """Write an amount without its currency, for columns whose head names it."""
         return NOTHING if amount_minor is None else _signed(amount_minor, scaled(abs(amount_minor), minor_digits(currency)))

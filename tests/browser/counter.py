@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations.operations.fills import record_fill
+from loyalty.authorizations.operations.holds import expire_holds
 from loyalty.cards.operations import produce_batch
 from loyalty.cards.queries import batch_for_personaliser
 from loyalty.crypto import use_keyring
@@ -49,6 +50,16 @@ class Counter:
     blanks: dict[str, list[str]] = field(default_factory=dict)
     fills: list[UUID] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    async def leave_unresolved(self) -> None:
+        """Let every running hold of this counter end without a completion."""
+        engine = make_engine(self.database_url)
+        try:
+            async with transaction(make_sessions(engine)) as session:
+                await session.execute(text("UPDATE authorizations SET expires_at = booked_at WHERE status = 1"))
+                await expire_holds(session, now=datetime.now(UTC))
+        finally:
+            await engine.dispose()
 
     async def count(self, statement: str, **bound: Any) -> Any:
         """Ask the database one figure."""

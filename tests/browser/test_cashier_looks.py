@@ -1,9 +1,11 @@
 """The counter's pages before axe, in both languages, light and dark, on a desk and on a phone."""
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from loyalty.web.pictures import QR_DOTS, read_qr
-from tests.browser.counter import come_in
+from tests.browser.counter import MANAGER, STAFF_PIN, come_in
 
 pytestmark = pytest.mark.browser
 
@@ -97,6 +99,36 @@ async def test_axe_finds_no_serious_fault_where_something_happened(reader, count
     await walk.look("returns with rows")
     await page.goto(receipt)
     await walk.look("receipt on a phone")
+    assert walk.found == {}
+
+
+@looks
+async def test_axe_finds_no_serious_fault_where_a_fill_has_no_end(reader, counter_site, counter, faults_of, locale, theme, width):
+    page = await reader(locale=locale, theme=theme, width=width)
+    await come_in(page, counter_site, counter)
+    walk = Walk(page, counter_site, faults_of, width)
+    await walk.go(f"/cashier/cards/{counter.zhang.card_id}/authorise")
+    await walk.send("**/cashier/authorisations/*", amount="100", pin="1357")
+    mine = f"main a[href$='{urlsplit(page.url).path}']"
+    await counter.leave_unresolved()
+    await walk.go("/cashier/unresolved")
+    await walk.look("unresolved")
+    await page.locator(mine).click()
+    await page.wait_for_selector("#f-quantity")
+    await walk.look("to be resolved")
+    fields = {
+        "quantity": "12",
+        "amount": "94.68",
+        "evidence": "record 811",
+        "approver_card": "990001000000000000",
+        "approver_pin": "735261",
+    }
+    await walk.send("#problem .notice", **fields)
+    await walk.look("not resolved by nobody's card")
+    await walk.send(
+        "**/cashier/unresolved", **{"evidence-release": "camera", "approver_card-release": MANAGER, "approver_pin-release": STAFF_PIN}
+    )
+    assert await page.locator(mine).count() == 0
     assert walk.found == {}
 
 

@@ -1,12 +1,14 @@
 """The office before a real browser: in by keyboard, a card stopped and let go again, the second factor in the middle, no serious fault."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import text
 
-from loyalty.crypto import use_keyring
+from loyalty.crypto import totp_code, use_keyring
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
@@ -14,6 +16,7 @@ from loyalty.settings import Settings
 from tests.browser.serving import served
 from tests.web.office_chain import PASSWORD, code_now, fill_office
 from tests.web.office_desk import Desk
+from tests.web.office_waiting import leave_on_the_desk
 
 pytestmark = pytest.mark.browser
 
@@ -74,6 +77,13 @@ PAGES = {
         "/office/adjustments/new?account={li-card-account}",
         "/office/freezes/new?account={li-card-account}",
         "/office/freezes/{freeze}/lift",
+        "/office/day-closes/{station}/{day}",
+        "/office/merge-suggestions/{suggestion}?first={zhang}&second={twin}",
+        "/office/merges/{suggestion}/undo",
+        "/office/prices/{price}/withdraw",
+        "/office/staff/{cashier}/log-in",
+        "/office/staff/{cashier}/password",
+        "/office/staff/{cashier}/pin",
         "/office/nothing",
     ],
     "finance": [
@@ -83,6 +93,9 @@ PAGES = {
         "/office/transfers",
         "/office/transfers/{pending}",
         "/office/adjustments/{adjustment}",
+        "/office/purchases/{purchase}",
+        "/office/closures/{closure}",
+        "/office/closures/{approved}",
     ],
     "auditor": ["/office", "/office/audit", "/office/access"],
     "station": ["/office"],
@@ -107,8 +120,8 @@ LISTS = {
 class Site:
     """The served chain, and the cookies of who is signed in."""
 
-    def __init__(self, url: str, chain) -> None:
-        self.url = url
+    def __init__(self, url: str, chain, database_url: str) -> None:
+        self.url, self.database_url = url, database_url
         self.ids = chain.ids | chain.people | {"station": chain.stations[0], "till": chain.world.terminal_ids[0]}
         self._cookies: dict[str, list[dict]] = {}
 
@@ -121,6 +134,14 @@ class Site:
                     for cookie in client.cookies.jar
                 ]
         return self._cookies[name]
+
+    async def let_the_second_factor_age(self, name: str) -> None:
+        """Let ten minutes pass since somebody's codes, as far as their sessions know."""
+        engine = make_engine(self.database_url)
+        aged = "UPDATE user_sessions SET stepped_up_at = stepped_up_at - interval '10 minutes' WHERE staff_id = :person"
+        async with transaction(make_sessions(engine)) as session:
+            await session.execute(text(aged), {"person": self.ids[name]})
+        await engine.dispose()
 
     def address(self, path: str) -> str:
         return self.url + path.format_map({key: str(value) for key, value in self.ids.items()})
@@ -136,11 +157,13 @@ async def chain_site(databases, tmp_path_factory):
         await make_partitions(session, now=now, months_back=2)
     await open_keys(settings, engine, now=now)
     chain = await fill_office(make_sessions(engine), url, now=now)
+    async with transaction(make_sessions(owner)) as session:
+        await leave_on_the_desk(session, chain, now=now)
     await owner.dispose()
     await engine.dispose()
     use_keyring(None)
     with served(url, folder) as address:
-        yield Site(address, chain)
+        yield Site(address, chain, url)
     await databases.drop(url)
 
 
@@ -253,3 +276,79 @@ async def test_axe_finds_no_serious_fault(office, faults_of, chain_site, name, l
         if faults:
             found[path] = faults
     assert found == {}
+
+
+@pytest.mark.parametrize(("locale", "theme", "width"), [("zh_CN", "light", 1360), ("en", "dark", 390)])
+async def test_axe_finds_no_serious_fault_at_a_first_log_in(office, reader, site, chain_site, faults_of, locale, theme, width):
+    """From the password that is shown once to the authenticator, the recovery codes and a password of one's own; then a step-up."""
+    found = {}
+
+    async def look(name):
+        await page.wait_for_load_state()
+        faults = await faults_of(page)
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            faults.append(f"{wide} wide")
+        if faults:
+            found[name] = faults
+
+    async def send(field, value, until):
+        await page.fill(field, value)
+        await page.press(field, "Enter")
+        await page.wait_for_selector(until)
+
+    page = await office("office", locale=locale, theme=theme, width=width)
+    name = f"new-{locale[:2]}"
+    await page.goto(chain_site.address(f"/office/staff/{{hired-{locale[:2]}}}/log-in"))
+    await send("#f-name", name, "main section strong.mono")
+    assert await page.locator("#f-name").count() == 0, "the form has gone: Enter asks for nothing"
+    await look("password shown once")
+    password = await page.locator("main strong.mono").nth(1).inner_text()
+    page = await reader(locale=locale, theme=theme, width=width)
+    await page.goto(f"{site}/office/log-in")
+    await page.fill("#f-name", name)
+    await send("#f-password", password, ".qr img")
+    await look("authenticator")
+    secret = base64.b32decode((await page.locator("details .mono").text_content()).replace(" ", ""))
+    await send("#f-code", "000000", ".notice.bad")
+    await look("authenticator refused")
+    await send("#f-code", totp_code(secret, now=datetime.now(UTC)), ".codes")
+    await look("recovery codes")
+    recovery = await page.locator(".codes li").all_inner_texts()
+    await page.locator(".foot a").click()
+    await page.wait_for_selector("#f-again")
+    await look("own password")
+    await page.fill("#f-password", "too short")
+    await send("#f-again", "too short", "#problem .notice")
+    await look("password too weak")
+    await page.fill("#f-password", PASSWORD)
+    await send("#f-again", f"{PASSWORD}s", "[aria-invalid]")
+    await look("passwords differ")
+    await page.fill("#f-password", PASSWORD)
+    await send("#f-again", PASSWORD, ".frame")
+    await look("home without a role")
+    await page.locator("form[action$='/log-out'] button").evaluate("button => button.click()")
+    await page.wait_for_selector("#f-name")
+    await page.fill("#f-name", name)
+    await send("#f-password", PASSWORD, "#f-code")
+    await page.goto(f"{site}/office/log-in/code?recovery")
+    await send("#f-code", "not one of them", ".notice.bad")
+    await look("recovery code refused")
+    await send("#f-code", recovery[0], ".frame")
+    assert found == {}
+
+
+@pytest.mark.parametrize(("locale", "theme", "width"), [("zh_CN", "light", 1360), ("en", "dark", 390)])
+async def test_axe_finds_no_serious_fault_where_the_second_factor_is_asked_for_again(office, chain_site, faults_of, locale, theme, width):
+    page = await office("auditor", locale=locale, theme=theme, width=width)
+    await chain_site.let_the_second_factor_age("auditor")
+    await page.goto(chain_site.address("/office/customers/{zhang}/documents/{zhang-document}/reveal"))
+    await page.fill("#f-reason", "Asked by the police")
+    await page.press("#f-reason", "Enter")
+    await page.wait_for_selector("#step-up-code:focus")
+    assert await faults_of(page) == []
+    await page.fill("#step-up-code", "000000")
+    await page.press("#step-up-code", "Enter")
+    await page.wait_for_selector("#step-up .notice.bad")
+    assert await faults_of(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width

@@ -146,8 +146,8 @@ def _record_form(desk: Desk, one: OpenAuthorization, base: str) -> Part:
     _ = desk.gettext
     fields = [
         field("quantity", _("Quantity"), num=True, after="L"),
-        field("price", _("Price"), num=True, before="¥"),
-        field("amount", _("Amount"), num=True, after=one.currency),
+        field("price", _("Price"), num=True, before=desk.f.sign_of(one.currency)),
+        field("amount", _("Amount"), num=True, before=desk.f.sign_of(one.currency)),
         field("at", _("Finished"), type="datetime-local", value=lookups.local_input(desk, one.event_at)),
         area("evidence", _("What was found out"), help=_("The pump's record number."), id="f-evidence-record"),
     ]

@@ -36,6 +36,9 @@ async def home(desk: NamedDependency[Desk]) -> Page:
         parts.append(Tiles(needs))
     elif desk.principal.grants:
         parts.append(Said(title=_("Nothing waits for you"), tone="good"))
+    else:
+        then = _("Who manages the staff gives one; what it allows then stands at the left.")
+        parts.append(Said(title=_("You have no role yet"), then=then, tone="info"))
     main: list[Part] = []
     if desk.may(Permission.READ_LIABILITY):
         main.append(Later(title=_("Does it balance?"), href="/office/balance"))

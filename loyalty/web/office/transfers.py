@@ -100,13 +100,19 @@ async def transfers(desk: NamedDependency[Desk]) -> Any:
     )
 
 
-def _statement_fields(desk: Desk) -> list[Field]:
+def _statement_fields(desk: Desk, currency: str) -> list[Field]:
     _ = desk.gettext
     today = clock.local_date(desk.now, desk.zone).isoformat()
     return [
         field("line", _("Number of the statement's line"), autofocus=True, help=_("Each line counts once.")),
         field("day", _("Its date"), type="date", value=today),
-        field("amount", _("Its amount"), num=True, before="¥", help=_("As the bank wrote it; it must be exactly what was asked for.")),
+        field(
+            "amount",
+            _("Its amount"),
+            num=True,
+            before=desk.f.sign_of(currency),
+            help=_("As the bank wrote it; it must be exactly what was asked for."),
+        ),
     ]
 
 
@@ -141,7 +147,7 @@ async def transfer(desk: NamedDependency[Desk], topup_id: FromPath[UUID]) -> Pag
         total=(_("Amount"), amount),
     )
     confirm = desk.form_part(
-        _("It has arrived"), f"{TRANSFERS}/{topup_id}/confirm", _statement_fields(desk), submit=_("Confirm"), amount=amount
+        _("It has arrived"), f"{TRANSFERS}/{topup_id}/confirm", _statement_fields(desk, one.currency), submit=_("Confirm"), amount=amount
     )
     cancel = desk.form_part(
         _("It will not come"),
@@ -189,7 +195,11 @@ async def purchase(desk: NamedDependency[Desk], purchase_id: FromPath[UUID]) -> 
     facts = await _purchase_facts(desk, one, items[0].topup_id, amount)
     table = await _purchase_items(desk, items)
     confirm = desk.form_part(
-        _("It has arrived"), f"/office/purchases/{purchase_id}/confirm", _statement_fields(desk), submit=_("Confirm"), amount=amount
+        _("It has arrived"),
+        f"/office/purchases/{purchase_id}/confirm",
+        _statement_fields(desk, one.currency),
+        submit=_("Confirm"),
+        amount=amount,
     )
     cancel = desk.form_part(
         _("It will not come"),
