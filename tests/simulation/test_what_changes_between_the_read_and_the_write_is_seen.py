@@ -9,9 +9,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from loyalty.authorizations.hot import AuthorizationNotFound
+from loyalty.authorizations.hot import AuthorizationNotFound, SequenceReused
+from loyalty.authorizations.model import Operation
 from loyalty.authorizations.operations.locking import count, lock_chain
-from loyalty.authorizations.wire import reference
+from loyalty.authorizations.rules import Presented
+from loyalty.authorizations.wire import AuthorizationRequest, Credential, reference
 from loyalty.cards.operations import report_lost
 from loyalty.db import transaction
 from loyalty.ledger.model import HouseCode, TransferKind
@@ -22,7 +24,7 @@ from loyalty.pricing.operations import publish_term
 from loyalty.stations.model import TerminalStatus
 from loyalty.stations.operations import move_terminal
 from loyalty.topups.operations import freeze_account
-from tests.factories.world import SYSTEM
+from tests.factories.world import PIN, SYSTEM
 from tests.simulation.house import GENERIC, House
 
 LITRES = {"milli": 10_000, "price": 78_900, "amount": 7_890}
@@ -162,6 +164,22 @@ async def test_a_key_that_was_used_is_answered_before_anything_is_refused(worker
     assert await house.complete(unknown, key=one_key, **LITRES) == first
     with pytest.raises(AuthorizationNotFound):
         await house.complete(unknown, key=key(), **LITRES)
+
+
+async def test_a_sequence_that_was_used_sinks_only_its_own_request(workers):
+    """Another record under a number that was used: nothing was answered to its key, so the database's refusal stands."""
+    house, cards = workers[0], workers[0].people.cards
+
+    def ask(name: str, sequence: int) -> asyncio.Future[bytes]:
+        body = AuthorizationRequest(card=Credential(number=cards[name].number, pin="sealed"), product="92", amount_minor=100)
+        where = {"number_index": cards[name].index, "presented": Presented(pin=PIN), "epoch": 1, "sequence": sequence}
+        return asyncio.ensure_future(house._submit(Operation.AUTHORISE, body, key(), 0, **where))
+
+    assert said(await ask("personal", 7))["outcome"] == "approved"
+    again, other = ask("personal", 7), ask("anonymous", 8)
+    with pytest.raises(SequenceReused):
+        await again
+    assert said(await other)["outcome"] in ("approved", "declined"), "the till may be quarantined by then"
 
 
 async def test_a_limit_is_set(workers):
