@@ -78,6 +78,7 @@ PAGES = {
         "/office/freezes/new?account={li-card-account}",
         "/office/freezes/{freeze}/lift",
         "/office/day-closes/{station}/{day}",
+        "/office/failures",
         "/office/merge-suggestions/{suggestion}?first={zhang}&second={twin}",
         "/office/merges/{suggestion}/undo",
         "/office/prices/{price}/withdraw",

@@ -90,6 +90,7 @@ PAGES: list[tuple[str, frozenset[str]]] = [
     ("/office/freezes/new?account={zhang-card-account}", OFFICE),
     ("/office/freezes/{freeze}/lift", OFFICE),
     ("/office/closures", LEDGER),
+    ("/office/failures", OFFICE | FINANCE | AUDITOR),
     ("/office/stations", EVERYBODY),
     ("/office/stations/{S1}", EVERYBODY),
     ("/office/stations/{S1}/edit", OFFICE),

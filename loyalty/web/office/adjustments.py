@@ -172,7 +172,7 @@ async def adjustment(desk: NamedDependency[Desk], adjustment_id: FromPath[UUID])
             (_("Reason code"), _coded(desk, one.reason_code)),
             (_("What happened"), one.note),
             (_("Maker"), f"{cells.named(people, one.made_by)} · {desk.f.instant(one.made_at)}"),
-            (_("Checker"), f"{cells.named(people, one.decided_by)} · {desk.f.instant(one.decided_at)}" if one.decided_by else "—"),
+            (_("Checker"), _checker(desk, one, people)),
         ],
         total=(_("Amount"), amount),
     )
@@ -194,6 +194,15 @@ async def adjustment(desk: NamedDependency[Desk], adjustment_id: FromPath[UUID])
         main=[facts],
         aside=forms,
     )
+
+
+def _checker(desk: Desk, one: Adjustment, people: dict[UUID, str]) -> str:
+    """Say who decided, or for whom it waits: the maker never decides."""
+    if one.decided_by:
+        return f"{cells.named(people, one.decided_by)} · {desk.f.instant(one.decided_at)}"
+    if one.status is not AdjustmentStatus.PROPOSED:
+        return "—"
+    return desk.gettext("waits for finance; not %(name)s", name=cells.named(people, one.made_by))
 
 
 @post("/adjustments/{adjustment_id:uuid}/approve", status_code=303)

@@ -103,7 +103,7 @@ async def closure(desk: NamedDependency[Desk], closure_id: FromPath[UUID]) -> Pa
             (_("Way of payment"), _(PAYOUT[one.method][0])),
             (_("Bank account"), f"{one.payee_bank} •••• {one.payee_account_tail}" if one.payee_account_tail else "—"),
             (_("Asked by"), cells.named(people, one.requested_by)),
-            (_("Approved by"), cells.named(people, one.approved_by)),
+            (_("Approved by"), _approver(desk, one, people)),
             (_("Paid out by"), cells.named(people, one.paid_by)),
         ],
     )
@@ -126,6 +126,15 @@ async def closure(desk: NamedDependency[Desk], closure_id: FromPath[UUID]) -> Pa
         main=[facts, split],
         aside=_closure_forms(desk, one, amount),
     )
+
+
+def _approver(desk: Desk, one: AccountClosure, people: dict[UUID, str]) -> str:
+    """Say who approved, or for whom it waits."""
+    if one.status is not ClosureStatus.REQUESTED:
+        return cells.named(people, one.approved_by)
+    if not one.second_person:
+        return desk.gettext("waits for finance")
+    return desk.gettext("waits for finance; not %(name)s", name=cells.named(people, one.requested_by))
 
 
 def _closure_forms(desk: Desk, one: AccountClosure, amount: str) -> list[Any]:

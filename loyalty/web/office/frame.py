@@ -19,11 +19,12 @@ ROLES: Final[dict[Role, str]] = {
     Role.AUDITOR: N_("Auditor"),
 }
 
+HOME: Final = "/office"
 SALES: Final = "/office/sales"
 OWN: Final = "/office/me"
 # Each entry: its heading, its name, its address, and what it takes to see it.
 _RAIL: Final = (
-    ("", N_("Home"), "/office", None),
+    ("", N_("Home"), HOME, None),
     ("", N_("Customers"), "/office/customers", Permission.READ_CUSTOMERS),
     ("", N_("Cards"), "/office/cards", Permission.READ_CARDS),
     ("", N_("Sales"), SALES, Permission.READ_LEDGER),
@@ -44,6 +45,7 @@ _RAIL: Final = (
 
 # A view that stands as a tab beside another's: where it belongs in the rail.
 _TABS: Final = {
+    "/office/failures": HOME,
     "/office/unresolved": SALES,
     "/office/authorisations": SALES,
     "/office/purchases": "/office/transfers",
@@ -64,7 +66,12 @@ async def frame_for(desk: "Desk") -> Frame:
     _ = desk.gettext
     path = _placed(desk.request.url.path)
     best = max(
-        (address for _group, _label, address, _permission in _RAIL if path == address or path.startswith(f"{address}/")),
+        # Every address begins as the home's does: what has no place in the rail is not the home.
+        (
+            address
+            for _group, _label, address, _permission in _RAIL
+            if path == address or (address != HOME and path.startswith(f"{address}/"))
+        ),
         key=len,
         default="",
     )

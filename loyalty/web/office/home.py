@@ -19,7 +19,10 @@ from loyalty.web.charts import Series, ranked_chart
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
+from loyalty.web.office.failures import PATH as FAILURES
+from loyalty.web.office.failures import sees_failures
 from loyalty.web.office.parts import Cell, Drawn, Later, Part, Rows, Said, Tile, Tiles
+from loyalty.web.office.queries import failed_jobs
 from loyalty.web.rendering import render
 
 _COUNT_MAX = 200
@@ -76,6 +79,8 @@ async def _needs(desk: Desk) -> list[Tile]:
     if desk.may(Permission.MERGE_CUSTOMERS):
         doubtful = await list_suggestions(desk.session, limit=_COUNT_MAX)
         add(len(doubtful.rows), _("Perhaps the same customer"), "/office/merge-suggestions")
+    if sees_failures(desk):
+        add(len(await failed_jobs(desk.session)), _("Failed jobs"), FAILURES, "bad")
     return tiles
 
 

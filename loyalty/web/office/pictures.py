@@ -274,6 +274,7 @@ def _sign_in(page: "Page", base_url: str, role: str) -> None:
 
 PICTURES = (
     Picture("home", "/office"),
+    Picture("failures-none", "/office/failures"),
     Picture("customers", "/office/customers"),
     Picture("customers-none", "/office/customers?text=zzzz"),
     Picture("customer", "/office/customers", then=_first()),

@@ -21,6 +21,7 @@ from loyalty.web.office import (
     customers,
     day_closes,
     dispenses,
+    failures,
     freezes,
     home,
     log_in,
@@ -110,6 +111,7 @@ def _back(request: AnyRequest) -> str:
 _PAGES = (
     log_in,
     home,
+    failures,
     customers,
     customer_page,
     belongings,
