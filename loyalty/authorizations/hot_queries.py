@@ -55,7 +55,7 @@ ORDER BY r.ord
 """
 
 READ_AUTHORIZATIONS: Final = f"""
-SELECT r.ord::integer, NULL, NULL, NULL,
+SELECT r.ord::integer,
     o.card_id, o.chain_id, o.station_id, o.product_id, o.status, o.reason, o.flow, o.nozzle, o.approved_minor,
     o.approved_milli, o.unit_price_e4,
     o.hold_purses, o.hold_minors, o.captured_minor, o.captured_milli, o.completions, o.frozen, o.event_at, o.expires_at, o.business_day,
@@ -69,7 +69,7 @@ LEFT JOIN accounts a ON a.account_id = o.account_id
 ORDER BY r.ord
 """
 
-WRITE_ARGUMENTS: Final = 17
+WRITE_ARGUMENTS: Final = 18
 WRITE: Final = "SELECT kind, place FROM hot_book_v2(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
 """Arguments in the order of the function's parameters."""
 

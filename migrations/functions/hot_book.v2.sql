@@ -16,7 +16,10 @@
 -- requests' changes of one purse or one counter come added up.
 
 CREATE FUNCTION hot_book_v2(
+    -- of the rows below a time that is not given is this one, and an approval ends when p_expires says: a time costs the driver
+    -- five times what another value does
     p_now timestamptz,
+    p_expires timestamptz,
     p_revisions bigint[],
     p_period integer,
     p_cards hot_card[],
@@ -106,7 +109,7 @@ BEGIN
         -- only the holder of the card's lock writes its counters: what another worker wrote meanwhile is seen from here on
         IF p_used > 0 THEN
             UPDATE limit_counters c SET amount_minor = c.amount_minor + i.minor, quantity_milli = c.quantity_milli + i.milli,
-                count = c.count + i.count, last_at = greatest(c.last_at, i.last_at)
+                count = c.count + i.count, last_at = greatest(c.last_at, coalesce(i.last_at, p_now))
             FROM (SELECT *, 1::smallint AS "window" FROM unnest(p_counters) u WHERE u.seen_count <> 0 OR u.seen_minor <> 0 ORDER BY u.account, u.subject, u.day) i
             WHERE c.account_id = ANY (ARRAY[i.account]) AND c.subject_id = i.subject AND c."window" = i."window" AND c.start = i.day
                 AND c.count = i.seen_count AND c.amount_minor = i.seen_minor;
@@ -114,7 +117,7 @@ BEGIN
         END IF;
         IF p_unused > 0 THEN
             INSERT INTO limit_counters AS c (account_id, subject_id, "window", start, amount_minor, quantity_milli, count, last_at)
-            SELECT i.account, i.subject, 1, i.day, i.minor, i.milli, i.count, i.last_at
+            SELECT i.account, i.subject, 1, i.day, i.minor, i.milli, i.count, coalesce(i.last_at, p_now)
             FROM unnest(p_counters) i WHERE i.seen_count = 0 AND i.seen_minor = 0 ORDER BY i.account, i.subject, i.day
             ON CONFLICT (account_id, subject_id, "window", start) DO UPDATE SET amount_minor = c.amount_minor + excluded.amount_minor,
                 quantity_milli = c.quantity_milli + excluded.quantity_milli, count = c.count + excluded.count,
@@ -129,7 +132,7 @@ BEGIN
         END IF;
         IF counted < cardinality(p_counters) THEN
             INSERT INTO limit_counters AS c (account_id, subject_id, "window", start, amount_minor, quantity_milli, count, last_at)
-            SELECT i.account, i.subject, 1, i.day, i.minor, i.milli, i.count, i.last_at
+            SELECT i.account, i.subject, 1, i.day, i.minor, i.milli, i.count, coalesce(i.last_at, p_now)
             FROM unnest(p_counters) i WHERE i.seen_count IS NULL ORDER BY i.account, i.subject, i.day
             ON CONFLICT (account_id, subject_id, "window", start) DO UPDATE SET amount_minor = c.amount_minor + excluded.amount_minor,
                 quantity_milli = c.quantity_milli + excluded.quantity_milli, count = c.count + excluded.count,
@@ -142,7 +145,7 @@ BEGIN
                 frozen, prompts, flags, event_at, booked_at, expires_at, business_day)
             SELECT i.account, i.id, i.card, i.chain, i.terminal, i.station, i.status, i.reason, i.flow, i.nozzle, i.product,
                 i.requested, i.approved, i.milli, i.price, i.hold_purses, i.hold_minors, 0, 0, 0,
-                i.frozen, i.prompts, i.flags, i.event_at, p_now, i.expires_at, i.day
+                i.frozen, i.prompts, i.flags, coalesce(i.event_at, p_now), p_now, CASE WHEN i.status = 1 THEN coalesce(i.expires_at, p_expires) END, i.day
             FROM unnest(p_authorizations) i;
         END IF;
 
@@ -152,7 +155,7 @@ BEGIN
                 event_at, booked_at, business_day, period)
             SELECT i.account, i.id, i.original, i.card, i.chain, i.terminal, i.station, i.staff, i.flow, i.nozzle, i.product,
                 i.milli, i.price, i.gross, i.discount, i.card_minor, i.currency, i.detail, i.flags, 1, 0, i.fill,
-                i.event_at, p_now, i.day, p_period
+                coalesce(i.event_at, p_now), p_now, i.day, p_period
             FROM unnest(p_sales) i;
         END IF;
 
@@ -165,7 +168,7 @@ BEGIN
         IF p_movements IS NOT NULL THEN
             INSERT INTO transfers (account_id, transfer_id, debit_id, credit_id, amount_minor, unit, kind, operation_id, card_id, station_id, event_at,
                 booked_at, period)
-            SELECT q.account, q.id, q.debit, q.credit, q.amount, q.unit, q.kind, q.operation, q.card, q.station, q.event_at, p_now, p_period
+            SELECT q.account, q.id, q.debit, q.credit, q.amount, q.unit, q.kind, q.operation, q.card, q.station, coalesce(q.event_at, p_now), p_now, p_period
             FROM unnest(p_movements) q;
         END IF;
 

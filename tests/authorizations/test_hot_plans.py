@@ -15,7 +15,13 @@ from loyalty.authorizations import hot_queries
 from loyalty.authorizations.hot.lane import _PLANNING
 
 UPDATES = {"authorizations": "p_originals", "purses": "p_purses", "limit_counters": "p_counters"}
-TYPES = {"p_originals": "hot_original[]", "p_purses": "hot_purse[]", "p_counters": "hot_counter[]", "p_cards": "hot_card[]"}
+TYPES = {
+    "p_originals": "hot_original[]",
+    "p_purses": "hot_purse[]",
+    "p_counters": "hot_counter[]",
+    "p_cards": "hot_card[]",
+    "p_now": "timestamptz",
+}
 STATES = {"new": "SELECT", "vacuumed": "VACUUM (ANALYZE)"}
 
 

@@ -42,13 +42,13 @@ _LAST_AT: Final = 29
 """… the nine sums of its counters, and when they last changed."""
 CARD_PURSE: Final = 30
 """Where the purse's eight columns begin in a row of the cards' read."""
-ORIGINAL_PURSE: Final = 28
+ORIGINAL_PURSE: Final = 25
 """And in one of the authorisations' read."""
-_ORIGINAL: Final = 4
+_ORIGINAL: Final = 1
 """Where the authorisation's columns begin there, in the order of `AuthorizationFacts`, …"""
-_HOLDS: Final = 15
+_HOLDS: Final = 12
 """… its holds (purses, amounts), and …"""
-_FROZEN: Final = 20
+_FROZEN: Final = 17
 """… the frozen term."""
 _frozen: Final = msgspec.json.Decoder(FrozenTerm)
 

@@ -36,7 +36,18 @@ def _document(value: dict[str, Any] | None) -> str | None:
 class Batch:
     """The parameters of one write, and whose each row is."""
 
-    __slots__ = ("_cards_of", "_counters", "_counters_of", "_now", "_originals_of", "_purses", "_purses_of", "_rows", "_touched")
+    __slots__ = (
+        "_cards_of",
+        "_counters",
+        "_counters_of",
+        "_expires",
+        "_now",
+        "_originals_of",
+        "_purses",
+        "_purses_of",
+        "_rows",
+        "_touched",
+    )
 
     def __init__(self, now: datetime, decided: list[tuple[HotRequest, Decision]]) -> None:
         cards: list[tuple[Any, ...]] = []
@@ -52,6 +63,7 @@ class Batch:
         self._counters: dict[tuple[UUID, date], list[Any]] = {}
         touched = 0
         self._now = now
+        self._expires: datetime | None = None
         self._cards_of: list[int] = []
         self._originals_of: list[int] = []
         self._purses_of: dict[UUID, list[int]] = {}
@@ -73,12 +85,13 @@ class Batch:
             if made.fill_id is not None:
                 fills.append((made.fill_id, account, subject))
             if made.write == _AUTHORIZATION:
-                authorizations.append(_authorization(request, made))
+                if self._expires is None:
+                    self._expires = made.expires_at
+                authorizations.append(_authorization(request, made, now, self._expires))
             elif made.write != _RELEASE:
-                sales.append(_sale(request, made))
-            unit, by = made.currency, (subject, card, made.station_id, made.event_at)
-            for debit, credit, amount, kind in made.transfers:
-                movements.append((account, uuid7(now), debit, credit, amount, unit, kind, *by))
+                sales.append(_sale(request, made, now))
+            if made.transfers:
+                movements += _movements(made, now)
             requests.append(
                 (
                     *(request.place.terminal_id, request.key, request.epoch, request.sequence, request.operation, account, subject),
@@ -104,12 +117,13 @@ class Batch:
         at = (chain, made.counter_day)
         known = self._counters.get(at)
         if known is None:
-            self._counters[at] = [made.account_id, *at, *made.counted, made.event_at, *(made.counter_seen or _UNSEEN)]
+            event_at = None if made.event_at is self._now else made.event_at
+            self._counters[at] = [made.account_id, *at, *made.counted, event_at, *(made.counter_seen or _UNSEEN)]
             self._counters_of[at] = [place]
         else:
             for column, change in enumerate(made.counted, 3):
                 known[column] += change
-            known[6] = max(known[6], made.event_at)
+            known[6] = max(known[6] or self._now, made.event_at)
             self._counters_of[at].append(place)
 
     def arguments(self, snapshot: Snapshot) -> list[Any]:
@@ -119,7 +133,7 @@ class Batch:
         seen = [counter[7:] for counter in counters if counter[8] is not None]
         unused = seen.count(_UNUSED)
         return [
-            *(self._now, snapshot.revisions, snapshot.period, cards or None, self._touched, originals or None),
+            *(self._now, self._expires, snapshot.revisions, snapshot.period, cards or None, self._touched, originals or None),
             *(sum(original[2] in _OVERDUE for original in originals), debts or None, list(map(tuple, self._purses.values())) or None),
             *(counters or None, len(seen) - unused, unused, authorizations or None, sales or None),
             *(movements or None, fills or None, requests),
@@ -140,22 +154,31 @@ class Batch:
         return found
 
 
-def _authorization(request: HotRequest, made: Decision) -> tuple[Any, ...]:
+def _authorization(request: HotRequest, made: Decision, now: datetime, expires: datetime | None) -> tuple[Any, ...]:
     changes = made.changes
+    event_at = None if made.event_at is now else made.event_at
+    expires_at = None if made.expires_at is expires else made.expires_at
     return (
         *(made.account_id, made.subject_id, made.card_id, made.chain_id, request.place.terminal_id, made.station_id, made.status),
         *(made.reason, made.flow, made.nozzle, made.product_id, made.requested_minor, made.gross_minor, made.quantity_milli),
         *(made.unit_price_e4, [change.purse_id for change in changes], [change.held for change in changes]),
-        *(_document(made.detail), _document(made.prompts), made.flags, made.event_at, made.expires_at, made.business_day),
+        *(_document(made.detail), _document(made.prompts), made.flags, event_at, expires_at, made.business_day),
     )
 
 
-def _sale(request: HotRequest, made: Decision) -> tuple[Any, ...]:
+def _movements(made: Decision, now: datetime) -> list[tuple[Any, ...]]:
+    account, unit = made.account_id, made.currency
+    by = (made.subject_id, made.card_id, made.station_id, None if made.event_at is now else made.event_at)
+    return [(account, uuid7(now), debit, credit, amount, unit, kind, *by) for debit, credit, amount, kind in made.transfers]
+
+
+def _sale(request: HotRequest, made: Decision, now: datetime) -> tuple[Any, ...]:
     original = None if made.authorization is None else made.authorization[0]
+    event_at = None if made.event_at is now else made.event_at
     return (
         *(made.account_id, made.subject_id, original, made.card_id, made.chain_id, request.place.terminal_id, made.station_id),
         *(made.staff_id, made.flow, made.nozzle, made.product_id, made.quantity_milli, made.unit_price_e4, made.gross_minor),
-        *(made.discount_minor, made.card_minor, made.currency, _document(made.detail), made.flags, made.fill_id, made.event_at),
+        *(made.discount_minor, made.card_minor, made.currency, _document(made.detail), made.flags, made.fill_id, event_at),
         made.business_day,
     )
 
