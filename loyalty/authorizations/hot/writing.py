@@ -85,9 +85,7 @@ class Batch:
             if made.fill_id is not None:
                 fills.append((made.fill_id, account, subject))
             if made.write == _AUTHORIZATION:
-                if self._expires is None:
-                    self._expires = made.expires_at
-                authorizations.append(_authorization(request, made, now, self._expires))
+                authorizations.append(self._authorization(request, made))
             elif made.write != _RELEASE:
                 sales.append(_sale(request, made, now))
             if made.transfers:
@@ -126,6 +124,19 @@ class Batch:
             known[6] = max(known[6] or self._now, made.event_at)
             self._counters_of[at].append(place)
 
+    def _authorization(self, request: HotRequest, made: Decision) -> tuple[Any, ...]:
+        if self._expires is None:
+            self._expires = made.expires_at
+        changes = made.changes
+        event_at = None if made.event_at is self._now else made.event_at
+        expires_at = None if made.expires_at is self._expires else made.expires_at
+        return (
+            *(made.account_id, made.subject_id, made.card_id, made.chain_id, request.place.terminal_id, made.station_id, made.status),
+            *(made.reason, made.flow, made.nozzle, made.product_id, made.requested_minor, made.gross_minor, made.quantity_milli),
+            *(made.unit_price_e4, [change.purse_id for change in changes], [change.held for change in changes]),
+            *(_document(made.detail), _document(made.prompts), made.flags, event_at, expires_at, made.business_day),
+        )
+
     def arguments(self, snapshot: Snapshot) -> list[Any]:
         """Return the parameters of `hot_book_v2` in their order; an empty array is none."""
         cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
@@ -152,18 +163,6 @@ class Batch:
             elif kind == COUNTER:
                 found.update(list(self._counters_of.values())[place - 1])
         return found
-
-
-def _authorization(request: HotRequest, made: Decision, now: datetime, expires: datetime | None) -> tuple[Any, ...]:
-    changes = made.changes
-    event_at = None if made.event_at is now else made.event_at
-    expires_at = None if made.expires_at is expires else made.expires_at
-    return (
-        *(made.account_id, made.subject_id, made.card_id, made.chain_id, request.place.terminal_id, made.station_id, made.status),
-        *(made.reason, made.flow, made.nozzle, made.product_id, made.requested_minor, made.gross_minor, made.quantity_milli),
-        *(made.unit_price_e4, [change.purse_id for change in changes], [change.held for change in changes]),
-        *(_document(made.detail), _document(made.prompts), made.flags, event_at, expires_at, made.business_day),
-    )
 
 
 def _movements(made: Decision, now: datetime) -> list[tuple[Any, ...]]:
