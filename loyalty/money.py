@@ -11,6 +11,7 @@ _MINOR_DIGITS = dict.fromkeys(("CNY", "CZK", "EUR", "USD", "GBP", "HKD", "MOP", 
 _MINOR_DIGITS |= {"JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3}
 _SCALES: tuple[int, ...] = tuple(10 ** (7 - digits) for digits in range(8))
 """By minor-unit digits: thousandths × ten-thousandths that make one minor unit."""
+_UNIT_SIGNS = {"m3": "m³"}
 POINTS = "POINTS"
 """The unit of a points purse: whole points, never money."""
 
@@ -70,6 +71,11 @@ def shown(amount_minor: int, currency: str) -> str:
     whole, point, cents = decimal_text(amount_minor, currency).partition(".")
     grouped = f"{int(whole):,}" if whole not in {"-0", "-"} else whole
     return f"¥{grouped}{point}{cents}" if currency == "CNY" else f"{grouped}{point}{cents} {currency}"
+
+
+def shown_quantity(quantity_milli: int, unit: str) -> str:
+    """Write a quantity for a sentence, cut to hundredths: `22.35 L`, `8.00 kg`, `3.50 m³`."""
+    return f"{quantity_milli // 1000}.{quantity_milli % 1000 // 10:02} {_UNIT_SIGNS.get(unit, unit)}"
 
 
 def parse_minor(text: str, currency: str) -> int:

@@ -33,6 +33,7 @@ class Product(NamedTuple):
     category: str
     fuel_kind: str | None
     shop_category: str | None
+    unit: str = "L"
 
 
 class CardTerms(NamedTuple):

@@ -12,7 +12,7 @@ from loyalty.ledger.rules import PurseView, allocate, funds_of, spendable
 from loyalty.limits.rules import UNUSED, Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
 from loyalty.limits.wording import limit_label
-from loyalty.money import line_amount, quantity_for, shown
+from loyalty.money import line_amount, quantity_for, shown, shown_quantity
 from loyalty.pricing.rules import FrozenTerm, discount_of
 
 from .decision import Decision
@@ -207,15 +207,15 @@ def limits_of(
     )
 
 
-def limit_refusal(judgement: Judgement, card: CardFacts, terms: CardTerms, currency: str) -> Refused:
-    """Turn the limits' block into a refusal that names limit and remainder."""
+def limit_refusal(judgement: Judgement, card: CardFacts, terms: CardTerms, currency: str, product: Product | None) -> Refused:
+    """Turn the limits' block on a product into a refusal that names limit and remainder."""
     block = judgement.blocked
     assert block is not None, "only a block is refused"
     reason = _LIMIT_REASONS[block.reason]
     if reason is Reason.AMOUNT_LIMIT:
         return Refused(reason, limit=block.limit, remaining_minor=block.remaining, remaining_text=shown(block.remaining, currency))
     if reason is Reason.QUANTITY_LIMIT:
-        return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=f"{block.remaining / 1000:.2f}")
+        return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=_quantity(block.remaining, product))
     if reason is Reason.TOO_SOON:
         return Refused(reason, limit=block.limit, remaining_text=str(block.wait_s))
     if reason is Reason.PLATE_NEEDED:
@@ -341,7 +341,7 @@ def _approve(
     price, digits = decision.unit_price_e4, place.digits
     judgement = limits_of(card, terms, place, product, plate=request.plate, amount_minor=0, quantity_milli=0, local=local)
     if judgement.blocked is not None:
-        return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency))
+        return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency, product))
     purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
     funds = funds_of(purses)
     net_price = price - min(term.rate_e4, price) if term is not None else price
@@ -354,7 +354,7 @@ def _approve(
         short = wanted_milli is not None and not request.partial
         if short or quantity < min(LEAST_PARTIAL_MILLI, wanted_milli or LEAST_PARTIAL_MILLI):
             left = max(0, funds if reason is Reason.INSUFFICIENT_FUNDS else line_amount(quantity, net_price, digits))
-            return decline(decision, answer, _too_little(reason, limit, card, place, left_minor=left, left_milli=max(0, quantity)))
+            return decline(decision, answer, _too_little(reason, limit, card, place, product, left_minor=left, left_milli=max(0, quantity)))
     saved = discount_of(term, quantity_milli=quantity, unit_price_e4=price, gross_minor=gross, digits=digits)
     held = min(gross - saved, funds)
     decision.hold(allocate(purses, held, terms.spend_order), purses, exact=exact and is_private(card))
@@ -407,10 +407,12 @@ def _least(judgement: Judgement, place: Place, funds: int, price: int, net_price
     return least, reason, limit
 
 
-def _too_little(reason: Reason, limit: str | None, card: CardFacts, place: Place, *, left_minor: int, left_milli: int) -> Refused:
+def _too_little(
+    reason: Reason, limit: str | None, card: CardFacts, place: Place, product: Product, *, left_minor: int, left_milli: int
+) -> Refused:
     """Refuse because what may be taken is less than a fill, or than was asked: name the limit and what remains."""
     hidden = reason is Reason.INSUFFICIENT_FUNDS and not is_private(card)
-    text = f"{left_milli / 1000:.2f}" if reason is Reason.QUANTITY_LIMIT else shown(left_minor, place.currency)
+    text = _quantity(left_milli, product) if reason is Reason.QUANTITY_LIMIT else shown(left_minor, place.currency)
     return Refused(
         reason,
         limit=limit,
@@ -418,6 +420,11 @@ def _too_little(reason: Reason, limit: str | None, card: CardFacts, place: Place
         remaining_milli=left_milli,
         remaining_text="—" if hidden else text,
     )
+
+
+def _quantity(milli: int, product: Product | None) -> str:
+    """Write a quantity for a sentence, `22.35 L`: never more than there is."""
+    return shown_quantity(milli, "L" if product is None else product.unit)
 
 
 def _may_flag(card: CardFacts, terms: CardTerms) -> bool:

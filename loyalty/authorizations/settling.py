@@ -185,7 +185,7 @@ def _limits_refuse(
         quantity = decision.quantity_milli if line is product else 0
         judgement = limits_of(card, terms, place, line, plate=plate, amount_minor=share, quantity_milli=quantity, local=local)
         if judgement.blocked is not None:
-            return limit_refusal(judgement, card, terms, place.currency)
+            return limit_refusal(judgement, card, terms, place.currency, line)
         if judgement.flags:
             decision.flags |= Flag.LIMIT
     if place.amount_max_minor is not None and share > place.amount_max_minor:

@@ -95,6 +95,7 @@ async def load(session: AsyncSession, *, now: datetime) -> Snapshot:
             str(product.category),
             None if product.fuel_kind is None else str(product.fuel_kind),
             product.shop_category,
+            str(product.unit),
         )
         made.products[product.code] = made.products_by_id[product.product_id] = known
     for terms in await snapshot_card_products(session):

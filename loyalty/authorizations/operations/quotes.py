@@ -215,7 +215,7 @@ def _goods_line(
     """Say how much shop goods of this kind the card may pay: money only, since goods have no quantity of their own here."""
     judged = limits_of(card, terms, place, product, plate=plate, amount_minor=0, quantity_milli=0, local=local)
     if judged.blocked is not None:
-        refusal = limit_refusal(judged, card, terms, place.currency)
+        refusal = limit_refusal(judged, card, terms, place.currency, product)
         line.reason, line.limit = refusal.reason.code, refusal.limit
         line.message_zh, line.message_en = say(refusal.reason, remaining="0", limit=refusal.limit or "", allowed="—")
         return line
