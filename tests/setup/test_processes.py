@@ -126,7 +126,7 @@ def test_up_mends_a_server_and_a_web_process_that_die(outside_folder):
     with up(data, port) as (process, _):
         os.kill(int((data / "cluster" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         assert any("PostgreSQL ended by itself" in line for line in iter(process.stdout.readline, ""))
-        web = next(pid for pid in children_of(process.pid) if b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        web = next(pid for pid in children_of(process.pid) if b"loyalty.serving" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(web, signal.SIGTERM)
         assert any("The web process ended" in line for line in iter(process.stdout.readline, ""))
         process.send_signal(signal.SIGTERM)
