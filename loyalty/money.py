@@ -26,15 +26,13 @@ def minor_digits(currency: str) -> int:
 
 def round_half_up(numerator: int, denominator: int) -> int:
     """Return `numerator / denominator` rounded half away from zero; `denominator` > 0."""
-    quotient, remainder = divmod(abs(numerator), denominator)
-    quotient += 2 * remainder >= denominator
-    return quotient if numerator >= 0 else -quotient
+    whole = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return whole if numerator >= 0 else -whole
 
 
 def line_amount(quantity_milli: int, unit_price_e4: int, digits: int = 2) -> int:
     """Return the amount in minor units of `quantity × price`, rounded once, half-up: round(litres × price, 2)."""
-    doubled, scale = 2 * quantity_milli * unit_price_e4, _SCALES[digits]
-    return (doubled + scale) // (2 * scale) if doubled >= 0 else -((scale - doubled) // (2 * scale))
+    return round_half_up(quantity_milli * unit_price_e4, _SCALES[digits])
 
 
 def quantity_for(amount_minor: int, unit_price_e4: int, digits: int = 2) -> int:

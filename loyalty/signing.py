@@ -62,14 +62,15 @@ class Verified(NamedTuple):
     created: int
 
 
-_PLACES: Final = {b"signature-input": 0, b"signature": 1, b"content-digest": 2, b"idempotency-key": 3}
+PLACES: Final = {b"signature-input": 0, b"signature": 1, b"content-digest": 2, b"idempotency-key": 3}
+"""Where each of the four headers stands in `SignatureHeaders`."""
 
 
 def signature_headers(headers: Iterable[tuple[bytes, bytes]]) -> SignatureHeaders | SignatureFault:
     """Pick the four headers from a raw ASGI list (names in lower case); MALFORMED where one of them comes twice."""
     found: list[bytes | None] = [None, None, None, None]
     for name, value in headers:
-        place = _PLACES.get(name)
+        place = PLACES.get(name)
         if place is not None:
             if found[place] is not None:
                 return SignatureFault.MALFORMED
@@ -80,7 +81,7 @@ def signature_headers(headers: Iterable[tuple[bytes, bytes]]) -> SignatureHeader
 def signing_key_id(headers: SignatureHeaders) -> str | None:
     """Return the session id that a request claims, so that the edge can load its key before verifying; None where it claims none."""
     read = None if headers.signature_input is None else _read_input(headers.signature_input)
-    return None if read is None else read.key_id
+    return None if read is None else read.verified.key_id
 
 
 class _Input(NamedTuple):
@@ -89,8 +90,6 @@ class _Input(NamedTuple):
     label: bytes
     params: bytes
     components: bytes
-    created: int
-    key_id: str
     verified: Verified
     """What is answered if the signature holds."""
 
@@ -102,8 +101,7 @@ def _read_input(value: bytes) -> _Input | None:
     if match is None:
         return None
     label, params, components, created, key_id = match.groups()
-    verified = Verified(key_id.decode("ascii"), int(created))
-    return _Input(label, params, components, verified.created, verified.key_id, verified)
+    return _Input(label, params, components, Verified(key_id.decode("ascii"), int(created)))
 
 
 def _is_key(value: bytes) -> bool:
@@ -170,11 +168,11 @@ def verify_request(
     read = _read_input(given)
     if read is None:
         return SignatureFault.MALFORMED
-    label, params, components, created, _, verified = read
+    label, params, components, verified = read
     bodyless = method in _BODYLESS
     if components != (_COMPONENTS_BODYLESS if bodyless else _COMPONENTS):
         return SignatureFault.MALFORMED
-    if abs(now.timestamp() - created) > WINDOW_SECONDS:
+    if abs(now.timestamp() - verified.created) > WINDOW_SECONDS:
         return SignatureFault.EXPIRED
     if mac is None:
         return SignatureFault.UNKNOWN_KEY

@@ -1,7 +1,7 @@
 """Who is calling: a till whose request is signed under its day session. One function for hot and ordinary routes."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from loyalty import clock
@@ -12,8 +12,6 @@ from loyalty.signing import SignatureFault, SignatureHeaders, signature_headers,
 
 from .facts import Place
 from .worker import Pump
-
-_ACTIVE: Final = "active"
 
 
 class RequestNotSigned(Refusal):
@@ -123,7 +121,7 @@ def _believed(
             key = fast_uuid(signed.idempotency_key.decode("ascii"))
         except ValueError:
             raise IdempotencyKeyNeeded from None
-    if place.terminal_status != _ACTIVE:
+    if place.terminal_status != "active":
         return Caller(session, place, key, trusted=False)
     if session.revoked or pump.snapshot.epochs.get(session.terminal_id) != session.epoch:
         return Caller(session, place._replace(terminal_status="revoked"), key, trusted=False)

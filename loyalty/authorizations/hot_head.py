@@ -6,7 +6,7 @@ Plain means: `POST` of a hot path, HTTP/1.1, header names from the list below, e
 
 from typing import Final, NamedTuple
 
-from loyalty.signing import SignatureHeaders
+from loyalty.signing import PLACES, SignatureHeaders
 
 from .hot_api import BODY_MAX, is_hot
 
@@ -14,15 +14,11 @@ _BEGIN: Final = b"POST /v1/"
 _PATH_AT: Final = len(b"POST ")
 _VERSION: Final = b" HTTP/1.1"
 _IN_PATH: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_/"
-_LENGTH, _CONNECTION, _OTHER = 4, 5, 6
-_PLACES: Final = {
-    b"signature-input": 0,
-    b"signature": 1,
-    b"content-digest": 2,
-    b"idempotency-key": 3,
-    b"content-length": _LENGTH,
-    b"connection": _CONNECTION,
-} | dict.fromkeys((b"host", b"content-type", b"accept", b"accept-encoding", b"accept-language", b"user-agent", b"date"), _OTHER)
+_SIGNED: Final = len(PLACES)
+_LENGTH, _CONNECTION, _OTHER = range(_SIGNED, _SIGNED + 3)
+_PLACES: Final = {**PLACES, b"content-length": _LENGTH, b"connection": _CONNECTION} | dict.fromkeys(
+    (b"host", b"content-type", b"accept", b"accept-encoding", b"accept-language", b"user-agent", b"date"), _OTHER
+)
 _KEEP_ALIVE: Final = frozenset({None, b"keep-alive"})
 
 
@@ -46,7 +42,7 @@ def read_plain(data: bytes) -> PlainRequest | None:
     path = line[_PATH_AT : -len(_VERSION)]
     if not line.endswith(_VERSION) or path.translate(None, _IN_PATH) or head.count(b"\n") != breaks or head.count(b"\r") != breaks:
         return None
-    found: list[bytes | None] = [None] * 7
+    found: list[bytes | None] = [None] * (_OTHER + 1)
     for header in lines[1:]:
         name, colon, value = header.partition(b":")
         place = _PLACES.get(name.lower())
@@ -57,4 +53,4 @@ def read_plain(data: bytes) -> PlainRequest | None:
     if length is None or not length.isdigit() or len(body) != int(length) or len(body) > BODY_MAX or found[_CONNECTION] not in _KEEP_ALIVE:
         return None
     text = path.decode("ascii")
-    return PlainRequest(text, path, SignatureHeaders._make(found[:4]), body) if is_hot(text) else None
+    return PlainRequest(text, path, SignatureHeaders._make(found[:_SIGNED]), body) if is_hot(text) else None

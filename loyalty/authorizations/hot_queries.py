@@ -20,15 +20,15 @@ _PURSES: Final = """
 """
 
 READ_CARDS: Final = f"""
-SELECT r.ord::integer, f.status AS fill_status, f.locked_until AS fill_locked_until, f.amount_minor AS fill_amount, {_CARD_COLUMNS},
+SELECT r.ord::integer, {_CARD_COLUMNS},
     k.day_amount, k.day_quantity, k.day_count, k.week_amount, k.week_quantity, k.week_count,
     k.month_amount, k.month_quantity, k.month_count, k.last_at,
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card,
     f.station_id AS fill_station, f.nozzle AS fill_nozzle, f.product_id AS fill_product, f.quantity_milli AS fill_quantity,
-    f.unit_price_e4 AS fill_price
+    f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until
 FROM (
     SELECT i.*, date_trunc('week', i.day::timestamp)::date AS week, date_trunc('month', i.day::timestamp)::date AS month
-    FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::date[], $5::uuid[]) WITH ORDINALITY i(terminal, key, number_index, day, fill, ord)
+    FROM unnest($1::bytea[], $2::date[], $3::uuid[]) WITH ORDINALITY i(number_index, day, fill, ord)
     OFFSET 0 -- else each of a card's days works them out six times (an eighth of the batch where a month is full)
 ) r
 LEFT JOIN cards c ON c.number_index = r.number_index AND c.status > 0
@@ -61,7 +61,7 @@ SELECT r.ord::integer,
     o.hold_purses, o.hold_minors, o.captured_minor, o.captured_milli, o.completions, o.frozen, o.event_at, o.expires_at, o.business_day,
     c.product_id AS card_product_id, c.number_tail, a.currency, a.kind AS account_kind,
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at AS purse_expires_at, p.purse_card
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) WITH ORDINALITY r(terminal, key, account, id, ord)
+FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY r(account, id, ord)
 LEFT JOIN authorizations o ON o.account_id = r.account AND o.authorization_id = r.id
 LEFT JOIN cards c ON c.card_id = o.card_id
 LEFT JOIN accounts a ON a.account_id = o.account_id

@@ -73,10 +73,7 @@ def spendable(purses: Iterable[PurseView], *, card_id: UUID | None, unit: str, n
 
 def funds_of(purses: Iterable[PurseView]) -> int:
     """Return what all of them together may still spend or hold, in minor units."""
-    total = 0
-    for purse in purses:
-        total += purse.balance_minor + purse.credit_limit_minor - purse.held_minor
-    return total
+    return sum([purse.available_minor for purse in purses])
 
 
 def in_spend_order(purses: Sequence[PurseView], order: Sequence[SpendStep] = DEFAULT_ORDER) -> list[PurseView]:
@@ -107,7 +104,7 @@ def allocate(purses: Sequence[PurseView], amount_minor: int, order: Sequence[Spe
     """
     if len(purses) == 1:
         only = purses[0]
-        given = min(amount_minor, only.balance_minor + only.credit_limit_minor - only.held_minor)
+        given = min(amount_minor, only.available_minor)
         return [Take(only.purse_id, given)] if given > 0 else []
     takes: list[Take] = []
     for purse in in_spend_order(purses, order):

@@ -29,8 +29,6 @@ class CardLane(Lane):
         days = [local_time(now, request.place.zone).date() for request in batch]
         fills = [request.body.fill_id if isinstance(request.body, SaleRequest) else None for request in batch]
         return [
-            [request.place.terminal_id for request in batch],
-            [request.key for request in batch],
             [request.number_index for request in batch],
             days,
             fills,

@@ -26,8 +26,6 @@ class CompletionLane(Lane):
 
     def _read_arguments(self, batch: Sequence[HotRequest], now: datetime) -> list[Any]:  # noqa: ARG002 - every lane is asked alike
         return [
-            [request.place.terminal_id for request in batch],
-            [request.key for request in batch],
             [request.account_id for request in batch],
             [request.authorization_id for request in batch],
         ]

@@ -35,12 +35,12 @@ def card_facts(rows: list[Any], accounts: dict[UUID, list[PurseView]]) -> CardFa
     )
 
 
-_CARD: Final = 4
+_CARD: Final = 1
 """Where the card's columns begin in a row of the cards' read, in the order of `CardFacts`; its limits' document follows them, …"""
-_LIMITS: Final = 19
-_LAST_AT: Final = 29
+_LIMITS: Final = 16
+_LAST_AT: Final = 26
 """… the nine sums of its counters, and when they last changed."""
-CARD_PURSE: Final = 30
+CARD_PURSE: Final = 27
 """Where the purse's eight columns begin in a row of the cards' read."""
 ORIGINAL_PURSE: Final = 25
 """And in one of the authorisations' read."""

@@ -33,6 +33,11 @@ def _document(value: dict[str, Any] | None) -> str | None:
     return None if value is None else _json(value).decode()
 
 
+def _unless(instant: datetime | None, common: datetime | None) -> datetime | None:
+    """Return an instant, None where it is the whole batch's: the function knows that one."""
+    return None if instant is common else instant
+
+
 class Batch:
     """The parameters of one write, and whose each row is."""
 
@@ -115,7 +120,7 @@ class Batch:
         at = (chain, made.counter_day)
         known = self._counters.get(at)
         if known is None:
-            event_at = None if made.event_at is self._now else made.event_at
+            event_at = _unless(made.event_at, self._now)
             self._counters[at] = [made.account_id, *at, *made.counted, event_at, *(made.counter_seen or _UNSEEN)]
             self._counters_of[at] = [place]
         else:
@@ -128,8 +133,8 @@ class Batch:
         if self._expires is None:
             self._expires = made.expires_at
         changes = made.changes
-        event_at = None if made.event_at is self._now else made.event_at
-        expires_at = None if made.expires_at is self._expires else made.expires_at
+        event_at = _unless(made.event_at, self._now)
+        expires_at = _unless(made.expires_at, self._expires)
         return (
             *(made.account_id, made.subject_id, made.card_id, made.chain_id, request.place.terminal_id, made.station_id, made.status),
             *(made.reason, made.flow, made.nozzle, made.product_id, made.requested_minor, made.gross_minor, made.quantity_milli),
@@ -167,13 +172,13 @@ class Batch:
 
 def _movements(made: Decision, now: datetime) -> list[tuple[Any, ...]]:
     account, unit = made.account_id, made.currency
-    by = (made.subject_id, made.card_id, made.station_id, None if made.event_at is now else made.event_at)
+    by = (made.subject_id, made.card_id, made.station_id, _unless(made.event_at, now))
     return [(account, uuid7(now), debit, credit, amount, unit, kind, *by) for debit, credit, amount, kind in made.transfers]
 
 
 def _sale(request: HotRequest, made: Decision, now: datetime) -> tuple[Any, ...]:
     original = None if made.authorization is None else made.authorization[0]
-    event_at = None if made.event_at is now else made.event_at
+    event_at = _unless(made.event_at, now)
     return (
         *(made.account_id, made.subject_id, original, made.card_id, made.chain_id, request.place.terminal_id, made.station_id),
         *(made.staff_id, made.flow, made.nozzle, made.product_id, made.quantity_milli, made.unit_price_e4, made.gross_minor),
