@@ -104,12 +104,13 @@ async def products(desk: Desk) -> dict[UUID, str]:
 
 async def products_by_code(desk: Desk) -> dict[str, str]:
     """Return the fuels' and goods' names by their codes."""
-    return {one.code: product_name(desk, one.code, one.name_zh, one.name_en) for one in await snapshot_products(desk.session)}
+    return {code: name for code, (name, _unit) in (await measured_by_code(desk)).items()}
 
 
-async def units_by_code(desk: Desk) -> dict[str, str]:
-    """Return in what the fuels and goods are measured, by their codes."""
-    return {one.code: one.unit.value for one in await snapshot_products(desk.session)}
+async def measured_by_code(desk: Desk) -> dict[str, tuple[str, str]]:
+    """Return the fuels' and goods' names, and in what they are measured, by their codes."""
+    found = await snapshot_products(desk.session)
+    return {one.code: (product_name(desk, one.code, one.name_zh, one.name_en), one.unit.value) for one in found}
 
 
 async def people(desk: Desk, ids: Iterable[UUID | None]) -> dict[UUID, str]:

@@ -186,8 +186,7 @@ async def sold_parts(desk: Desk, totals: Mapping[str, Any], currency: str) -> li
     """Draw a shift's or a day's lines per tender and per product."""
     _ = desk.gettext
     words = {member.value: _(label[0]) for member, label in TENDER.items()} | {STORED_VALUE: _("Stored value")}
-    names = await lookups.products_by_code(desk)
-    units = await lookups.units_by_code(desk)
+    measured = await lookups.measured_by_code(desk)
     tenders = totals.get("tenders") or ()
     products = totals.get("products") or ()
     return [
@@ -210,12 +209,13 @@ async def sold_parts(desk: Desk, totals: Mapping[str, Any], currency: str) -> li
             columns=[Column(_("Product")), Column(_("Quantity"), "num"), Column(_("Amount"), "num"), Column(_("Times"), "num")],
             rows=[
                 [
-                    cells.text(names.get(str(line["product_code"]), str(line["product_code"]))),
-                    cells.quantity(desk, line["quantity_milli"], units.get(str(line["product_code"]))),
+                    cells.text(name),
+                    cells.quantity(desk, line["quantity_milli"], unit),
                     cells.money(desk, line["amount_minor"], currency),
                     cells.count(desk, line.get("count", 0)),
                 ]
                 for line in products
+                for name, unit in [measured.get(str(line["product_code"]), (str(line["product_code"]), None))]
             ],
             empty=_("Nothing sold"),
         ),
