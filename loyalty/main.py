@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty import clock
 from loyalty.authorizations.hot_api import HotRoutes, is_hot
 from loyalty.authorizations.worker import Pump
+from loyalty.cores import OwnCore
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import open_first_period
@@ -146,7 +147,10 @@ async def _database(app: Litestar) -> AsyncIterator[None]:
         async with transaction(keep.sessions) as session:
             now = clock.business_now()
             await open_first_period(session, period=clock.period_of(clock.local_date(now, settings.zone)), now=now)
-        pump = Pump(settings.database_url, keep.sessions)
+        core = OwnCore()
+        if settings.own_cores:
+            core.take()
+        pump = Pump(settings.database_url, keep.sessions, core=core)
         keep.pump = pump
         await pump.start()
         # What stands now lives as long as the process; the hot path makes no cycles, so the collector need not look often (measured: 7 %).

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from loyalty.cores import worker_on_each
+
 POLICIES = ("cn-single-purpose", "generic")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -36,6 +38,9 @@ class Settings:
     """How customers' phones reach the service, without a slash at the end (`LOYALTY_PUBLIC_URL`)."""
     workers: int = 2
     """Web processes (`LOYALTY_WORKERS`)."""
+    own_cores: bool | None = None
+    """Whether each web process and its database sessions keep to a core of their own (`LOYALTY_OWN_CORES`). None means that `loyalty up`
+    decides: yes where it runs the database and starts a worker a core (see `cores.py`)."""
     log_level: str = "info"
     """`LOYALTY_LOG_LEVEL`."""
 
@@ -57,6 +62,7 @@ class Settings:
             zone=environ.get("LOYALTY_ZONE") or "Asia/Shanghai",
             public_url=(environ.get("LOYALTY_PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
             workers=_count(environ, "LOYALTY_WORKERS", default_workers()),
+            own_cores=_switch(environ, "LOYALTY_OWN_CORES"),
             log_level=_one_of(environ, "LOYALTY_LOG_LEVEL", LOG_LEVELS, default="info"),
         ).checked()
 
@@ -82,6 +88,11 @@ class Settings:
         """Whether this product runs its own PostgreSQL."""
         return self.database_url is None
 
+    def beside_database(self, url: str) -> Self:
+        """Return these settings for the web processes beside a database that this machine runs at `url`."""
+        own_cores = worker_on_each(self.workers) if self.own_cores is None else self.own_cores
+        return replace(self, database_url=url, own_cores=own_cores)
+
     @property
     def fills_demo(self) -> bool:
         """Whether an empty database is filled with the demo chain."""
@@ -101,8 +112,9 @@ class Settings:
         }
         if self.database_url is not None:
             variables["DATABASE_URL"] = self.database_url
-        if self.demo is not None:
-            variables["LOYALTY_DEMO"] = "1" if self.demo else "0"
+        for name, switch in (("LOYALTY_DEMO", self.demo), ("LOYALTY_OWN_CORES", self.own_cores)):
+            if switch is not None:
+                variables[name] = "1" if switch else "0"
         return variables
 
 

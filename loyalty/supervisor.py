@@ -166,7 +166,7 @@ def _serve(
     _say("Schema: bringing it up to date")
     asyncio.run(schema.migrate(url))
     wants_demo = settings.fills_demo
-    settings = replace(settings, database_url=url, demo=wants_demo)
+    settings = replace(settings if server is None else settings.beside_database(url), database_url=url, demo=wants_demo)
     asyncio.run(_prove_keys(settings, url))
     log_ins = _fill_demo(settings) if wants_demo else ""
     environment = dict(os.environ) | settings.to_environment()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from loyalty import clock
 from loyalty.authorizations.facts import Place
+from loyalty.cores import OwnCore
 from loyalty.crypto import CryptoError
 from loyalty.db import Sessions, transaction
 from loyalty.identity.queries import DaySession, session_keys
@@ -25,11 +26,11 @@ _UNKNOWN_MAX: Final = 10_000
 class Pump:
     """What a web process keeps for the hot routes. Who runs it in another time (a demo, a simulation) overrides `now`."""
 
-    def __init__(self, dsn: str, sessions: Sessions, *, application_name: str = "loyalty-hot") -> None:
+    def __init__(self, dsn: str, sessions: Sessions, *, application_name: str = "loyalty-hot", core: OwnCore | None = None) -> None:
         self.sessions = sessions
         self.snapshot = Snapshot()
-        self.cards = CardLane(dsn, self, application_name=application_name)
-        self.completions = CompletionLane(dsn, self, application_name=application_name)
+        self.cards = CardLane(dsn, self, application_name=application_name, core=core)
+        self.completions = CompletionLane(dsn, self, application_name=application_name, core=core)
         self._known: dict[str, DaySession] = {}
         self._unknown: dict[str, datetime] = {}
         self._meeting: dict[str, asyncio.Task[DaySession | None]] = {}

@@ -22,6 +22,7 @@ from loyalty.authorizations.decision import Decision, applied
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.snapshot import Snapshot
 from loyalty.authorizations.wire import SaleRequest
+from loyalty.cores import OwnCore
 from loyalty.db import crash_point, driver_dsn, outcome_is_unknown, server_settings
 from loyalty.errors import OutcomeUnknown, Refusal
 from loyalty.ledger.model import HouseCode
@@ -78,16 +79,19 @@ class World(Protocol):
 class Link:
     """One connection of a lane, its two statements prepared."""
 
-    def __init__(self, dsn: str, read_sql: str, application_name: str) -> None:
+    def __init__(self, dsn: str, read_sql: str, application_name: str, core: OwnCore | None) -> None:
         self._dsn = dsn
         self._read_sql = read_sql
         self._application_name = application_name
+        self._core = core
         self._connection: asyncpg.Connection[Any] | None = None
 
     async def open(self) -> None:
         """Connect and prepare."""
         settings = server_settings(role="loyalty_hot", application_name=self._application_name) | _PLANNING
         self._connection = await asyncpg.connect(driver_dsn(self._dsn), server_settings=settings, statement_cache_size=8)
+        if self._core is not None:
+            self._core.share(self._connection.get_server_pid())
         read = await self._connection.prepare(self._read_sql)
         write = await self._connection.prepare(hot_queries.WRITE)
         self.read, self.write, self.fetch, self.execute = read.fetch, write.fetch, self._connection.fetch, self._connection.execute
@@ -108,9 +112,9 @@ class Lane(abc.ABC):
 
     read_sql: ClassVar[str]
 
-    def __init__(self, dsn: str, world: World, *, application_name: str = "loyalty-hot") -> None:
+    def __init__(self, dsn: str, world: World, *, application_name: str = "loyalty-hot", core: OwnCore | None = None) -> None:
         self._world = world
-        self._link = Link(dsn, self.read_sql, application_name)
+        self._link = Link(dsn, self.read_sql, application_name, core)
         self._queue: list[HotRequest] = []
         self._pending: dict[tuple[UUID, UUID], HotRequest] = {}
         self._wake = asyncio.Event()

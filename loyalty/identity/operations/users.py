@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
+from loyalty.cores import run_anywhere
 from loyalty.crypto import (
     Purpose,
     hash_password,
@@ -38,7 +39,7 @@ RECOVERY_CODES: Final = 10
 ISSUER: Final = "Loyalty"
 
 # Argon2id takes 64 MiB and a tenth of a second each: two at a time, whatever arrives.
-_hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2id")
+_hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2id", initializer=run_anywhere)
 
 
 class LogInNameTaken(Refusal):
