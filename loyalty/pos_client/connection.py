@@ -39,6 +39,8 @@ _SPENDING: Final = frozenset({"sale", "complete"})
 """Operations whose line in the journal carries what the card gave."""
 ATTEMPTS: Final = 4
 BACKOFF_S: Final = 0.2
+BACKOFF_MAX_S: Final = 3.0
+"""A web process that died is back by then; who waited longer and longer would miss the moments in which it is there."""
 TIMEOUT_S: Final = 25.0
 """Above the server's own deadline, after which it says that the outcome is unknown."""
 RENEW_BEFORE: Final = timedelta(minutes=10)
@@ -140,7 +142,7 @@ class Connection:
         """
         pending = open_session_client(terminal_id=self.state.terminal_id, epoch=self.state.epoch, enrolment_key=self._key, now=self.clock())
         try:
-            reply = await self._http.post("/v1/terminals/sessions", content=msgspec.json.encode(pending.opening), headers=_JSON)
+            reply = await self._request("POST", "/v1/terminals/sessions", msgspec.json.encode(pending.opening), _JSON)
         except httpx.TransportError as error:
             raise UnreachableError(self.state.terminal_id, sent=False) from error
         answer = msgspec.convert(_read(reply), SessionAnswer)
@@ -323,7 +325,7 @@ class Connection:
         sent = False
         for attempt in range(self._attempts):
             if attempt:
-                await asyncio.sleep(self._backoff_s * 2 ** (attempt - 1))
+                await asyncio.sleep(min(BACKOFF_MAX_S, self._backoff_s * 2 ** (attempt - 1)))
             try:
                 reply = await self._send(method, path, query, body, key)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
@@ -351,7 +353,14 @@ class Connection:
             now=self.clock(),
         )
         url = f"{path}?{query}" if query else path
-        return await self._http.request(method, url, content=body or None, headers=headers | _JSON)
+        return await self._request(method, url, body, headers | _JSON)
+
+    async def _request(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        try:
+            return await self._http.request(method, url, content=body or None, headers=headers)
+        except AttributeError as error:
+            # The HTTP library asks a connection for its peer that was reset the moment it stood: nothing went over it.
+            raise httpx.ConnectError("the connection was gone at once") from error
 
     def _session_is_over(self, reply: httpx.Response) -> bool:
         """Say whether the server no longer knows this session: a fresh one is opened, and the request goes again."""

@@ -60,6 +60,27 @@ async def test_a_lost_answer_is_asked_for_again_and_has_one_effect(site, card):
         assert sold["balance_after_minor"] == 82_642
 
 
+class Reset(httpx.AsyncHTTPTransport):
+    """Fails at one path as the HTTP library does where a connection is reset the moment it stands (a web process was killed)."""
+
+    def __init__(self, path: str, times: int) -> None:
+        super().__init__()
+        self.path = path
+        self.times = times
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == self.path and self.times:
+            self.times -= 1
+            raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+        return await super().handle_async_request(request)
+
+
+async def test_a_connection_that_is_reset_at_once_is_opened_again(site, card):
+    async with httpx.AsyncClient(base_url=site.base_url, transport=Reset("/v1/sales", 2)) as http, await site.till(http=http) as till:
+        sold = await till.sell(Card(number=card.number, pin=PIN), fuel=LITRES_22)
+        assert sold["balance_after_minor"] == 82_642
+
+
 async def test_a_till_that_dies_with_an_unanswered_sale_settles_it_at_its_next_start(site, card, tmp_path):
     store = FileStore(tmp_path / "till.json")
     async with httpx.AsyncClient(base_url=site.base_url, transport=Lossy("/v1/sales", 99)) as http:

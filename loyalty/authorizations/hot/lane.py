@@ -128,7 +128,7 @@ class Lane(abc.ABC):
         """Connect and serve."""
         name = type(self).__name__
         await self._link.open()
-        self._tasks.append(asyncio.create_task(self._run(self._link), name=name))
+        self._tasks.append(asyncio.create_task(self._run(), name=name))
         self._tasks.append(asyncio.create_task(self._give_up(), name=f"{name} deadline"))
 
     async def _give_up(self) -> None:
@@ -174,7 +174,7 @@ class Lane(abc.ABC):
             else:
                 future.set_result(answer)
 
-    async def _run(self, link: Link) -> None:
+    async def _run(self) -> None:
         while True:
             while not self._queue:
                 self._wake.clear()
@@ -183,9 +183,9 @@ class Lane(abc.ABC):
                 await asyncio.sleep(0)
             batch = self._take()
             try:
-                await self._process(link, batch)
+                await self._process(batch)
             except Exception as error:  # noqa: BLE001 - whatever happens, every request gets its answer
-                await self._recover(link, batch, error)
+                await self._recover(batch, error)
 
     def _take(self) -> list[HotRequest]:
         """Take the next batch: in arrival order, one request a card; the others stay where they are."""
@@ -206,12 +206,12 @@ class Lane(abc.ABC):
         self._queue = left + queue[scanned:]
         return batch
 
-    async def _process(self, link: Link, batch: Sequence[HotRequest]) -> None:
+    async def _process(self, batch: Sequence[HotRequest]) -> None:
         self.batches += 1
         self.requests += len(batch)
         world = self._world
         now = world.now()
-        rows = await self._fetch_read(link, batch, now)
+        rows = await self._fetch_read(batch, now)
         decided: list[tuple[HotRequest, Decision]] = []
         accounts: dict[UUID, list[PurseView]] = {}
         refused: list[tuple[HotRequest, Refusal]] = []
@@ -226,25 +226,25 @@ class Lane(abc.ABC):
                 accounts[decision.account_id] = applied(accounts[decision.account_id], decision.changes)
             decided.append((request, decision))
         if refused:
-            await self._refuse(link, refused)
+            await self._refuse(refused)
         if not decided:
             return
-        await self._ensure_houses(link, decided, now)
-        await self._book(link, decided, snapshot, now)
+        await self._ensure_houses(decided, now)
+        await self._book(decided, snapshot, now)
 
-    async def _book(self, link: Link, decided: list[tuple[HotRequest, Decision]], snapshot: Snapshot, now: datetime) -> None:
+    async def _book(self, decided: list[tuple[HotRequest, Decision]], snapshot: Snapshot, now: datetime) -> None:
         """Write what was decided, all or nothing. Who decided on what has moved on since decides again; the others are sent once more."""
         while decided:
             batch = Batch(now, decided)
             crash_point("hot-before-write")
-            moved = await link.write(*batch.arguments(snapshot))
+            moved = await self._link.write(*batch.arguments(snapshot))
             crash_point("hot-after-write")
             if not moved:
                 for request, decision in decided:
                     self._settle(request, decision.answer)
                 return
             if moved[0]["kind"] == ANSWERED:
-                decided = await self._answer_again(link, decided, {row["place"] - 1 for row in moved})
+                decided = await self._answer_again(decided, {row["place"] - 1 for row in moved})
                 continue
             reload = moved[0]["kind"] == REFERENCE
             stale = set(range(len(decided))) if reload else batch.users(moved)
@@ -261,9 +261,9 @@ class Lane(abc.ABC):
                 await self._world.reload()
             decided = [pair for place, pair in enumerate(decided) if place not in stale]
 
-    async def _fetch_read(self, link: Link, batch: Sequence[HotRequest], now: datetime) -> list[list[Any]]:
+    async def _fetch_read(self, batch: Sequence[HotRequest], now: datetime) -> list[list[Any]]:
         grouped: list[list[Any]] = [[] for _ in batch]
-        for row in await link.read(*self._read_arguments(batch, now)):
+        for row in await self._link.read(*self._read_arguments(batch, now)):
             grouped[row["ord"] - 1].append(row)
         return grouped
 
@@ -280,15 +280,15 @@ class Lane(abc.ABC):
         :raises Refusal: if there is nothing to decide on
         """
 
-    async def _stored(self, link: Link, requests: Sequence[HotRequest]) -> dict[tuple[UUID, UUID], Any]:
+    async def _stored(self, requests: Sequence[HotRequest]) -> dict[tuple[UUID, UUID], Any]:
         """Find what was answered to keys that were used before."""
         keys = [request.key for request in requests]
-        rows = await link.fetch(hot_queries.STORED, [request.place.terminal_id for request in requests], keys)
+        rows = await self._link.fetch(hot_queries.STORED, [request.place.terminal_id for request in requests], keys)
         return {(row["terminal_id"], row["key"]): row for row in rows}
 
-    async def _refuse(self, link: Link, refused: list[tuple[HotRequest, Refusal]]) -> None:
+    async def _refuse(self, refused: list[tuple[HotRequest, Refusal]]) -> None:
         """Refuse, unless the key was used before: then what was answered stands."""
-        stored = await self._stored(link, [request for request, _ in refused])
+        stored = await self._stored([request for request, _ in refused])
         for request, refusal in refused:
             known = stored.get((request.place.terminal_id, request.key))
             if known is None:
@@ -296,12 +296,10 @@ class Lane(abc.ABC):
             else:
                 self._replay(request, known)
 
-    async def _answer_again(
-        self, link: Link, decided: list[tuple[HotRequest, Decision]], places: set[int]
-    ) -> list[tuple[HotRequest, Decision]]:
+    async def _answer_again(self, decided: list[tuple[HotRequest, Decision]], places: set[int]) -> list[tuple[HotRequest, Decision]]:
         """Answer the keys that were used before; return the others, but for those that decided on what a repeated one seemed to leave."""
         repeated = [decided[place] for place in places]
-        stored = await self._stored(link, [request for request, _ in repeated])
+        stored = await self._stored([request for request, _ in repeated])
         for request, _ in repeated:
             self._replay(request, stored[request.place.terminal_id, request.key])
         touched = {decision.account_id for _, decision in repeated}
@@ -316,7 +314,7 @@ class Lane(abc.ABC):
         )
         self._settle(request, bytes(row["answer"]) if same else KeyReused())
 
-    async def _ensure_houses(self, link: Link, decided: list[tuple[HotRequest, Decision]], now: datetime) -> None:
+    async def _ensure_houses(self, decided: list[tuple[HotRequest, Decision]], now: datetime) -> None:
         """Make the rows of house accounts that this worker uses for the first time."""
         missing: dict[UUID, tuple[str, str, str]] = {}
         for request, decision in decided:
@@ -335,17 +333,17 @@ class Lane(abc.ABC):
                     missing[found] = (code.value, decision.currency, reference)
         if missing:
             codes, currencies, references = zip(*missing.values(), strict=True)
-            await link.execute(hot_queries.ENSURE_HOUSES, list(missing), list(codes), list(currencies), list(references), now)
+            await self._link.execute(hot_queries.ENSURE_HOUSES, list(missing), list(codes), list(currencies), list(references), now)
             self._houses.update(missing)
 
-    async def _recover(self, link: Link, batch: Sequence[HotRequest], error: Exception) -> None:
+    async def _recover(self, batch: Sequence[HotRequest], error: Exception) -> None:
         """Sort out a batch that failed: retry by halves what the database rolled back; what is not known is said so."""
         open_ = [request for request in batch if not request.future.done()]
         if outcome_is_unknown(error):
             for request in open_:
                 self._settle_failed(request, error)
-            if link.is_lost:
-                await self._reconnect(link)
+            if self._link.is_lost:
+                await self._reconnect()
         elif len(open_) == 1:
             await self._one_failed(open_[0], error)
         else:
@@ -353,9 +351,9 @@ class Lane(abc.ABC):
             middle = len(open_) // 2
             for half in (open_[:middle], open_[middle:]):
                 try:
-                    await self._process(link, half)
+                    await self._process(half)
                 except Exception as again:  # noqa: BLE001 - sorted out per half
-                    await self._recover(link, half, again)
+                    await self._recover(half, again)
 
     async def _one_failed(self, request: HotRequest, error: Exception) -> None:
         """Sort out a lone request that the database rolled back: a conflict is tried again, a fault ends it."""
@@ -383,11 +381,11 @@ class Lane(abc.ABC):
         )
         self._settle(request, OutcomeUnknown())
 
-    async def _reconnect(self, link: Link) -> None:
+    async def _reconnect(self) -> None:
         wait_s = 0.05
         while True:
             try:
-                await link.open()
+                await self._link.open()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 for request in self._queue:
                     self._settle(request, OutcomeUnknown())

@@ -230,7 +230,7 @@ async def new_limit(desk: NamedDependency[Desk], card_id: FromPath[UUID]) -> Pag
             back=f"{PATH}/{card_id}",
             crumbs=await _crumbs(desk, card_id, _("Add a limit")),
         )
-    fields = [lookups.hidden("kind", kind.value), *await _limit_fields(desk, kind)]
+    fields = [lookups.hidden("kind", kind.value), *await _limit_fields(desk, card_id, kind)]
     fields.append(
         chips(
             "reaction",
@@ -253,13 +253,15 @@ async def choose_kind(desk: NamedDependency[Desk], card_id: FromPath[UUID]) -> P
     return await desk.done(f"{PATH}/{card_id}/limits/new?kind={kind.value}")
 
 
-async def _limit_fields(desk: Desk, kind: LimitKind) -> list[Field]:
+async def _limit_fields(desk: Desk, card_id: UUID, kind: LimitKind) -> list[Field]:
     """Return the fields that a kind of limit needs."""
     _ = desk.gettext
     windows = [(window.value, _(name)) for window, name in WINDOW.items()]
     window = chips("window", _("Window"), windows, value=Window.DAY.value)
     if kind is LimitKind.AMOUNT:
-        return [window, field("value", _("At most"), num=True, autofocus=True, before="¥")]
+        card = await queries.get_card(desk.session, card_id=card_id)
+        product = await queries.get_product(desk.session, product_id=card.product_id)
+        return [window, field("value", _("At most"), num=True, autofocus=True, before=desk.f.sign_of(product.currency))]
     if kind is LimitKind.QUANTITY:
         return [window, field("value", _("At most"), num=True, autofocus=True, after="L")]
     if kind is LimitKind.COUNT:

@@ -210,11 +210,13 @@ async def new_price(desk: NamedDependency[Desk]) -> Page:
     fuels = [one for one in await snapshot_products(desk.session) if one.active]
     products = [(one.code, f"{one.code} {desk.either(one.name_zh, one.name_en)}") for one in fuels]
     stations = [(places.stations[UUID(key)].code, name) for key, name in places.options(reachable)]
+    currencies = {station.currency for key, station in places.stations.items() if reachable is None or key in reachable}
+    sign = desk.f.sign_of(*currencies) if len(currencies) == 1 else ""
     tomorrow = datetime.combine(desk.now.astimezone(ZoneInfo(desk.zone)).date() + timedelta(days=1), time())
     fields = [
         chips("stations", _("Stations"), stations, many=True, value=[code for code, _name in stations]),
         select("product", _("Product"), products),
-        field("price", _("Price of one unit"), num=True, before="¥", help=_("Up to four decimals.")),
+        field("price", _("Price of one unit"), num=True, before=sign, help=_("Up to four decimals.")),
         field(
             "from",
             _("Takes effect"),

@@ -353,7 +353,7 @@ async def new_discount(desk: NamedDependency[Desk]) -> Page:
         field("code", _("Code"), autofocus=True, help=_("A known code makes its next revision.")),
         field("name_zh", _("Chinese name")),
         field("name_en", _("English name")),
-        field("rate", _("Off a unit"), num=True, before="¥", help=_("Up to four decimals, below the price.")),
+        field("rate", _("Off a unit"), num=True, help=_("Up to four decimals, below the price.")),
         field("currency", _("Currency"), value="CNY"),
         select("card_product", _("Card product"), choices(await lookups.card_products(desk)), blank=_("All"), required=False),
         select("product", _("Product"), choices(await lookups.products(desk)), blank=_("All"), required=False),
