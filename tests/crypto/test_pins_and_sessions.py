@@ -182,12 +182,13 @@ def test_a_pin_is_bound_to_its_card_and_request(keys, session, form):
 
 
 @quick
-@given(data=st.data(), by=st.integers(1, 0x7F))
-def test_a_changed_sealed_pin_is_refused(keys, session, data, by):
+@given(data=st.data(), other=st.characters())
+def test_a_changed_sealed_pin_is_refused(keys, session, data, other):
     # The seal is another one each time, so what is drawn must not hang on it.
     sealed = seal_pin(session, card="c", request_key="k", pin="123456")
     at = data.draw(st.integers(0, len(sealed) - 1))
-    other = chr((ord(sealed[at]) + by) % 0x80)
+    if other == sealed[at]:
+        other = "!"  # is in no seal
     with pytest.raises(SealedPinError):
         open_pin(sealed[:at] + other + sealed[at + 1 :], session=session, card="c", request_key="k")
 

@@ -60,17 +60,12 @@ async def test_a_lost_answer_is_asked_for_again_and_has_one_effect(site, card):
         assert sold["balance_after_minor"] == 82_642
 
 
-class Reset(httpx.AsyncHTTPTransport):
-    """Fails at one path as the HTTP library does where a connection is reset the moment it stands (a web process was killed)."""
-
-    def __init__(self, path: str, times: int) -> None:
-        super().__init__()
-        self.path = path
-        self.times = times
+class Reset(Lossy):
+    """Fails before it delivers, as the HTTP library does where a connection is reset the moment it stands (a web process was killed)."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == self.path and self.times:
-            self.times -= 1
+        if request.url.path == self.path and self.lost:
+            self.lost -= 1
             raise AttributeError("'NoneType' object has no attribute 'getpeername'")
         return await super().handle_async_request(request)
 

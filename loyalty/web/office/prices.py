@@ -209,8 +209,9 @@ async def new_price(desk: NamedDependency[Desk]) -> Page:
     places = await lookups.places(desk)
     fuels = [one for one in await snapshot_products(desk.session) if one.active]
     products = [(one.code, f"{one.code} {desk.either(one.name_zh, one.name_en)}") for one in fuels]
-    stations = [(places.stations[UUID(key)].code, name) for key, name in places.options(reachable)]
-    currencies = {station.currency for key, station in places.stations.items() if reachable is None or key in reachable}
+    offered = [(places.stations[UUID(key)], name) for key, name in places.options(reachable)]
+    stations = [(station.code, name) for station, name in offered]
+    currencies = {station.currency for station, _name in offered}
     sign = desk.f.sign_of(*currencies) if len(currencies) == 1 else ""
     tomorrow = datetime.combine(desk.now.astimezone(ZoneInfo(desk.zone)).date() + timedelta(days=1), time())
     fields = [
