@@ -97,6 +97,8 @@ class Account(Base):
     card_product_id: Mapped[UUID | None]
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    registered_at: Mapped[datetime | None]
+    """When an anonymous account became somebody's."""
 
     __table_args__ = (
         CheckConstraint("kind IN ('personal', 'anonymous', 'company', 'suspense')", name="kind"),

@@ -93,6 +93,7 @@ async def open_account(
             card_product_id=card_product_id,
             opened_at=now,
             closed_at=None,
+            registered_at=None,
         )
     )
     await ensure_purse(session, account_id=opened, kind=PurseKind.PRINCIPAL, unit=currency, now=now)
@@ -129,6 +130,7 @@ async def assign_account(
     account.kind = kind
     account.customer_id = customer_id
     account.card_product_id = card_product_id
+    account.registered_at = now
     await session.flush()
     return account
 
