@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .model import DiscountTerm
-from .rules import Term
+from loyalty.pricing.model import DiscountTerm
+from loyalty.pricing.rules import Term
 
 
 async def snapshot_terms(session: AsyncSession, *, now: datetime) -> list[Term]:

@@ -12,7 +12,7 @@ from loyalty.ids import uuid7
 from loyalty.ledger.model import HouseCode
 from loyalty.ledger.operations import ensure_house
 
-from .model import DiscountTerm
+from loyalty.pricing.model import DiscountTerm
 
 
 class RateNotPositive(Refusal):

@@ -1,0 +1,5 @@
+"""Writing rulebooks, budgets, standings and agreements."""
+
+from .terms import publish_term
+
+__all__ = ["publish_term"]
