@@ -59,6 +59,25 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     return [sign * part for part in parts]
 
 
+def share_out(total: int, lefts: Sequence[int]) -> list[int]:
+    """Share `total` over `lefts` in proportion, none above its own; the largest remainders take what rounding leaves, the first of equals.
+
+    :raises ValueError: if `total` is negative or more than there is
+    """
+    whole = sum(lefts)
+    if not 0 <= total <= whole:
+        raise ValueError("more is shared out than is left")
+    if not whole:
+        return [0] * len(lefts)
+    if len(lefts) == 1:
+        return [total]
+    shares = [total * left // whole for left in lefts]
+    by_remainder = sorted(range(len(lefts)), key=lambda index: (-(total * lefts[index] % whole), index))
+    for index in by_remainder[: total - sum(shares)]:
+        shares[index] += 1
+    return shares
+
+
 def decimal_text(amount_minor: int, currency: str) -> str:
     """Write an amount as plain decimal text, `-1234.50`: for files and messages, not for readers."""
     return f"{Decimal(amount_minor).scaleb(-minor_digits(currency)):f}"

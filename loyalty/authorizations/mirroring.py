@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.ledger.model import TransferKind
-from loyalty.money import round_half_up
+from loyalty.money import round_half_up, share_out
 
 from .model import SaleStatus
 
@@ -31,23 +31,6 @@ class Mirrored(NamedTuple):
 
     part: Part
     amount_minor: int
-
-
-def share_out(total: int, lefts: Sequence[int]) -> list[int]:
-    """Share `total` over `lefts` in proportion, none above its own; the largest remainders take what rounding leaves, the first of equals.
-
-    :raises ValueError: if `total` is negative or more than there is
-    """
-    whole = sum(lefts)
-    if not 0 <= total <= whole:
-        raise ValueError("more is shared out than is left")
-    if not whole:
-        return [0] * len(lefts)
-    shares = [total * left // whole for left in lefts]
-    by_remainder = sorted(range(len(lefts)), key=lambda index: (-(total * lefts[index] % whole), index))
-    for index in by_remainder[: total - sum(shares)]:
-        shares[index] += 1
-    return shares
 
 
 def mirror(parts: Sequence[Part], *, gross_minor: int, receivables: Collection[UUID], undiscounted_minor: int = 0) -> list[Mirrored]:

@@ -268,7 +268,7 @@ class Points(_Part, frozen=True, kw_only=True, tag_field="kind", tag="points"):
 class PointsTimes(_Part, frozen=True, kw_only=True, tag_field="kind", tag="points_times"):
     """Multiplies the points of the rules before it in its group: 20,000 basis points doubles them."""
 
-    basis_points: Annotated[int, Meta(gt=0, le=1_000_000)]
+    basis_points: Annotated[int, Meta(gt=10_000, le=1_000_000)]
 
 
 class Give(_Part, frozen=True, kw_only=True, tag_field="kind", tag="give"):

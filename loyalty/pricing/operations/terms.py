@@ -11,7 +11,6 @@ from loyalty.errors import Refusal
 from loyalty.ids import uuid7
 from loyalty.ledger.model import HouseCode
 from loyalty.ledger.operations import ensure_house
-
 from loyalty.pricing.model import DiscountTerm
 
 
