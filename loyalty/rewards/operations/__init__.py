@@ -1,0 +1,1 @@
+"""Writing rewards: import from the modules directly."""

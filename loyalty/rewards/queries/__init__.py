@@ -1,0 +1,1 @@
+"""Reading rewards: import from the modules directly."""
