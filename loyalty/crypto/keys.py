@@ -68,6 +68,9 @@ class Purpose(StrEnum):
     SESSION_KEY = "session_key"
     TOTP_SECRET = "totp_secret"  # noqa: S105 - the name of a purpose, not a secret
     WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - the name of a purpose, not a secret
+    VOUCHER_CODE = "voucher_code"
+    SIGNATURE = "signature"
+    """What somebody drew to say that they received a thing."""
 
     INDEX_CARD_NUMBER = "index_card_number"
     INDEX_ID_DOCUMENT = "index_id_document"
@@ -75,6 +78,7 @@ class Purpose(StrEnum):
     INDEX_PHONE = "index_phone"
     INDEX_EMAIL = "index_email"
     INDEX_BANK_ACCOUNT = "index_bank_account"
+    INDEX_VOUCHER_CODE = "index_voucher_code"
 
     PIN = "pin"
     FINGERPRINT = "fingerprint"
@@ -117,6 +121,8 @@ _SEALED = (
     Purpose.SESSION_KEY,
     Purpose.TOTP_SECRET,
     Purpose.WEBHOOK_SECRET,
+    Purpose.VOUCHER_CODE,
+    Purpose.SIGNATURE,
 )
 _SIGNED = (Purpose.ISSUER, Purpose.OFFLINE_DOCUMENT, Purpose.VOUCHER, Purpose.AUDIT)
 _USE: Final[dict[Purpose, Use]] = (

@@ -225,6 +225,8 @@ class AttemptKind(StrEnum):
     STAFF_CARD = "staff_card"
     DEVICE = "device"
     ENROLMENT = "enrolment"
+    VOUCHER_CODE = "voucher_code"
+    """At one till or outlet, whose customers' codes they are."""
 
 
 class Attempts(Base):

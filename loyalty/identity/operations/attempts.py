@@ -19,6 +19,8 @@ _FREE: Final = {
     AttemptKind.STAFF_CARD: PIN_TRIES,
     AttemptKind.DEVICE: 20,
     AttemptKind.ENROLMENT: 10,
+    # Used and foreign codes count too, and a busy till sees some; slips are caught by the check character and do not.
+    AttemptKind.VOUCHER_CODE: 20,
 }
 """Failures in a row that cost no waiting."""
 
