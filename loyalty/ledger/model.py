@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from loyalty.db import Base
@@ -67,6 +67,12 @@ class TransferKind(IntEnum):
     """A receivable paid from a later load."""
     EXPIRY = 14
     BONUS_RETURN = 15
+    POINTS = 16
+    """Points earned."""
+    REDEMPTION = 17
+    """Points spent; turned round where a redemption is undone."""
+    POINTS_RETURN = 18
+    """Points of a sale that went back."""
 
 
 class HouseCode(StrEnum):
@@ -82,6 +88,8 @@ class HouseCode(StrEnum):
     PAYOUT = "payout"
     WRITE_OFF = "receivable_write_off"
     ADJUSTMENT = "adjustment"
+    POINTS = "points"
+    """By funder, in points; what was redeemed or expired has a reference of its own."""
 
 
 class Account(Base):
@@ -140,6 +148,7 @@ class Purse(Base):
             "ELSE held_minor >= 0 AND held_minor <= balance_minor + credit_limit_minor AND credit_limit_minor >= 0 END",
             name="funds",
         ),
+        Index("ix_purses_points_expires_at", "expires_at", postgresql_where=text("kind = 3")),
     )
 
 

@@ -125,6 +125,9 @@ TRANSFER_KIND: Final[Mapping[TransferKind, Toned]] = {
     TransferKind.SETTLEMENT: (N_("Debt settled"), ""),
     TransferKind.EXPIRY: (N_("Expired"), ""),
     TransferKind.BONUS_RETURN: (N_("Bonus returned"), ""),
+    TransferKind.POINTS: (N_("Points earned"), "info"),
+    TransferKind.REDEMPTION: (N_("Points redeemed"), ""),
+    TransferKind.POINTS_RETURN: (N_("Points taken back"), "warn"),
 }
 HOUSE: Final[Mapping[HouseCode, str]] = {
     HouseCode.TENDER: N_("Tender clearing"),
@@ -137,6 +140,7 @@ HOUSE: Final[Mapping[HouseCode, str]] = {
     HouseCode.PAYOUT: N_("Paid out by bank"),
     HouseCode.WRITE_OFF: N_("Receivables written off"),
     HouseCode.ADJUSTMENT: N_("Adjustments"),
+    HouseCode.POINTS: N_("Points issued"),
 }
 SPEND_STEP: Final[Mapping[SpendStep, str]] = {
     SpendStep.BONUS_EXPIRING: N_("Soonest-expiring bonus"),
