@@ -112,6 +112,27 @@ class Anonymous(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
     replacement: bool
 
 
+class PointsReturns(StrEnum):
+    """What the refund of a sale takes back of points that have become active."""
+
+    ONLY_PENDING = "only_pending"
+    """Nothing: only what still waits is struck."""
+    WITHIN_BALANCE = "within_balance"
+    """What is there; points spent meanwhile are let go."""
+    NEGATIVE = "negative"
+    """All of it: what is not there is owed, and the next points earned pay it off."""
+
+
+class Points(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How points are spent and taken back; what they are earned by stands in the rules."""
+
+    returns: PointsReturns = PointsReturns.WITHIN_BALANCE
+    step: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+    """Redeemed in multiples of this."""
+    month_max: Amount | None = None
+    """At most so many are redeemed by an account in one month; None: any number."""
+
+
 class Invoicing(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may be invoiced."""
 
@@ -155,6 +176,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     closure: Closure
     load_refund: LoadRefund
     anonymous: Anonymous
+    points: Points = Points(rule="house points")
     invoice: Invoicing
     custody: Custody
     control: Control
