@@ -45,7 +45,7 @@ class Missed(NamedTuple):
 class Outcome:
     """What a basket comes to."""
 
-    __slots__ = ("applied", "book", "counts", "discounts", "missed")
+    __slots__ = ("applied", "book", "counts", "discounts", "missed", "short")
 
     def __init__(self, book: int, lines: int) -> None:
         self.book = book
@@ -55,6 +55,8 @@ class Outcome:
         """Minor units off each line."""
         self.counts: list[Count] = []
         """n-th counters of candidates, whether they apply or not."""
+        self.short: list[UUID] = []
+        """Budgets that had less free than was wanted: another worker's share may have more."""
 
     @property
     def discount_minor(self) -> int:
@@ -335,6 +337,7 @@ def _within_room(run: _Run, rule: CompiledRule, wanted: int) -> tuple[int, Miss]
     if rule.budget is not None:
         free = question.budgets.get(rule.budget, 0) - run.spent.get(rule.budget, 0)
         if free < given:
+            run.outcome.short.append(rule.budget)
             given, bound = max(free, 0), Miss("budget", rule.rule.budget)
     return given, bound
 
