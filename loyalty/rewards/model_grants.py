@@ -97,7 +97,9 @@ class Grant(Base):
         CheckConstraint("status BETWEEN 1 AND 3", name="status"),
         CheckConstraint("amount > 0 AND returned BETWEEN 0 AND amount AND posted BETWEEN 0 AND amount", name="amounts"),
         CheckConstraint("(kind IN ('points', 'bonus')) = (unit <> 'piece')", name="unit"),
-        CheckConstraint("CASE status WHEN 1 THEN posted = 0 WHEN 2 THEN posted > 0 ELSE posted = 0 AND returned = amount END", name="posted"),
+        CheckConstraint(
+            "CASE status WHEN 1 THEN posted = 0 WHEN 2 THEN posted > 0 ELSE posted = 0 AND returned = amount END", name="posted"
+        ),
         # Only what waits stands in it, so it stays small.
         Index("ix_grants_pending", "active_at", postgresql_where=text("status = 1")),
         {"postgresql_partition_by": "RANGE (source_id)"},
