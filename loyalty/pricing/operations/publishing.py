@@ -9,19 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import revisions
 from loyalty.db import locked
-from loyalty.errors import NotFound
 from loyalty.ledger.model import HouseCode
 from loyalty.ledger.operations import ensure_house
 from loyalty.pricing.document import Document, Group, Rule
 from loyalty.pricing.model import BookStatus, Rulebook, RulebookEvent
+from loyalty.pricing.queries.books import RulebookNotFound
 from loyalty.pricing.queries.live import document_of, latest_document
 
 from .budgets import put_budgets
-
-
-class RulebookNotFound(NotFound):
-    zh = "没有找到该规则集。"
-    en = "There is no such rulebook."
 
 
 async def activate(session: AsyncSession, *, number: int, activates_at: datetime, now: datetime) -> Document:
@@ -92,11 +87,14 @@ async def publish(
     return number
 
 
-async def publish_rule(session: AsyncSession, *, rule: Rule, now: datetime, group: Group | None = None) -> int:
+async def publish_rule(
+    session: AsyncSession, *, rule: Rule, now: datetime, group: Group | None = None, activates_at: datetime | None = None
+) -> int:
     """Put one rule into the book that is live, or will be last, in place of the one with its code."""
     document = (await latest_document(session))[1]
     rules = (*(one for one in document.rules if one.code != rule.code), rule)
     groups = document.groups
     if group is not None:
         groups = (*(one for one in groups if one.code != group.code), group)
-    return await publish(session, document=msgspec.structs.replace(document, rules=rules, groups=groups), note=rule.name_en, now=now)
+    changed = msgspec.structs.replace(document, rules=rules, groups=groups)
+    return await publish(session, document=changed, note=rule.name_en, now=now, activates_at=activates_at)
