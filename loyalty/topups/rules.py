@@ -12,7 +12,7 @@ from loyalty.customers.rules import name_key
 from loyalty.errors import Refusal
 from loyalty.ledger.model import AccountKind, PurseKind, TransferKind
 from loyalty.ledger.rules import PurseView
-from loyalty.money import round_half_up, shown
+from loyalty.money import POINTS, round_half_up, shown
 from loyalty.policy import CapScope, Policy, RefundSplit
 
 from .model import Party, Tender
@@ -405,7 +405,7 @@ def plan_closing(purses: Iterable[PurseView], *, refund_minor: int, now: datetim
 
     Every purse ends at zero. `refund_minor` is at most what is left after the debts, and principal covers these.
     """
-    money = list(purses)
+    money = [purse for purse in purses if purse.unit != POINTS]
     principal = _Drain(purse for purse in money if purse.kind == PurseKind.PRINCIPAL)
     bonus = [purse for purse in money if purse.kind == PurseKind.BONUS]
     living = _Drain(purse for purse in bonus if purse.expires_at is None or purse.expires_at > now)

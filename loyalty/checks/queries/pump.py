@@ -140,7 +140,7 @@ EXPIRED = proved_by(
 CLOSED_ACCOUNTS = proved_by(
     """
     SELECT p.account_id, p.purse_id, p.balance_minor, p.held_minor FROM accounts a JOIN purses p USING (account_id)
-    WHERE a.status = 'closed' AND p.kind IN (1, 2, 4) AND (p.balance_minor <> 0 OR p.held_minor <> 0)
+    WHERE a.status = 'closed' AND p.kind IN (1, 2, 4) AND p.unit <> 'POINTS' AND (p.balance_minor <> 0 OR p.held_minor <> 0)
     """,
     code="closed-accounts",
     invariant=2,

@@ -218,7 +218,7 @@ async def _write_off(session: AsyncSession, found: Adjustment, purses: list[Purs
     legs: list[Leg] = []
     left = found.amount_minor
     for purse in purses:
-        if purse.kind == PurseKind.RECEIVABLE and purse.balance_minor < 0 and left > 0:
+        if purse.kind == PurseKind.RECEIVABLE and purse.unit == found.currency and purse.balance_minor < 0 and left > 0:
             forgiven = min(-purse.balance_minor, left)
             legs.append(Leg(house, purse.purse_id, forgiven, TransferKind.ADJUSTMENT, found.currency))
             left -= forgiven

@@ -14,6 +14,7 @@ from loyalty.ledger.model import Account, AccountStatus, HouseCode, PurseKind, T
 from loyalty.ledger.operations import AccountNotOpen, Leg
 from loyalty.ledger.queries import lock_purses
 from loyalty.ledger.rules import PurseView
+from loyalty.money import POINTS
 from loyalty.policy import Policy
 from loyalty.topups.model import Tender, Topup
 from loyalty.topups.rules import require_under_cap
@@ -48,8 +49,8 @@ def own_principal(purses: list[PurseView]) -> PurseView:
 
 
 def debt_of(purses: list[PurseView]) -> int:
-    """Return what the holder owes, ≥ 0."""
-    return -sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE)
+    """Return what the holder owes in money, ≥ 0; a points debt is none."""
+    return -sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE and purse.unit != POINTS)
 
 
 def judge_cap(policy: Policy, account: Account, purses: list[PurseView], *, amount_minor: int, bonus_minor: int) -> None:
@@ -106,7 +107,7 @@ async def _legs(session: AsyncSession, topup: Topup, purses: list[PurseView], no
     legs = [leg(house, principal, topup.amount_minor, TransferKind.LOAD)]
     left = topup.amount_minor
     for purse in purses:
-        if purse.kind == PurseKind.RECEIVABLE and purse.balance_minor < 0 and left > 0:
+        if purse.kind == PurseKind.RECEIVABLE and purse.unit == topup.currency and purse.balance_minor < 0 and left > 0:
             paid = min(-purse.balance_minor, left)
             legs.append(leg(principal, purse.purse_id, paid, TransferKind.SETTLEMENT))
             left -= paid

@@ -64,6 +64,6 @@ async def balance_of(session: AsyncSession, *, account_id: UUID, now: datetime) 
         principal_minor=sum(purse.balance_minor for purse in money if purse.kind == PurseKind.PRINCIPAL),
         bonus_minor=sum(purse.balance_minor for purse in money if purse.kind == PurseKind.BONUS),
         held_minor=sum(purse.held_minor for purse in money),
-        owed_minor=-sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE),
+        owed_minor=-sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE and purse.unit == account.currency),
         available_minor=sum(purse.balance_minor - purse.held_minor for purse in money),
     )
