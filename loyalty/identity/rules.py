@@ -94,6 +94,10 @@ class Permission(StrEnum):
     EDIT_CARD_PRODUCTS = "edit_card_products"
     EDIT_LIMITS = "edit_limits"
     EDIT_DISCOUNTS = "edit_discounts"
+    EDIT_RULES = "edit_rules"
+    """Draft and submit rulebooks; nothing changes at the pump by it."""
+    APPROVE_RULES = "approve_rules"
+    """Approve a rulebook that somebody else submitted, send it back, or cancel it before its time."""
     MERGE_CUSTOMERS = "merge_customers"
     FREEZE_ACCOUNTS = "freeze_accounts"
     MAKE_ADJUSTMENTS = "make_adjustments"
@@ -155,6 +159,8 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.EDIT_CARD_PRODUCTS,
         Permission.EDIT_LIMITS,
         Permission.EDIT_DISCOUNTS,
+        Permission.EDIT_RULES,
+        Permission.APPROVE_RULES,
         Permission.MERGE_CUSTOMERS,
         Permission.FREEZE_ACCOUNTS,
         Permission.MAKE_ADJUSTMENTS,
@@ -171,6 +177,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.CONFIRM_TRANSFERS,
         Permission.PAY_OUT,
         Permission.CLOSE_PERIODS,
+        Permission.APPROVE_RULES,
     },
     Role.AUDITOR: _READ_COUNTER
     | {Permission.READ_LEDGER, Permission.READ_LIABILITY, Permission.READ_AUDIT, Permission.READ_STAFF, Permission.VIEW_ID_NUMBER},
@@ -183,6 +190,8 @@ ISSUER_WIDE: Final = frozenset(
         Permission.EDIT_PRODUCTS,
         Permission.EDIT_CARD_PRODUCTS,
         Permission.EDIT_DISCOUNTS,
+        Permission.EDIT_RULES,
+        Permission.APPROVE_RULES,
         Permission.MERGE_CUSTOMERS,
         Permission.FREEZE_ACCOUNTS,
         Permission.MAKE_ADJUSTMENTS,
@@ -198,6 +207,7 @@ STEP_UP: Final = frozenset(
     {
         Permission.PUBLISH_PRICES,
         Permission.EDIT_DISCOUNTS,
+        Permission.APPROVE_RULES,
         Permission.FREEZE_ACCOUNTS,
         Permission.MAKE_ADJUSTMENTS,
         Permission.CHECK_ADJUSTMENTS,

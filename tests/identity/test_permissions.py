@@ -64,6 +64,8 @@ EXPECTED = {
     Permission.EDIT_CARD_PRODUCTS: "O",
     Permission.EDIT_LIMITS: "O",
     Permission.EDIT_DISCOUNTS: "O",
+    Permission.EDIT_RULES: "O",
+    Permission.APPROVE_RULES: "OF",
     Permission.MERGE_CUSTOMERS: "O",
     Permission.FREEZE_ACCOUNTS: "O",
     Permission.MAKE_ADJUSTMENTS: "O",
