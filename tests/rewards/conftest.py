@@ -6,6 +6,8 @@ import pytest
 
 from loyalty.crypto import FileKeyProvider, Keyring, open_keyring, use_keyring
 
+NOW = datetime(2026, 9, 24, 2, 15, tzinfo=UTC)
+
 
 @pytest.fixture(scope="session")
 def key_set(tmp_path_factory) -> Keyring:

@@ -2,13 +2,14 @@
 
 from loyalty.checks.model import Check
 
-from . import counting, leaks, ledger, pump, references, refunds, requests, seals, trail
+from . import counting, leaks, ledger, points, pump, references, refunds, requests, seals, trail
 
 CHECKS: tuple[Check, ...] = (
     *ledger.CHECKS,
     *pump.CHECKS,
     *counting.CHECKS,
     *refunds.CHECKS,
+    *points.CHECKS,
     *requests.CHECKS,
     *references.CHECKS,
     *seals.CHECKS,

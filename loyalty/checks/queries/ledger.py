@@ -54,6 +54,10 @@ DIRECTIONS = proved_by(
         WHEN 10 THEN coalesce(hd.code, '') <> 'migration' OR c.purse_id IS NULL
         WHEN 12 THEN d.purse_id IS NULL OR c.purse_id IS NULL
         WHEN 13 THEN d.purse_id IS NULL OR coalesce(c.kind, 0) <> 4
+        WHEN 16 THEN coalesce(hd.code, '') <> 'points' OR coalesce(c.kind, 0) <> 3
+        WHEN 17 THEN CASE WHEN t.mirrors IS NULL THEN coalesce(d.kind, 0) <> 3 OR coalesce(hc.code, '') <> 'points'
+            ELSE coalesce(hd.code, '') <> 'points' OR coalesce(c.kind, 0) <> 3 END
+        WHEN 18 THEN coalesce(d.kind, 0) NOT IN (3, 4) OR coalesce(hc.code, '') <> 'points'
         ELSE false END
     """,
     code="transfer-directions",
