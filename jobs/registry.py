@@ -1,6 +1,6 @@
 """All jobs; a new one is a file beside this one and a line here."""
 
-from jobs import checks, days, freezes, holds, housekeeping, limits, partitions, periods, trail
+from jobs import checks, days, freezes, holds, housekeeping, limits, partitions, periods, rewards, trail
 from jobs.job import Job
 
 JOBS: tuple[Job, ...] = (
@@ -10,6 +10,8 @@ JOBS: tuple[Job, ...] = (
     holds.JOB,
     freezes.JOB,
     days.JOB,
+    rewards.JOB,
+    rewards.NIGHTLY,
     trail.JOB,
     housekeeping.JOB,
     checks.JOB,

@@ -88,7 +88,7 @@ class Grant(Base):
     expires_at: Mapped[datetime | None]
     status: Mapped[GrantStatus]
     posted: Mapped[int]
-    """What went into the lot, or was handed out: the amount less what had gone back before."""
+    """What went into the lot, the amount less what had gone back before; of things as many as their limits allowed."""
     purse_id: Mapped[UUID | None]
     """Its lot, since it is active."""
 
@@ -98,7 +98,8 @@ class Grant(Base):
         CheckConstraint("amount > 0 AND returned BETWEEN 0 AND amount AND posted BETWEEN 0 AND amount", name="amounts"),
         CheckConstraint("(kind IN ('points', 'bonus')) = (unit <> 'piece')", name="unit"),
         CheckConstraint(
-            "CASE status WHEN 1 THEN posted = 0 WHEN 2 THEN posted > 0 ELSE posted = 0 AND returned = amount END", name="posted"
+            "CASE status WHEN 1 THEN posted = 0 WHEN 2 THEN posted > 0 OR unit = 'piece' ELSE posted = 0 AND returned = amount END",
+            name="posted",
         ),
         # Only what waits stands in it, so it stays small.
         Index("ix_grants_pending", "active_at", postgresql_where=text("status = 1")),

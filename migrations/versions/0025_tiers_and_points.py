@@ -37,7 +37,7 @@ CREATE TABLE grants (
     CONSTRAINT ck_grants_amounts CHECK (amount > 0 AND returned BETWEEN 0 AND amount AND posted BETWEEN 0 AND amount),
     CONSTRAINT ck_grants_unit CHECK ((kind IN ('points', 'bonus')) = (unit <> 'piece')),
     CONSTRAINT ck_grants_posted CHECK
-        (CASE status WHEN 1 THEN posted = 0 WHEN 2 THEN posted > 0 ELSE posted = 0 AND returned = amount END)
+        (CASE status WHEN 1 THEN posted = 0 WHEN 2 THEN posted > 0 OR unit = 'piece' ELSE posted = 0 AND returned = amount END)
 ) PARTITION BY RANGE (source_id);
 CREATE INDEX ix_grants_pending ON grants (active_at) WHERE status = 1;
 

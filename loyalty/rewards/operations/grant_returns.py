@@ -21,6 +21,7 @@ from loyalty.policy import Policy
 from loyalty.rewards.model_grants import SALE, VALUES, Grant, GrantKind, GrantReturn, GrantStatus
 from loyalty.rewards.points_rules import Mirror, mirror_value
 
+from . import things
 from .grants import HOUSE_OF, OVERLAP, PURSE_OF, SALES, collect_one, lock_mark, move_mark
 
 REFUNDS = "refund"
@@ -112,6 +113,10 @@ async def _mirror(session: AsyncSession, refund: Refund, rule: str, kind: GrantK
             grant.status = GrantStatus.RETURNED
     elif kind in VALUES:
         await _take_back(session, grant, made, refund, policy, now)
+        grant.returned += amount
+    else:
+        made.recovered = await things.take_back(session, grant, pieces=amount, now=now)
+        made.lost = amount - made.recovered
         grant.returned += amount
     session.add(made)
     await session.flush()

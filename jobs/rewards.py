@@ -1,0 +1,108 @@
+"""What sales granted: collected every minute, posted when its time has come, taken back with refunds; points run out at night."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from jobs.job import Context, Job
+from loyalty import clock
+from loyalty.db import transaction
+from loyalty.errors import Refusal
+from loyalty.policy import load_policy
+from loyalty.rewards.operations.grant_returns import Unmirrored, find_refunds, mirror_refund, next_refunds, refunds_done
+from loyalty.rewards.operations.grants import activate_due, collect, collect_next
+from loyalty.rewards.operations.points import expire_due
+from loyalty.rewards.operations.things import hand_out_due
+
+_SPAN: Final = timedelta(hours=1)
+_SPAN_MIN: Final = timedelta(minutes=1)
+_SPAN_MAX: Final = timedelta(days=30)
+_FEW: Final = 2_000
+_MANY: Final = 10_000
+_BATCH: Final = 2_000
+_SWEPT: Final = timedelta(days=40)
+"""How far back the night's run looks at everything again: what an import or a long outage wrote behind the marks is found."""
+_LAPSED_SINCE: Final = timedelta(days=400)
+_log = structlog.get_logger("jobs")
+
+
+async def run(context: Context, now: datetime) -> int:
+    """Collect, take back, post and hand out what there is by `now`, a chunk a transaction; return how many things were done."""
+    until = now + timedelta(milliseconds=1)
+    done = await _collect(context, until=until, now=now)
+    async with transaction(context.sessions) as session:
+        waiting = await next_refunds(session, until=until)
+    done += await _mirror(context, waiting, now=now)
+    async with transaction(context.sessions) as session:
+        await refunds_done(session, until=until)
+    return done + await _post(context, now=now)
+
+
+async def run_nightly(context: Context, now: datetime) -> int:
+    """Look again at the last weeks, then let points run out; return how many grants were found and lots emptied."""
+    done, since = 0, now - _SWEPT
+    while since < now:
+        until = min(since + timedelta(hours=6), now)
+        async with transaction(context.sessions) as session:
+            done += await collect(session, since=since, until=until, zone=context.settings.zone, now=now)
+        since = until
+    async with transaction(context.sessions) as session:
+        waiting = await find_refunds(session, since=now - _SWEPT, until=now)
+    done += await _mirror(context, waiting, now=now)
+    done += await _post(context, now=now)
+    while True:
+        async with transaction(context.sessions) as session:
+            lots, _ = await expire_due(session, now=now, since=now - _LAPSED_SINCE, most=_BATCH)
+        done += lots
+        if lots < _BATCH:
+            return done
+
+
+async def _collect(context: Context, *, until: datetime, now: datetime) -> int:
+    """Go on from the mark to `until` in spans that hold neither too few rows nor too many."""
+    span, made = _SPAN, 0
+    while True:
+        async with transaction(context.sessions) as session:
+            progress = await collect_next(session, span=span, until=until, zone=context.settings.zone, now=now)
+        made += progress.made
+        if progress.is_done:
+            return made
+        if progress.made < _FEW:
+            span = min(span * 2, _SPAN_MAX)
+        elif progress.made > _MANY:
+            span = max(span / 2, _SPAN_MIN)
+
+
+async def _mirror(context: Context, waiting: list[Unmirrored], *, now: datetime) -> int:
+    """Take back what each refund says, each in a transaction: one that cannot be is left to the checks, and the others go on."""
+    policy = load_policy(context.settings.policy)
+    done = 0
+    for account_id, refund_id in waiting:
+        try:
+            async with transaction(context.sessions) as session:
+                done += await mirror_refund(
+                    session, account_id=account_id, refund_id=refund_id, policy=policy, zone=context.settings.zone, now=now
+                )
+        except (Refusal, DBAPIError) as error:
+            _log.error("refund's benefits were not taken back", refund=str(refund_id), error=type(error).__qualname__)
+    return done
+
+
+async def _post(context: Context, *, now: datetime) -> int:
+    done = 0
+    for post in (activate_due, hand_out_due):
+        while True:
+            async with transaction(context.sessions) as session:
+                batch = await post(session, now=now)
+            done += batch
+            if not batch:
+                break
+    return done
+
+
+JOB = Job(name="rewards", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+NIGHTLY = Job(
+    name="rewards-nightly", due={"hour": 0, "minute": 20}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run_nightly
+)
