@@ -13,7 +13,7 @@ from loyalty.errors import Refusal
 from loyalty.policy import load_policy
 from loyalty.rewards.operations.grant_returns import Unmirrored, find_refunds, mirror_refund, next_refunds, refunds_done
 from loyalty.rewards.operations.grants import activate_due, collect, collect_next
-from loyalty.rewards.operations.points import expire_due
+from loyalty.rewards.operations.points import expire_due, reckon_liability
 from loyalty.rewards.operations.things import hand_out_due
 
 _SPAN: Final = timedelta(hours=1)
@@ -57,7 +57,10 @@ async def run_nightly(context: Context, now: datetime) -> int:
             lots, _ = await expire_due(session, now=now, since=now - _LAPSED_SINCE, most=_BATCH)
         done += lots
         if lots < _BATCH:
-            return done
+            break
+    async with transaction(context.sessions) as session:
+        await reckon_liability(session, zone=context.settings.zone, now=now)
+    return done
 
 
 async def _collect(context: Context, *, until: datetime, now: datetime) -> int:

@@ -1,6 +1,7 @@
 """Points spent: each redemption once, so that a month's cap can be counted and a redemption undone."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index
@@ -32,3 +33,19 @@ class PointsRedemption(Base):
         CheckConstraint("points > 0", name="points"),
         Index("ix_points_redemptions_month", "account_id", "month"),
     )
+
+
+class PointsLiability(Base):
+    """What the house owed in points at one instant: reckoned at night, since it reads every lot."""
+
+    __tablename__ = "points_liabilities"
+
+    taken_at: Mapped[datetime] = mapped_column(primary_key=True)
+    outstanding: Mapped[int]
+    pending: Mapped[int]
+    owed: Mapped[int]
+    """What holders owe."""
+    holders: Mapped[int]
+    """Accounts that have any."""
+    expiring: Mapped[list[Any]]
+    """`[[first day of the month or null, points], …]`: when they run out; null: never."""

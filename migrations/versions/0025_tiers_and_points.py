@@ -83,6 +83,16 @@ CREATE TABLE points_redemptions (
 );
 CREATE INDEX ix_points_redemptions_month ON points_redemptions (account_id, month);
 
+CREATE TABLE points_liabilities (
+    taken_at timestamptz NOT NULL,
+    outstanding bigint NOT NULL,
+    pending bigint NOT NULL,
+    owed bigint NOT NULL,
+    holders bigint NOT NULL,
+    expiring jsonb NOT NULL,
+    CONSTRAINT pk_points_liabilities PRIMARY KEY (taken_at)
+);
+
 -- Neither column changes while a lot lives, so that its balance's updates stay HOT.
 CREATE INDEX ix_purses_points_expires_at ON purses (expires_at) WHERE kind = 3;
 """
@@ -107,5 +117,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.execute("DROP INDEX ix_purses_points_expires_at")
-    for table in ("points_redemptions", "grant_marks", "grant_returns", "grants"):
+    for table in ("points_liabilities", "points_redemptions", "grant_marks", "grant_returns", "grants"):
         op.drop_table(table)

@@ -45,6 +45,23 @@ SELECT count(*), coalesce(sum(balance_minor), 0)::bigint FROM dead
 """
 
 
+_RECKON: Final = """
+WITH lots AS (
+    SELECT account_id, balance_minor, (date_trunc('month', (expires_at - interval '1 second') AT TIME ZONE :zone))::date AS month
+    FROM purses WHERE kind = 3 AND balance_minor > 0
+), months AS (SELECT month, sum(balance_minor)::bigint AS points FROM lots GROUP BY month)
+INSERT INTO points_liabilities (taken_at, outstanding, pending, owed, holders, expiring)
+SELECT :now, (SELECT coalesce(sum(points), 0) FROM months),
+    (SELECT coalesce(sum(amount - returned), 0) FROM grants WHERE status = 1 AND kind = 'points'),
+    (SELECT coalesce(-sum(balance_minor), 0) FROM purses WHERE kind = 4 AND unit = 'POINTS'),
+    (SELECT count(DISTINCT account_id) FROM lots),
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(month, points) ORDER BY month NULLS LAST), '[]') FROM months)
+ON CONFLICT (taken_at) DO UPDATE SET outstanding = excluded.outstanding, pending = excluded.pending, owed = excluded.owed,
+    holders = excluded.holders, expiring = excluded.expiring
+RETURNING outstanding
+"""
+
+
 class PointsNotEnough(Refusal):
     """The account's points do not reach."""
 
@@ -214,6 +231,12 @@ async def expire_due(session: AsyncSession, *, now: datetime, since: datetime | 
     return int(lots), int(points)
 
 
+async def reckon_liability(session: AsyncSession, *, zone: str, now: datetime) -> int:
+    """Write down what the house owes in points now, by the office's month in which they run out; return how many are outstanding."""
+    facts = {"zone": zone, "now": now}
+    return int((await session.execute(text(_RECKON), facts)).scalar_one())
+
+
 async def move_to_main_card(session: AsyncSession, *, account_id: UUID, card_id: UUID, points: int | None = None, now: datetime) -> int:
     """Move a company's points (None: all) to its main card, which then spends them, the soonest-expiring first; return how many.
 
@@ -256,6 +279,7 @@ __all__ = [
     "RedemptionReturned",
     "expire_due",
     "move_to_main_card",
+    "reckon_liability",
     "redeemed_in",
     "spend",
     "undo_spending",
