@@ -1,13 +1,17 @@
 """How far a benefit may go, and what it counts: caps within a transaction or a window, and what an evaluation is asked with."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from .basket import Basket, Moment, Person, Where
 from .compiling import Book, CompiledCap
 from .conditions import Miss, window_start
 from .document import Of
+
+_CARD: Final = Of.CARD
+_ACCOUNT: Final = Of.ACCOUNT
+_NONE: Final = (0, 0)
 
 
 class Count(NamedTuple):
@@ -55,22 +59,40 @@ class Question:
 
 def subject_of(person: Person, of: Of) -> UUID | None:
     """Return whose counter it is; None where the bearer is nobody's customer."""
-    if of is Of.CARD:
+    if of is _CARD:
         return person.chain_id
-    return person.account_id if of is Of.ACCOUNT else person.customer_id
+    return person.account_id if of is _ACCOUNT else person.customer_id
 
 
-def cap_room(question: Question, cap: CompiledCap) -> tuple[int | None, Miss]:
+def cap_room(question: Question, cap: CompiledCap) -> int | None:
     """Return what a cap leaves (None without bound); a count that is used up leaves nothing."""
     if cap.counter is None:
-        return cap.amount, Miss("cap", cap.amount, "transaction")
-    had_amount, had_times = question.person.had.get((cap.counter, window_start(cap.per, question.moment.local.date())), (0, 0))
-    window = f"{cap.of.value} {cap.per.value}"
-    if subject_of(question.person, cap.of) is None:
-        return 0, Miss("customer")
+        return cap.amount
+    person = question.person
+    if subject_of(person, cap.of) is None:
+        return 0
+    had_amount, had_times = _had(question, cap, cap.counter)
     if cap.times is not None and had_times >= cap.times:
-        return 0, Miss("cap_times", cap.times, window)
-    return (None if cap.amount is None else cap.amount - had_amount), Miss("cap", cap.amount, window)
+        return 0
+    return None if cap.amount is None else max(cap.amount - had_amount, 0)
+
+
+def _had(question: Question, cap: CompiledCap, counter: UUID) -> tuple[int, int]:
+    """Return what the window's counter shows: amount and times."""
+    had = question.person.had
+    return had.get((counter, window_start(cap.per, question.moment.local.date())), _NONE) if had else _NONE
+
+
+def cap_miss(question: Question, cap: CompiledCap) -> Miss:
+    """Return how a cap that binds is told."""
+    if cap.counter is None:
+        return Miss("cap", cap.amount, "transaction")
+    if subject_of(question.person, cap.of) is None:
+        return Miss("unregistered")
+    window = f"{cap.of.value} {cap.per.value}"
+    if cap.times is not None and _had(question, cap, cap.counter)[1] >= cap.times:
+        return Miss("cap_times", cap.times, window)
+    return Miss("cap", cap.amount, window)
 
 
 def counts_of(question: Question, caps: Sequence[CompiledCap], given: int) -> list[Count]:

@@ -8,19 +8,25 @@ from uuid import UUID, uuid5
 import msgspec
 
 from .basket import Basket, Goods, Where
+from .calculators import Worth, band_worth, worth
 from .document import (
     ROOT,
+    Basis,
     Bonus,
     Bundle,
+    By,
     Cap,
     Channel,
     Document,
+    Effect,
     Funder,
     Give,
     Group,
+    Ladder,
     Mode,
     Of,
     Per,
+    Percent,
     PerUnit,
     Points,
     PointsTimes,
@@ -66,22 +72,30 @@ class CompiledRule:
     """A rule with everything about it that does not depend on the transaction."""
 
     __slots__ = (
+        "asks",
+        "asks_after",
         "asks_customer",
+        "bands",
         "budget",
+        "by_quantity",
         "caps",
         "code",
         "depends_on_size",
         "effect",
         "funders",
         "gives",
+        "has_thresholds",
+        "is_bounded",
         "is_grant",
         "kind",
         "nth_counter",
+        "of_left",
         "own_parts",
         "parts",
         "revision",
         "rule",
         "when",
+        "worth",
     )
 
     def __init__(self, rule: Rule, own_funders: Sequence[str]) -> None:
@@ -92,7 +106,7 @@ class CompiledRule:
         self.effect = rule.effect
         self.kind = kind_of(rule)
         self.is_grant = self.kind != "discount"
-        self.caps = tuple(_compiled(cap, rule.code) for cap in rule.caps)
+        self.caps = _compiled(rule.caps, rule.code)
         self.budget = None if rule.budget is None else budget_id(rule.budget)
         self.funders: tuple[Funder, ...] = rule.funders
         self.parts = sum(funder.parts for funder in rule.funders)
@@ -103,40 +117,77 @@ class CompiledRule:
         """Whether less fuel could cost more: thresholds, ladders, bundles."""
         self.gives = rule.effect.item if isinstance(rule.effect, Give) else None
         self.asks_customer = asks_customer(rule)
+        self.asks = self.asks_customer or any((*_asked_of_time(rule.when), rule.when.account_kinds, rule.when.tenders, nth))
+        """Whether anything is asked but the place and the goods."""
+        self.has_thresholds = any(bound is not None for bound in _thresholds(rule.when))
+        self.asks_after = rule.when.basis is Basis.AFTER and (rule.when.least_minor is not None or rule.when.most_minor is not None)
+        self.is_bounded = bool(self.caps) or self.budget is not None
+        self.worth: Worth | None = worth(rule.effect)
+        self.bands = _bands(rule.effect)
+        """Of a whole ladder: from where on what."""
+        self.by_quantity = isinstance(rule.effect, Tiered) and rule.effect.by is By.QUANTITY
+        self.of_left = isinstance(rule.effect, Percent) and rule.effect.basis is Basis.BEFORE
+        """Whether it is worked out of what the rules before left."""
 
 
 class CompiledGroup:
     """A group and its members of this plan, in order."""
 
-    __slots__ = ("caps", "code", "exclusive", "group", "members", "mode")
+    __slots__ = ("caps", "code", "codes", "exclusive", "group", "members", "mode")
 
     def __init__(self, group: Group, members: "list[CompiledGroup | PlannedRule]") -> None:
         self.group = group
         self.code = group.code
         self.mode = group.mode
         self.exclusive = group.exclusive
-        self.caps = tuple(_compiled(cap, f"group:{group.code}") for cap in group.caps)
+        self.caps = _compiled(group.caps, f"group:{group.code}")
         self.members = members
+        self.codes: frozenset[str] = frozenset().union(
+            *(member.codes if isinstance(member, CompiledGroup) else (member.rule.code,) for member in members)
+        )
+        """Its rules, those of groups within it too."""
 
 
 class PlannedRule:
     """A rule that can matter to these goods at this place, and which of the goods are its own."""
 
-    __slots__ = ("bundle_parts", "exclusive", "goods", "rule")
+    __slots__ = ("bundle_parts", "discounted", "exclusive", "goods", "groups", "rule")
 
-    def __init__(self, rule: CompiledRule, goods: tuple[int, ...], bundle_parts: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(
+        self, rule: CompiledRule, goods: tuple[int, ...], bundle_parts: tuple[tuple[int, ...], ...], groups: tuple[str, ...] = (ROOT,)
+    ) -> None:
         self.rule = rule
         self.exclusive = rule.rule.exclusive
         self.goods = goods
         self.bundle_parts = bundle_parts
+        self.discounted = bundle_parts[-1] if bundle_parts else goods
+        """The goods that it takes something off."""
+        self.groups = groups
+        """The group it stands in, then the one around that, up to the root."""
 
 
 class Plan(NamedTuple):
-    """The candidates of one place, card product, channel and list of goods, as they stand until `until`."""
+    """The candidates of one place, card product, channel and list of goods, as they stand from `since` until `until`."""
 
     root: CompiledGroup
     rules: tuple[PlannedRule, ...]
     until: datetime | None
+    since: datetime | None = None
+    capped: tuple[CompiledGroup, ...] = ()
+    """The groups with caps, inner ones first."""
+
+
+class _Placed(NamedTuple):
+    """A rule, where it may be met and when, its campaign's time taken into account."""
+
+    rule: CompiledRule
+    stations: frozenset[UUID] | None
+    districts: frozenset[UUID] | None
+    regions: frozenset[UUID] | None
+    currency: str
+    starts: datetime | None
+    ends: datetime | None
+    groups: tuple[str, ...]
 
 
 _PlanKey = tuple[UUID, str, str, tuple[str, ...]]
@@ -149,14 +200,18 @@ class Book:
         self.number = number
         self.document = document
         self.activates_at = activates_at
-        self._names = names
         self._rules = [CompiledRule(rule, document.own_funders) for rule in document.rules if rule.enabled]
         self.rules = {rule.code: rule for rule in self._rules}
         self._groups = {group.code: group for group in document.groups}
-        self._plans: dict[_PlanKey, Plan] = {}
-        self._order = self._tree()
-        self.is_empty = not self._rules
+        parts: tuple[Group | Rule, ...] = (*document.groups, *document.rules)
+        self.names = {part.code: (part.name_zh, part.name_en) for part in parts}
+        """Of groups and rules, Chinese and English."""
         self.campaigns = {campaign.code: campaign for campaign in document.campaigns}
+        self._plans: dict[_PlanKey, Plan] = {}
+        self._frozen_plans: dict[_PlanKey, Plan] = {}
+        self._order = self._tree()
+        self._placed = [self._place(rule, names) for rule in self._rules]
+        self.is_empty = not self._rules
         self.asks_customer = any(rule.asks_customer for rule in self._rules)
         """Whether the pump's read must fetch the customer's facts."""
         self.counters = tuple(
@@ -176,31 +231,75 @@ class Book:
 
     def plan(self, where: Where, card_product: str, basket: Basket, now: datetime) -> Plan:
         """Return the candidates for a basket at a place."""
-        key = (where.station_id, card_product, basket.channel.value, tuple([goods.product for goods in basket.goods]))
+        goods = basket.goods
+        products = (goods[0].product,) if len(goods) == 1 else tuple([line.product for line in goods])
+        key = (where.station_id, card_product, basket.channel.value, products)
         known = self._plans.get(key)
-        if known is not None and (known.until is None or now < known.until):
+        if known is not None and (known.until is None or now < known.until) and (known.since is None or known.since <= now):
             return known
-        if len(self._plans) >= _PLANS_MAX:
-            self._plans.clear()
-        made = self._plans[key] = self._made(where, card_product, basket, now)
-        return made
+        return self._keep(self._plans, key, self._made(where, card_product, basket, now))
 
-    def _made(self, where: Where, card_product: str, basket: Basket, now: datetime) -> Plan:
+    def plan_frozen(self, where: Where, card_product: str, basket: Basket) -> Plan:
+        """Return the candidates whatever their time: an authorisation keeps a rule that has ended since."""
+        key = (where.station_id, card_product, basket.channel.value, tuple([line.product for line in basket.goods]))
+        known = self._frozen_plans.get(key)
+        return known or self._keep(self._frozen_plans, key, self._made(where, card_product, basket, None))
+
+    @staticmethod
+    def _keep(plans: dict[_PlanKey, Plan], key: _PlanKey, plan: Plan) -> Plan:
+        if len(plans) >= _PLANS_MAX:
+            plans.clear()
+        plans[key] = plan
+        return plan
+
+    def forget_plans(self) -> None:
+        """Make every plan anew when it is next asked for."""
+        self._plans.clear()
+        self._frozen_plans.clear()
+
+    def _made(self, where: Where, card_product: str, basket: Basket, now: datetime | None) -> Plan:
         planned: dict[str, PlannedRule] = {}
-        until: list[datetime] = []
-        for rule in self._rules:
-            starts, ends = self._validity(rule.rule)
-            until += [instant for instant in (starts, ends) if instant is not None and instant > now]
-            if (starts is not None and now < starts) or (ends is not None and ends <= now):
+        later: list[datetime] = []
+        sooner: list[datetime] = []
+        for placed in self._placed:
+            if not _is_met(placed, where, card_product, basket.channel):
                 continue
-            if not self._is_placed(rule, where, card_product, basket):
-                continue
+            rule = placed.rule
+            if now is not None:
+                instants = [instant for instant in (placed.starts, placed.ends) if instant is not None]
+                later += [instant for instant in instants if instant > now]
+                sooner += [instant for instant in instants if instant <= now]
+                if (placed.starts is not None and now < placed.starts) or (placed.ends is not None and placed.ends <= now):
+                    continue
             goods = tuple(place for place, line in enumerate(basket.goods) if _in_scope(rule.when, line))
             if goods:
-                planned[rule.code] = PlannedRule(rule, goods, _bundle_parts(rule, basket.goods))
+                planned[rule.code] = PlannedRule(rule, goods, _bundle_parts(rule, basket.goods), placed.groups)
         root = self._grown(ROOT, planned)
         assert root is not None, "the root is always there"
-        return Plan(root, tuple(planned[rule.code] for rule in self._rules if rule.code in planned), min(until, default=None))
+        rules = tuple(planned[rule.code] for rule in self._rules if rule.code in planned)
+        return Plan(root, rules, min(later, default=None), max(sooner, default=None), tuple(_capped(root)))
+
+    def _place(self, rule: CompiledRule, names: Names) -> _Placed:
+        when = rule.when
+        starts, ends = self._validity(rule.rule)
+        return _Placed(
+            rule,
+            _ids(when.stations, names.stations),
+            _ids(when.districts, names.districts),
+            _ids(when.regions, names.regions),
+            rule.rule.currency or self.document.currency,
+            starts,
+            ends,
+            self._around(rule.rule.group),
+        )
+
+    def _around(self, code: str) -> tuple[str, ...]:
+        """Return a group and those around it, the root last; what names an unknown group stands in the root."""
+        found: list[str] = []
+        while code in self._groups and code != ROOT and code not in found:
+            found.append(code)
+            code = self._groups[code].group
+        return (*found, ROOT)
 
     def _validity(self, rule: Rule) -> tuple[datetime | None, datetime | None]:
         """Return a rule's time, its campaign's taken into account."""
@@ -210,21 +309,6 @@ class Book:
         starts = [instant for instant in (rule.starts_at, campaign.starts_at) if instant is not None]
         ends = [instant for instant in (rule.ends_at, campaign.ends_at) if instant is not None]
         return max(starts, default=None), min(ends, default=None)
-
-    def _is_placed(self, rule: CompiledRule, where: Where, card_product: str, basket: Basket) -> bool:
-        when = rule.when
-        return (
-            (rule.rule.currency or self.document.currency) == where.currency
-            and (not when.stations or where.station_id in self._ids(when.stations, self._names.stations))
-            and (not when.districts or where.district_id in self._ids(when.districts, self._names.districts))
-            and (not when.regions or where.region_id in self._ids(when.regions, self._names.regions))
-            and (not when.card_products or card_product in when.card_products)
-            and (basket.channel in when.channels if when.channels else basket.channel is not Channel.TOPUP)
-        )
-
-    @staticmethod
-    def _ids(codes: Sequence[str], names: Mapping[str, UUID]) -> set[UUID]:
-        return {names[code] for code in codes if code in names}
 
     def _tree(self) -> dict[str, list[tuple[int, str, bool]]]:
         """Return each group's members in order: (priority, code, whether it is a group). What names an unknown group stands in the root."""
@@ -250,6 +334,10 @@ class Book:
             return None
         group = self._groups.get(code) or Group(code=ROOT, name_zh="全部", name_en="All", mode=Mode.STACK)
         return CompiledGroup(group, members)
+
+
+EMPTY_BOOK: Final = Book(0, Document(), Names({}, {}, {}))
+"""Before the first rulebook."""
 
 
 def kind_of(rule: Rule) -> str:
@@ -280,31 +368,85 @@ def asks_customer(rule: Rule) -> bool:
 
 
 def _depends_on_size(rule: Rule) -> bool:
-    when = rule.when
-    thresholds = (when.least_quantity_milli, when.most_quantity_milli, when.least_minor, when.most_minor)
-    return isinstance(rule.effect, Tiered | Bundle) or any(bound is not None for bound in thresholds)
+    return isinstance(rule.effect, Tiered | Bundle) or any(bound is not None for bound in _thresholds(rule.when))
 
 
-def _compiled(cap: Cap, code: str) -> CompiledCap:
-    return CompiledCap(cap.per, cap.of, cap.amount, cap.count, None if cap.per is Per.TRANSACTION else cap_id(code, cap.of, cap.per))
+def _thresholds(when: When) -> tuple[int | None, ...]:
+    return when.least_quantity_milli, when.most_quantity_milli, when.least_minor, when.most_minor
+
+
+def _bands(effect: Effect) -> tuple[tuple[int, Worth], ...] | None:
+    if isinstance(effect, Tiered) and effect.ladder is Ladder.WHOLE:
+        return tuple((band.starts, band_worth(band)) for band in effect.bands)
+    return None
+
+
+def _asked_of_time(when: When) -> tuple[object, ...]:
+    return when.weekdays, when.month_days, when.hours
+
+
+def _compiled(caps: Sequence[Cap], code: str) -> tuple[CompiledCap, ...]:
+    """Return caps with their counters' ids; those of one window and subject are one, the tighter bound of each."""
+    merged: dict[tuple[Per, Of], CompiledCap] = {}
+    for cap in caps:
+        key = (cap.per, cap.of)
+        known = merged.get(key)
+        counter = None if cap.per is Per.TRANSACTION else cap_id(code, cap.of, cap.per)
+        amount = _tighter(cap.amount, None if known is None else known.amount)
+        times = _tighter(cap.count, None if known is None else known.times)
+        merged[key] = CompiledCap(cap.per, cap.of, amount, times, counter)
+    return tuple(merged.values())
+
+
+def _tighter(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _ids(codes: Sequence[str], names: Mapping[str, UUID]) -> frozenset[UUID] | None:
+    """Return what codes stand for; None where none is named, so that it does not matter."""
+    return frozenset(names[code] for code in codes if code in names) if codes else None
+
+
+def _is_met(placed: _Placed, where: Where, card_product: str, channel: Channel) -> bool:
+    when = placed.rule.when
+    return (
+        (placed.stations is None or where.station_id in placed.stations)
+        and (placed.districts is None or where.district_id in placed.districts)
+        and (placed.regions is None or where.region_id in placed.regions)
+        and placed.currency == where.currency
+        and (not when.card_products or card_product in when.card_products)
+        and (channel in when.channels if when.channels else channel is not Channel.TOPUP)
+    )
+
+
+def _capped(group: CompiledGroup) -> list[CompiledGroup]:
+    """Return the groups with caps, inner ones first."""
+    found = [inner for member in group.members if isinstance(member, CompiledGroup) for inner in _capped(member)]
+    return [*found, group] if group.caps else found
 
 
 def _in_scope(when: When, goods: Goods) -> bool:
-    if goods.product in when.excluded_products or not goods.tags.isdisjoint(when.excluded_categories):
+    if _is_excluded(when, goods):
         return False
     if not when.products and not when.categories:
         return True
     return goods.product in when.products or not goods.tags.isdisjoint(when.categories)
 
 
+def _is_excluded(when: When, goods: Goods) -> bool:
+    return goods.product in when.excluded_products or not goods.tags.isdisjoint(when.excluded_categories)
+
+
 def _bundle_parts(rule: CompiledRule, goods: Sequence[Goods]) -> tuple[tuple[int, ...], ...]:
+    """Return the goods that fit each part of a bundle; what the rule excludes fits none."""
     if not isinstance(rule.effect, Bundle):
         return ()
     return tuple(
         tuple(
             place
             for place, line in enumerate(goods)
-            if line.product in part.products or not line.tags.isdisjoint(part.categories) or not (part.products or part.categories)
+            if not _is_excluded(rule.when, line)
+            and (line.product in part.products or not line.tags.isdisjoint(part.categories) or not (part.products or part.categories))
         )
         for part in rule.effect.parts
     )
@@ -317,7 +459,7 @@ def linear_rate(plan: Plan) -> int | None:
     """
     if not plan.rules:
         return 0
-    if len(plan.rules) > 1:
+    if len(plan.rules) > 1 or plan.capped:
         return None
     only = plan.rules[0].rule
     if isinstance(only.effect, PerUnit) and not only.caps and only.budget is None and not only.asks_customer and _is_plain(only.when):

@@ -116,7 +116,7 @@ def is_held_out(person: Person, campaign: Campaign) -> bool:
 def _nth(rule: CompiledRule, nth: Nth, person: Person, moment: Moment) -> Miss | None:
     assert rule.nth_counter is not None, "made with the rule"
     if nth.of is Of.CUSTOMER and person.customer_id is None:
-        return Miss("customer")
+        return Miss("unregistered")
     had = person.had.get((rule.nth_counter, window_start(nth.per, moment.local.date())), (0, 0))[1]
     this = had + 1
     if this % nth.count == 0 if nth.every else this == nth.count:

@@ -1,11 +1,11 @@
 """Words a cashier can read out: what applied, and why a candidate did not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from loyalty.money import shown
 
-from .compiling import CompiledRule
+from .compiling import CompiledRule, kind_of
 from .conditions import Miss
 from .document import Rule, When
 
@@ -14,7 +14,14 @@ _WEEKDAYS_EN: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "
 _WINDOW_ZH: Final = {"day": "今天", "week": "本周", "month": "本月", "ever": "总共", "transaction": "单笔"}
 _WINDOW_EN: Final = {"day": "today", "week": "this week", "month": "this month", "ever": "in all", "transaction": "at once"}
 _TENDER_ZH: Final = {"card": "油卡", "cash": "现金", "bank_card": "银行卡", "wechat": "微信", "alipay": "支付宝", "bank_transfer": "转账"}
-_TENDER_EN: Final = {"card": "the card", "cash": "cash", "bank_card": "a bank card", "wechat": "WeChat", "alipay": "Alipay"}
+_TENDER_EN: Final = {
+    "card": "the card",
+    "cash": "cash",
+    "bank_card": "a bank card",
+    "wechat": "WeChat",
+    "alipay": "Alipay",
+    "bank_transfer": "a bank transfer",
+}
 
 Words = tuple[str, str]
 """Chinese and English."""
@@ -26,15 +33,18 @@ def litres(milli: int | str | None) -> str:
     return f"{whole}.{rest:03}".rstrip("0") if rest else str(whole)
 
 
-def explain(rule: CompiledRule | Rule, miss: Miss, currency: str) -> Words:
-    """Return why a candidate does not apply, in Chinese and English."""
+def explain(rule: CompiledRule | Rule, miss: Miss, currency: str, names: Mapping[str, Words] | None = None) -> Words:
+    """Return why a candidate does not apply, in Chinese and English; `names` are those of rules and groups (`Book.names`), else codes."""
     plain = rule.rule if isinstance(rule, CompiledRule) else rule
+    if miss.why in _LOST and names is not None and str(miss.need) in names:
+        return _lost_to(names[str(miss.need)])
     written = _WRITTEN.get(miss.why)
     return written(plain, miss, currency) if written is not None else _FIXED.get(miss.why, ("不适用", "does not apply"))
 
 
 _FIXED: Final[dict[str, Words]] = {
     "customer": ("仅限指定客户", "for named customers only"),
+    "unregistered": ("仅限记名客户", "for registered customers only"),
     "flyer": ("需出示宣传单码", "needs the flyer's code"),
     "birthday": ("仅限生日期间", "around the birthday only"),
     "hold_out": ("该客户在对照组，不参加本活动", "this customer is in the comparison group"),
@@ -121,7 +131,7 @@ def _converted(_rule: Rule, miss: Miss, _currency: str) -> Words:
 
 def _cap(rule: Rule, miss: Miss, currency: str) -> Words:
     window = str(miss.have).rpartition(" ")[2]
-    is_money = rule.effect.__class__.__name__ not in {"Points", "PointsTimes", "Give"}
+    is_money = kind_of(rule) in {"discount", "bonus"}
     most = shown(int(miss.need or 0), currency) if is_money else str(miss.need)
     return f"{_WINDOW_ZH.get(window, '')}最多 {most}，已用完", f"at most {most} {_WINDOW_EN.get(window, '')}, all used"
 
@@ -135,8 +145,15 @@ def _price_not_lower(rule: Rule, _miss: Miss, _currency: str) -> Words:
     return f"现价不高于“{rule.name_zh}”的价格", f"the price is not above that of “{rule.name_en}”"
 
 
-def _lost_to(_rule: Rule, miss: Miss, _currency: str) -> Words:
-    return f"已享受更优的“{miss.need}”", f"“{miss.need}” was taken instead"
+def _lost_to(name: Words) -> Words:
+    return f"已享受“{name[0]}”", f"“{name[1]}” was taken instead"
+
+
+def _lost(_rule: Rule, miss: Miss, _currency: str) -> Words:
+    return _lost_to((str(miss.need), str(miss.need)))
+
+
+_LOST: Final = frozenset({"better_offer", "cheaper_offer", "first_taken", "exclusive"})
 
 
 _WRITTEN: Final[dict[str, Callable[[Rule, Miss, str], Words]]] = {
@@ -158,10 +175,7 @@ _WRITTEN: Final[dict[str, Callable[[Rule, Miss, str], Words]]] = {
     "cap": _cap,
     "cap_times": _cap_times,
     "price_not_lower": _price_not_lower,
-    "better_offer": _lost_to,
-    "cheaper_offer": _lost_to,
-    "first_taken": _lost_to,
-    "exclusive": _lost_to,
+    **dict.fromkeys(_LOST, _lost),
 }
 
 

@@ -1,6 +1,6 @@
 """What an authorisation keeps of its rules, and how it is settled: the same book, the candidates of then, within what was set aside."""
 
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,8 +10,9 @@ from loyalty.ids import NOBODY
 
 from .basket import Basket, Moment, Person, Where
 from .bounding import Count, Question
-from .compiling import Book, CompiledGroup, Plan
-from .document import Per
+from .calculators import most_once
+from .compiling import Book, Names, Plan
+from .document import Document, Funder, PerUnit, Rule
 from .evaluating import Outcome, all_counts, budget_uses, evaluate
 
 
@@ -24,7 +25,10 @@ class FrozenRule(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tru
 
 
 class FrozenCount(msgspec.Struct, frozen=True, array_like=True):
-    """What was added to a counter: of whom, which, from which day (ordinal), how much and how often; `visit`: of an n-th rule."""
+    """What was added to a counter: of whom, which, from which day (ordinal), how much and how often; `visit`: of an n-th rule.
+
+    `given`: an earlier part of the transaction gave something of it, so that its times stay.
+    """
 
     subject_id: UUID
     counter: UUID
@@ -32,19 +36,42 @@ class FrozenCount(msgspec.Struct, frozen=True, array_like=True):
     amount: int
     times: int
     visit: bool = False
+    given: bool = False
 
 
 class Frozen(msgspec.Struct, frozen=True, omit_defaults=True):
     """Rules and funder split of an authorisation, by reference: the document of an approved book never changes."""
 
-    book: int
-    card: str
+    book: int = 0
+    card: str = ""
     """The card product's code: the plan is made for it again."""
     rules: tuple[FrozenRule, ...] = ()
     groups: tuple[FrozenRule, ...] = ()
     counts: tuple[FrozenCount, ...] = ()
     share: int = 0
     """Whose share of the budgets was drawn on."""
+    code: str = ""
+    """From here on: the one term that the release before froze by value; its authorisations are still settled."""
+    revision: int = 0
+    rate_e4: int = 0
+    funder: str = ""
+    name_zh: str = ""
+    name_en: str = ""
+
+
+@lru_cache(maxsize=64)
+def book_of_term(frozen: Frozen, currency: str) -> tuple[Book, Frozen]:
+    """Return a term of the release before as a book of one rule, and the freeze that names it."""
+    rule = Rule(
+        code=frozen.code,
+        name_zh=frozen.name_zh,
+        name_en=frozen.name_en,
+        effect=PerUnit(rate_e4=frozen.rate_e4),
+        funders=(Funder(funder=frozen.funder),),
+        revision=frozen.revision,
+    )
+    book = Book(0, Document(rules=(rule,), currency=currency), Names({}, {}, {}))
+    return book, Frozen(rules=(FrozenRule(frozen.code),))
 
 
 class BudgetUse(NamedTuple):
@@ -62,7 +89,7 @@ def freeze(book: Book, plan: Plan, outcome: Outcome, card_product: str, share: i
     What is capped over time or has a budget may give later no more than was set aside now, so that no completion has to be refused.
     """
     refused = {missed.rule.code for missed in outcome.missed if missed.miss.why not in _MAY_CHANGE}
-    given = {one.rule.code: one.given for one in outcome.applied}
+    given = _given(outcome)
     kept: list[FrozenRule] = []
     for planned in plan.rules:
         rule = planned.rule
@@ -71,14 +98,25 @@ def freeze(book: Book, plan: Plan, outcome: Outcome, card_product: str, share: i
         bound = rule.budget is not None or any(cap.counter is not None for cap in rule.caps)
         amount = given.get(rule.code, 0)
         kept.append(FrozenRule(rule.code, amount if bound else None, amount if rule.budget is not None else 0))
-    if not kept:
+    counted = all_counts(outcome)
+    if not kept and not counted:
         return None
     visits = {id(count) for count in outcome.counts}
     counts = tuple(
-        FrozenCount(count.subject_id, count.counter, count.start_ordinal, count.amount, count.times, id(count) in visits)
-        for count in all_counts(outcome)
+        [
+            FrozenCount(count.subject_id, count.counter, count.start_ordinal, count.amount, count.times, id(count) in visits)
+            for count in counted
+        ]
     )
-    return Frozen(book.number, card_product, tuple(kept), tuple(_groups(plan.root, given)), counts, share)
+    return Frozen(book.number, card_product, tuple(kept), _groups(plan, outcome) if plan.capped else (), counts, share)
+
+
+def _given(outcome: Outcome) -> dict[str, int]:
+    return {one.rule.code: one.given for one in outcome.applied}
+
+
+def _taken_off(outcome: Outcome) -> dict[str, int]:
+    return {one.rule.code: one.given for one in outcome.applied if one.lines is not None}
 
 
 _MAY_CHANGE = frozenset(
@@ -90,24 +128,14 @@ _MAY_CHANGE = frozenset(
 """Reasons that another quantity or price may lift; caps and budgets keep the candidate with nothing set aside, so that it is explained."""
 
 
-def _groups(group: CompiledGroup, given: Mapping[str, int]) -> list[FrozenRule]:
-    """Return what each capped group gave: its bound at settlement."""
-    found: list[FrozenRule] = []
-    total = 0
-    for member in group.members:
-        if isinstance(member, CompiledGroup):
-            found += _groups(member, given)
-    if any(cap.per is not Per.TRANSACTION for cap in group.caps):
-        total = sum(given.get(code, 0) for code in _codes(group))
-        found.append(FrozenRule(f"group:{group.code}", total))
-    return found
-
-
-def _codes(group: CompiledGroup) -> list[str]:
-    codes: list[str] = []
-    for member in group.members:
-        codes += _codes(member) if isinstance(member, CompiledGroup) else [member.rule.code]
-    return codes
+def _groups(plan: Plan, outcome: Outcome) -> tuple[FrozenRule, ...]:
+    """Return what each group that is capped over time took off: its bound at settlement."""
+    taken = _taken_off(outcome)
+    return tuple(
+        FrozenRule(f"group:{group.code}", sum([taken.get(code, 0) for code in group.codes]))
+        for group in plan.capped
+        if any(cap.counter is not None for cap in group.caps)
+    )
 
 
 class Settled(NamedTuple):
@@ -115,6 +143,8 @@ class Settled(NamedTuple):
 
     outcome: Outcome
     counts: list[Count]
+    counted: list[Count]
+    """What this completion has counted in all: what its refund gives back."""
     budgets: list[BudgetUse]
     left: Frozen | None
     """What is still frozen where more of it is to come."""
@@ -129,68 +159,121 @@ def settle(book: Book, frozen: Frozen, where: Where, basket: Basket, moment: Mom
     person = Person(NOBODY, NOBODY, NOBODY)
     rooms = {rule.code: rule.most for rule in (*frozen.rules, *frozen.groups)}
     question = Question(book, where, basket, person, moment, frozen=rooms)
-    if any(line.amount_minor for line in basket.goods):
-        outcome = evaluate(question, book.plan(where, frozen.card, basket, moment.now))
-    else:
-        outcome = Outcome(book.number, len(basket.goods))
-    delivered = earlier or any(line.amount_minor or line.quantity_milli for line in basket.goods)
-    counts = _recount(frozen, outcome, final=final, earlier=earlier, delivered=delivered)
-    used = budget_uses(outcome)
+    plan = _plan(book, frozen, where, basket, moment)
+    costs = any(line.amount_minor for line in basket.goods)
+    outcome = evaluate(question, plan) if costs else Outcome(book.number, len(basket.goods))
+    delivered = earlier or costs or any(line.quantity_milli for line in basket.goods)
+    counts, counted = _recount(frozen, outcome, final=final, delivered=delivered)
+    given_of = _given(outcome)
     budgets: list[BudgetUse] = []
     for rule in frozen.rules:
         compiled = book.rules.get(rule.code)
         if rule.set_aside and compiled is not None and compiled.budget is not None:
-            given = next((one.given for one in outcome.applied if one.rule.code == rule.code), 0)
+            given = given_of.get(rule.code, 0)
             back = rule.set_aside if final else given
             budgets.append(BudgetUse(compiled.budget, frozen.share, -back, given))
-    assert sum(used.values()) == sum(change.used for change in budgets), "a budgeted rule gives only what was set aside"
-    return Settled(outcome, counts, budgets, None if final else _left(frozen, outcome))
+    used = sum(budget_uses(outcome).values())
+    assert used == sum([change.used for change in budgets]), "a budgeted rule gives only what was set aside"
+    return Settled(outcome, counts, counted, budgets, None if final else _left(book, frozen, plan, outcome))
 
 
-def _recount(frozen: Frozen, outcome: Outcome, *, final: bool, earlier: bool, delivered: bool) -> list[Count]:
-    """Return the changes that bring the counters from what was set aside to what was given."""
+def _plan(book: Book, frozen: Frozen, where: Where, basket: Basket, moment: Moment) -> Plan:
+    """Return the candidates at settlement: a rule that has ended since the authorisation is still one."""
+    plan = book.plan(where, frozen.card, basket, moment.now)
+    codes = plan.root.codes
+    for rule in frozen.rules:
+        if rule.code not in codes:
+            return book.plan_frozen(where, frozen.card, basket)
+    return plan
+
+
+def _recount(frozen: Frozen, outcome: Outcome, *, final: bool, delivered: bool) -> tuple[list[Count], list[Count]]:
+    """Return the changes that bring the counters from what was set aside to what was given, and what was given."""
     if not frozen.counts:
-        return []
+        return [], []
     now: dict[UUID, int] = {}
     for one in outcome.applied:
         for count in one.counts:
             now[count.counter] = now.get(count.counter, 0) + count.amount
     changes: list[Count] = []
+    counted: list[Count] = []
     for old in frozen.counts:
-        amount = now.get(old.counter, 0) - old.amount if final else 0
-        gone = final and (not delivered if old.visit else old.counter not in now and not earlier)
-        times = -old.times if gone else 0
-        if amount or times:
-            changes.append(Count(old.subject_id, old.counter, old.start, amount, times, None, None))
-    return changes
+        given = now.get(old.counter, 0)
+        amount = given - old.amount if final else 0
+        gone = final and (not delivered if old.visit else old.counter not in now and not old.given)
+        if amount or gone:
+            changes.append(Count(old.subject_id, old.counter, old.start, amount, -old.times if gone else 0, None, None))
+        times = old.times if final and not gone else 0
+        if given or times:
+            counted.append(Count(old.subject_id, old.counter, old.start, given, times, None, None))
+    return changes, counted
 
 
-def _left(frozen: Frozen, outcome: Outcome) -> Frozen:
-    """Take what a part has been given off what is set aside; the counters are settled with the last part."""
-    given = {one.rule.code: one.given for one in outcome.applied}
+def _left(book: Book, frozen: Frozen, plan: Plan, outcome: Outcome) -> Frozen:
+    """Take what a part has been given off what is set aside; the counters are settled with the last part.
+
+    What a transaction has once, however it is delivered, is bounded by what the parts before left of it.
+    """
+    given = _given(outcome)
     rules = tuple(
-        FrozenRule(
-            rule.code,
-            None if rule.most is None else rule.most - given.get(rule.code, 0),
-            max(rule.set_aside - given.get(rule.code, 0), 0),
-        )
-        for rule in frozen.rules
+        [
+            FrozenRule(rule.code, _rest(book, rule, given.get(rule.code)), max(rule.set_aside - given.get(rule.code, 0), 0))
+            for rule in frozen.rules
+        ]
     )
-    by_counter: dict[UUID, int] = {}
+    now: dict[UUID, int] = {}
     for one in outcome.applied:
         for count in one.counts:
-            by_counter[count.counter] = by_counter.get(count.counter, 0) + count.amount
+            now[count.counter] = now.get(count.counter, 0) + count.amount
     counts = tuple(
-        FrozenCount(old.subject_id, old.counter, old.start, old.amount - by_counter.get(old.counter, 0), old.times, old.visit)
-        for old in frozen.counts
+        [
+            msgspec.structs.replace(old, amount=old.amount - now[old.counter], given=True) if old.counter in now else old
+            for old in frozen.counts
+        ]
     )
-    return Frozen(frozen.book, frozen.card, rules, frozen.groups, counts, frozen.share)
+    return Frozen(frozen.book, frozen.card, rules, _groups_left(frozen, plan, outcome), counts, frozen.share)
+
+
+def _rest(book: Book, rule: FrozenRule, given: int | None) -> int | None:
+    """Return what a rule may still give after a part gave so much; nothing given leaves it as it was."""
+    if given is None:
+        return rule.most
+    compiled = book.rules.get(rule.code)
+    most = rule.most
+    if most is None and compiled is not None:
+        once = (most_once(compiled.effect), *(cap.amount for cap in compiled.caps if cap.counter is None))
+        most = min([bound for bound in once if bound is not None], default=None)
+    return None if most is None else most - given
+
+
+def _groups_left(frozen: Frozen, plan: Plan, outcome: Outcome) -> tuple[FrozenRule, ...]:
+    """Return the bounds of groups after a part: of those capped over time, and of those capped in a transaction."""
+    taken = _taken_off(outcome)
+    bounds = {group.code: group.most for group in frozen.groups}
+    for group in plan.capped:
+        code = f"group:{group.code}"
+        most = bounds.get(code)
+        if most is None:
+            most = min([cap.amount for cap in group.caps if cap.counter is None and cap.amount is not None], default=None)
+        if most is not None:
+            bounds[code] = most - sum([taken.get(rule, 0) for rule in group.codes])
+    return tuple([FrozenRule(code, most) for code, most in bounds.items()])
+
+
+def released(frozen: Frozen) -> Frozen:
+    """Return a freeze whose room was given back already: what is capped over time or has a budget gives nothing more."""
+    rules = tuple(FrozenRule(rule.code, None if rule.most is None else 0) for rule in frozen.rules)
+    groups = tuple(FrozenRule(group.code, 0) for group in frozen.groups)
+    return msgspec.structs.replace(frozen, rules=rules, groups=groups, counts=())
 
 
 def give_back(book: Book, frozen: Frozen, *, delivered: bool) -> tuple[list[Count], list[BudgetUse]]:
-    """Return what an authorisation that ends without a (further) dispense gives back; a visit that delivered something stays one."""
+    """Return what an authorisation that ends without a (further) dispense gives back; a visit that delivered something stays one,
+    and so do the times of what an earlier part was given.
+    """
     counts = [
-        Count(old.subject_id, old.counter, old.start, -old.amount, 0 if delivered else -old.times, None, None) for old in frozen.counts
+        Count(old.subject_id, old.counter, old.start, -old.amount, 0 if (delivered if old.visit else old.given) else -old.times, None, None)
+        for old in frozen.counts
     ]
     budgets = [
         BudgetUse(compiled.budget, frozen.share, -rule.set_aside, 0)

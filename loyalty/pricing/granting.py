@@ -1,0 +1,46 @@
+"""What is granted: points, bonus and things, worked out on what is paid in the end."""
+
+from loyalty.money import round_half_up
+
+from . import calculators
+from .applying import NOTHING, within_room
+from .calculators import E4
+from .compiling import PlannedRule
+from .document import Bonus, Give, Points, PointsTimes
+from .running import Applied, Run
+
+
+def grant_base(run: Run, planned: PlannedRule) -> tuple[int, int]:
+    """Return the amount that a grant looks at, and what it would give; a multiplier hangs on others and is worth nothing alone."""
+    effect = planned.rule.effect
+    paid = run.left_minor(planned.goods)
+    if isinstance(effect, Points):
+        return paid, calculators.points(effect, quantity_milli=run.quantity(planned.goods), paid_minor=paid)
+    if isinstance(effect, Bonus):
+        return paid, calculators.bonus(effect, paid)
+    return paid, effect.count if isinstance(effect, Give) else 0
+
+
+def grant(run: Run) -> None:
+    """Work out what is granted. A multiplier multiplies the points before it in its group, and in the groups within that."""
+    earned: dict[str, int] = {}
+    for planned in run.grants:
+        rule = planned.rule
+        base, wanted = grant_base(run, planned)
+        if isinstance(rule.effect, PointsTimes):
+            wanted = round_half_up(earned.get(planned.groups[0], 0) * (rule.effect.basis_points - E4), E4)
+        if wanted <= 0:
+            run.miss(rule, NOTHING)
+            continue
+        given, bound = wanted, NOTHING
+        if rule.is_bounded or not run.is_plain:
+            given, bound = within_room(run, rule, wanted)
+        if given <= 0:
+            run.miss(rule, bound)
+            continue
+        if rule.kind == "points":
+            for group in planned.groups:
+                earned[group] = earned.get(group, 0) + given
+        if rule.budget is not None:
+            run.spent[rule.budget] = run.spent.get(rule.budget, 0) + given
+        run.outcome.applied.append(Applied(rule, base, wanted, given, None))
