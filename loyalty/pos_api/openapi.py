@@ -43,7 +43,14 @@ SECURITY_SCHEMES: Final = {
         "name": "Signature",
         "description": 'RFC 9421 by HMAC-SHA-256 under the day session: `Signature-Input: pos=(…);created=…;keyid="<session id>";'
         'alg="hmac-sha256"` and `Signature: pos=:…:`. See the description above.',
-    }
+    },
+    "officeSession": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "office",
+        "description": "The office's own session (over TLS `__Host-office`). A changing request also carries the token of the cookie "
+        "`office-form` as the header `x-csrf-token`.",
+    },
 }
 
 _BODY_HEADERS: Final = [
@@ -93,6 +100,9 @@ def complete(document: Document) -> Document:
         for method, operation in item.items():
             if isinstance(operation, dict) and path.startswith("/v1/"):
                 _complete(operation, f"{method.upper()} {path}", signed=bool(operation.get("security")))
+            elif isinstance(operation, dict) and path.startswith("/office/api/"):
+                operation["responses"].pop("400", None)
+                operation["responses"]["4XX"] = _problem("Refused: nothing happened; `code` says why / 被拒绝，未发生任何变化", None)
     _describe_advices(schemas)
     _lengthen(schemas)
     for name in _request_schemas(document):
@@ -187,7 +197,7 @@ def _request_schemas(document: Document) -> set[str]:
     waiting = [
         name
         for path, item in document["paths"].items()
-        if path.startswith("/v1/")
+        if path.startswith(("/v1/", "/office/api/"))
         for operation in item.values()
         if isinstance(operation, dict)
         for name in _references(operation.get("requestBody"))

@@ -1,13 +1,13 @@
 """Rulebooks over JSON: the office's session and token, every operation, and who may what."""
 
 import tomllib
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from loyalty.pricing.document import Document
-from loyalty.pricing.files import write_rulebook
-from tests.pricing.conftest import Api
-from tests.pricing.documents import rule
+from loyalty.crypto import use_keyring
+from tests.web.office_desk import Office, opened_office
 
 RULE = {
     "code": "mondays-92",
@@ -20,6 +20,41 @@ RULE = {
 GROUP = {"code": "fuel", "name_zh": "油品", "name_en": "Fuel", "mode": "best"}
 BUDGET = {"code": "autumn", "name_zh": "秋季", "name_en": "Autumn", "total": 1_000_000}
 CAMPAIGN = {"code": "thanks", "name_zh": "感恩月", "name_en": "Thank-you month", "hold_out_basis_points": 500}
+
+
+class Api:
+    """One person's requests, with the form token that the pages carry."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def __call__(self, method: str, path: str = "", body: Any = None, *, status: int = 200, token: str | None = None) -> Any:
+        sent = token if token is not None else self.client.cookies.get("office-form")
+        headers = {"x-csrf-token": sent or ""}
+        answer = await self.client.request(method, f"/office/api/rulebooks{path}", json=body, headers=headers)
+        assert answer.status_code == status, (answer.status_code, answer.text[:600])
+        return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
+
+
+@pytest.fixture(scope="module")
+async def office(databases, tmp_path_factory) -> AsyncIterator[Office]:
+    url = await databases.clone()
+    async with opened_office(url, tmp_path_factory.mktemp("office"), with_sales=False) as office:
+        yield office
+        for desk in office.desks.values():
+            await desk.client.aclose()
+    use_keyring(None)
+    await databases.drop(url)
+
+
+@pytest.fixture
+async def maker(office) -> Api:
+    return Api((await office.at("office")).client)
+
+
+@pytest.fixture
+async def checker(office) -> Api:
+    return Api((await office.at("finance")).client)
 
 
 async def test_a_rulebook_goes_the_whole_way(maker, checker):
@@ -62,7 +97,7 @@ async def test_parts_are_taken_out_and_the_draft_discarded(maker):
         draft = await maker("PUT", f"{path}/{section}/{part['code']}", {"version": draft["version"], name: part})
         draft = await maker("DELETE", f"{path}/{section}/{part['code']}?version={draft['version']}")
         await maker("DELETE", f"{path}/{section}/{part['code']}?version={draft['version']}", status=404)
-    assert (await maker("GET", path))["document"] == {"own_funders": ["head-office"]} or True
+    assert "rules" not in (await maker("GET", path))["document"]
     await maker("DELETE", path, status=204)
     await maker("PUT", f"{path}/rules/a", {"version": draft["version"], "rule": RULE | {"code": "a"}}, status=409)
 
@@ -74,7 +109,6 @@ async def test_a_document_goes_in_and_comes_out_as_a_file(maker):
     text = await maker("GET", f"{path}/file")
     assert tomllib.loads(text)["rules"][0]["code"] == "mondays-92"
     assert "Units" in text
-    assert write_rulebook(Document(rules=(rule(),)))
 
 
 async def test_faults_are_members_of_the_problem(maker):
@@ -128,7 +162,8 @@ async def test_conflicts_are_members_of_the_problem_and_settled_by_choices(maker
     choices = [{"section": "rules", "code": "mondays-92", "keep": "mine"}]
     merged = await maker("POST", f"/{mine['number']}/rebase", {"version": mine["version"], "choices": choices})
     whole = await maker("GET", f"/{mine['number']}")
-    assert whole["document"]["rules"][0]["effect"]["rate_e4"] == 1000
+    rates = {one["code"]: one["effect"]["rate_e4"] for one in whole["document"]["rules"]}
+    assert rates["mondays-92"] == 1000
     assert whole["book"]["base"] == theirs["number"]
     await maker("POST", f"/{mine['number']}/submission", {"version": merged["version"]})
     await checker("DELETE", f"/{mine['number']}/submission?reason=no")
