@@ -10,8 +10,10 @@ from sqlalchemy import func, select, text
 from jobs import rewards
 from jobs.job import Context
 from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.rewards.model_gifts import EntitlementStatus, GiftEntitlement
 from loyalty.rewards.model_grants import Grant, GrantReturn, GrantStatus
 from loyalty.rewards.model_vouchers import ValueType, Voucher, VoucherStatus
+from loyalty.rewards.operations.gift_stock import GiftFacts, put_gift
 from loyalty.rewards.operations.voucher_kinds import FunderShare, KindFacts, put_kind
 from loyalty.settings import Settings
 from tests.factories.world import SYSTEM, give_card, make_world
@@ -39,6 +41,7 @@ async def shop(context, now):
             rule("litre", Points(points=1, per_quantity_milli=1000, expires_months=1)),
             rule("five-off", Give(what="voucher", item="five")),
             rule("unknown", Give(what="voucher", item="nowhere")),
+            rule("cup", Give(what="gift", item="cup", count=2)),
         )
         world.book = await publish_rules(session, now=now, rules=rules)
         world.card = await give_card(session, world)
@@ -54,6 +57,8 @@ async def shop(context, now):
         )
         await put_kind(session, code="five", facts=facts, actor=SYSTEM, now=now - timedelta(days=1))
         gains = [benefit(world.book, "litre", "points", 30), benefit(world.book, "five-off", "voucher", 2, item="five")]
+        await put_gift(session, code="cup", facts=GiftFacts(name_zh="杯", name_en="Cup", zone=ZONE), actor=SYSTEM, now=now)
+        gains.append(benefit(world.book, "cup", "gift", 2, item="cup"))
         unknown = benefit(world.book, "unknown", "voucher", 1, item="nowhere")
         world.sale = await sold(session, world, world.card.account_id, world.book, [*gains, unknown], at=now - SECOND)
     return world
@@ -68,11 +73,13 @@ POINTS = text("SELECT coalesce(sum(balance_minor), 0)::bigint FROM purses WHERE 
 
 
 async def test_a_sale_is_collected_posted_and_handed_out(context, shop, now):
-    assert await rewards.run(context, now) == 3 + 1 + 1
+    assert await rewards.run(context, now) == 4 + 1 + 2
     assert await rewards.run(context, now) == 0
     assert await scalar(context, POINTS) == 30
     issued = select(func.count()).select_from(Voucher).where(Voucher.status == VoucherStatus.ISSUED)
     assert await scalar(context, issued) == 2
+    rights = select(GiftEntitlement.pieces).where(GiftEntitlement.status == EntitlementStatus.GRANTED)
+    assert await scalar(context, rights) == 2
     waiting = select(Grant.active_at).where(Grant.status == GrantStatus.PENDING)
     assert await scalar(context, waiting) == now + timedelta(days=1), "a code that no kind has is tried again a day later"
 
@@ -81,14 +88,23 @@ async def test_a_refund_takes_back_what_is_unused(context, shop, now):
     await rewards.run(context, now)
     async with transaction(context.sessions) as session:
         await session.execute(text("UPDATE vouchers SET status = 'redeemed' WHERE piece = 1"))
-        back = [("litre", "points", 30), ("five-off", "voucher", 2), ("unknown", "voucher", 1)]
+        back = [("litre", "points", 30), ("five-off", "voucher", 2), ("unknown", "voucher", 1), ("cup", "gift", 1)]
         await refunded(session, shop, shop.card.account_id, shop.sale, back, at=now)
-    assert await rewards.run(context, now) == 3
+        await refunded(session, shop, shop.card.account_id, shop.sale, [("cup", "gift", 1)], at=now + SECOND / 2)
+    assert await rewards.run(context, now) == 4
+    assert await rewards.run(context, now + SECOND) == 1
     assert await rewards.run(context, now + SECOND) == 0
     assert await scalar(context, POINTS) == 0
+    assert await scalar(context, select(GiftEntitlement.status)) is EntitlementStatus.CANCELLED
     async with transaction(context.sessions) as session:
         found = await session.execute(select(GrantReturn.rule, GrantReturn.pending, GrantReturn.recovered, GrantReturn.lost))
-        assert {row.rule: tuple(row)[1:] for row in found} == {"litre": (0, 30, 0), "five-off": (0, 1, 1), "unknown": (1, 0, 0)}
+        assert sorted(map(tuple, found)) == [
+            ("cup", 0, 0, 1),
+            ("cup", 0, 1, 0),
+            ("five-off", 0, 1, 1),
+            ("litre", 0, 30, 0),
+            ("unknown", 1, 0, 0),
+        ]
 
 
 async def test_jobs_that_run_at_once_do_each_thing_once(context, shop, now):

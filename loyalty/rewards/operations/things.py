@@ -1,8 +1,8 @@
 """Things that were granted: vouchers and free washes are issued, gifts become rights, each once; a refund takes back what is unused."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.cards.model import Card
 from loyalty.ledger.model import Account
-from loyalty.rewards.model_grants import Grant, GrantKind, GrantStatus
+from loyalty.rewards.model_grants import VALUES, Grant, GrantKind, GrantStatus
+from loyalty.rewards.queries.gifts import gifts_by_code
 from loyalty.rewards.queries.vouchers import kinds_by_code
 
-from . import vouchers
+from . import gifts, vouchers
 
 COLLECTOR: Final = Actor(ActorKind.SYSTEM, "jobs.rewards")
 SOURCE: Final = "grant"
-_VOUCHERS: Final = (GrantKind.VOUCHER, GrantKind.WASH)
 _POSTPONED: Final = timedelta(days=1)
 
 
@@ -28,26 +28,47 @@ def source_of(source_id: UUID, rule: str, kind: GrantKind) -> str:
 
 
 async def hand_out_due(session: AsyncSession, *, now: datetime, most: int = 500) -> int:
-    """Issue the vouchers and washes of grants whose time has come; return how many grants.
+    """Issue vouchers and washes, and grant rights to gifts, of grants whose time has come; return how many grants.
 
-    A limit of the kind may give fewer: the grant then says how many. A code that no kind has yet is tried again a day later.
+    A voucher kind's limit may give fewer: the grant then says how many. A code that nothing has yet is tried again a day later.
     """
     due = (
         select(Grant, Account.customer_id, Card.plate)
         .join(Account, Account.account_id == Grant.account_id)
         .join(Card, Card.card_id == Grant.card_id, isouter=True)
-        .where(Grant.status == GrantStatus.PENDING, Grant.kind.in_(_VOUCHERS), Grant.active_at <= now)
+        .where(Grant.status == GrantStatus.PENDING, Grant.kind.not_in(VALUES), Grant.active_at <= now)
         .order_by(Grant.active_at)
         .limit(most)
         .with_for_update(of=Grant, skip_locked=True)
         .execution_options(populate_existing=True)
     )
-    found = (await session.execute(due)).all()
-    known = await kinds_by_code(session, codes={grant.item for grant, _, _ in found if grant.item is not None})
-    ready = [row for row in found if row[0].item in known]
-    for grant, _, _ in found:
-        if grant.item not in known:
-            grant.active_at = now + _POSTPONED
+    found = [Due(*row) for row in await session.execute(due)]
+    gifts_due = [one for one in found if one.grant.kind is GrantKind.GIFT]
+    done = await _grant_gifts(session, gifts_due, now)
+    done += await _issue_vouchers(session, [one for one in found if one.grant.kind is not GrantKind.GIFT], now)
+    await session.flush()
+    return done
+
+
+class Due(NamedTuple):
+    """A grant whose time has come, and for whom."""
+
+    grant: Grant
+    customer_id: UUID | None
+    plate: str | None
+
+
+def _known(due: Sequence[Due], codes: Collection[str], now: datetime) -> list[Due]:
+    """Return those whose code there is; the others are put off."""
+    for one in due:
+        if one.grant.item not in codes:
+            one.grant.active_at = now + _POSTPONED
+    return [one for one in due if one.grant.item in codes]
+
+
+async def _issue_vouchers(session: AsyncSession, due: Sequence[Due], now: datetime) -> int:
+    known = await kinds_by_code(session, codes={str(one.grant.item) for one in due})
+    ready = _known(due, known, now)
     wishes = [
         vouchers.VoucherWish(
             kind=str(grant.item),
@@ -60,15 +81,41 @@ async def hand_out_due(session: AsyncSession, *, now: datetime, most: int = 500)
         )
         for grant, customer_id, plate in ready
     ]
-    issued: Sequence[vouchers.Issued] = await vouchers.issue_many(session, wishes=wishes, actor=COLLECTOR, now=now) if wishes else ()
-    for (grant, _, _), answer in zip(ready, issued, strict=True):
-        grant.status, grant.posted = GrantStatus.ACTIVE, answer.given
-    await session.flush()
+    if wishes:
+        issued = await vouchers.issue_many(session, wishes=wishes, actor=COLLECTOR, now=now)
+        for one, answer in zip(ready, issued, strict=True):
+            one.grant.status, one.grant.posted = GrantStatus.ACTIVE, answer.given
+    return len(ready)
+
+
+async def _grant_gifts(session: AsyncSession, due: Sequence[Due], now: datetime) -> int:
+    known = await gifts_by_code(session, codes={str(one.grant.item) for one in due})
+    ready = _known(due, known, now)
+    wishes = [
+        gifts.GiftWish(
+            gift=str(grant.item),
+            source_kind=SOURCE,
+            source_id=source_of(grant.source_id, grant.rule, grant.kind),
+            customer_id=customer_id,
+            account_id=grant.account_id,
+            pieces=grant.amount - grant.returned,
+        )
+        for grant, customer_id, _ in ready
+    ]
+    if wishes:
+        await gifts.grant_gifts(session, wishes=wishes, actor=COLLECTOR, now=now)
+        for one in ready:
+            one.grant.status, one.grant.posted = GrantStatus.ACTIVE, one.grant.amount - one.grant.returned
     return len(ready)
 
 
 async def take_back(session: AsyncSession, grant: Grant, *, pieces: int, now: datetime) -> int:
-    """Cancel so many unused pieces of a grant's things; return how many were."""
+    """Cancel so many unused pieces of a grant's things; return how many were. A right to a gift goes back with the last of its pieces."""
     number = source_of(grant.source_id, grant.rule, grant.kind)
+    if grant.kind is GrantKind.GIFT:
+        if grant.returned + pieces < grant.amount:
+            return 0
+        gone = await gifts.take_back_gifts(session, source_kind=SOURCE, source_id=number, reason="refund", actor=COLLECTOR, now=now)
+        return min(gone.cancelled, pieces)
     back = await vouchers.take_back(session, source_kind=SOURCE, source_id=number, reason="refund", actor=COLLECTOR, pieces=pieces, now=now)
     return back.cancelled
