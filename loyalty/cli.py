@@ -49,6 +49,7 @@ COMMANDS = (
     Command("import", "loyalty.importing.command", "import a legacy CSV or XLSX file by a mapping file"),
     Command("replay", "loyalty.replay.command", "turn imported transactions into POS traffic through the API"),
     Command("pos", "loyalty.pos.command", "simulate terminals playing a station day, over the API"),
+    Command("rules", "loyalty.pricing.command", "list, compare, export and import rulebooks as TOML files"),
     Command("demo", "loyalty.demo_command", "fill an empty database with the demo chain"),
 )
 
