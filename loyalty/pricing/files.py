@@ -97,9 +97,9 @@ def _table(part: Mapping[str, Any]) -> Table:
     for name, value in part.items():
         if not isinstance(value, Mapping):
             made.add(name, _value(value))
-    for name, value in part.items():
-        if isinstance(value, Mapping) and value:
-            made.add(name, _inner(value))
+    for name in ("when", "effect"):
+        if part.get(name):
+            made.add(name, _inner(part[name]))
     return made
 
 

@@ -55,7 +55,7 @@ async def test_a_file_goes_out_is_changed_and_comes_in_as_a_draft(rules, tmp_pat
 async def test_faults_are_named_line_by_line_and_keep_it_from_being_submitted(rules, tmp_path):
     path = tmp_path / "rules.toml"
     await rules("export", str(path))
-    path.write_text(path.read_text("utf-8").replace("\n[rules.when]", "\ngroup = 'gone'\nbudget = 'gone'\n[rules.when]"), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("\n[rules.when]", "group = 'gone'\nbudget = 'gone'\n[rules.when]"), "utf-8")
     code, said = await rules("import", "--check", str(path))
     assert code == command.FAULTY
     assert said.count("fault ") == 2
