@@ -9,13 +9,16 @@ from msgspec import Meta, Struct
 from loyalty.ledger.model import AccountStatus
 from loyalty.ledger.rules import allocate, spendable
 from loyalty.limits.rules import Judgement
-from loyalty.pricing.rules import FrozenTerm
+from loyalty.pricing.basket import CARD
+from loyalty.pricing.evaluating import Outcome
 
+from . import offering
 from .decision import Decision
 from .facts import CardFacts, CardTerms, Place, Product
 from .model import Flag, Flow, Status
-from .rules import encode, flag_names, frozen, limits_of, product_refuses
-from .settling import detail_of, price_fuel, taken_from
+from .offering import Offer
+from .rules import encode, flag_names, limits_of, product_refuses
+from .settling import detail_of, goods_of, price_fuel, taken_from
 from .wire import Credential, FuelLine, Instant, Nozzle, Record, SaleAnswer, SaleRequest, ShopLine, Tender, reference
 
 _ACTIVE: Final = 2
@@ -59,13 +62,13 @@ def decide_advice(
     card: CardFacts | None,
     terms: CardTerms | None,
     published_e4: int | None,
-    term: FrozenTerm | None,
+    offer: Offer | None,
     local: datetime,
 ) -> Decision:
     """Book a sale that happened, whatever it is: no status, limit or lack of funds stops it; each leaves a flag.
 
-    `decision` stands on the account that bears it, the suspense account where `card` is None or cannot pay in this currency; what the
-    account does not hold is owed. Prices, limits and expiry are judged at the event's time.
+    `decision` stands on the account that bears it: the suspense account where `card` is None or cannot pay in this currency (`offer` is
+    None then); what the account does not hold is owed. Prices, limits and expiry are judged at the event's time.
     """
     answer = SaleAnswer(outcome="booked", currency=place.currency)
     request = SaleRequest(card=Credential(), shop=advice.shop, tenders=advice.tenders)
@@ -74,7 +77,9 @@ def decide_advice(
     if advice.plate or advice.odometer_km is not None:
         decision.prompts = {"plate": advice.plate, "odometer_km": advice.odometer_km}
     decision.flags |= Flag.OFFLINE | _card_flags(card, local)
-    saved = _goods(decision, advice, product, shop, term, published_e4, place.digits)
+    _goods(decision, advice, product, shop, published_e4, place.digits)
+    outcome = None if offer is None else _benefits(decision, advice, product, shop, offer, place.digits)
+    saved = 0 if outcome is None else outcome.discount_minor
     others = _tenders(decision, advice, saved)
     share = decision.gross_minor - saved - others
     if card is not None and terms is not None:
@@ -88,15 +93,19 @@ def decide_advice(
     if owed:
         decision.owe(owed, [] if card is None else card.purses)
         answer.receivable_minor = owed
-    if term is not None:
-        decision.discount(saved, term.funder)
+    if outcome is not None and offer is not None:
+        offering.take(decision, outcome)
+        offering.count(decision, outcome, offer.share, reserve=False)
+        offering.tell(answer, outcome, place)
     decision.counted = (share, decision.quantity_milli, 1)
     decision.counter_day = local.date()
     decision.status = Status.COMPLETED
-    decision.detail = _detail(request, advice, product, term if saved else None)
+    decision.detail = _detail(request, advice, product)
+    if outcome is not None and offer is not None:
+        kept = offering.documents(outcome, place.station_id, offer.share, decision.counts)
+        decision.detail = (decision.detail or {}) | kept or None
     answer.sale = reference(decision.account_id, decision.subject_id)
     answer.gross_minor, answer.discount_minor, answer.card_minor, answer.tenders_minor = decision.gross_minor, saved, share, others
-    answer.discount = frozen(term, saved) if saved else None
     answer.taken = taken_from(takes, own) or None
     answer.flags = flag_names(decision.flags)
     decision.answer = encode(answer)
@@ -116,14 +125,12 @@ def _goods(
     advice: Advice,
     product: Product | None,
     shop: list[tuple[Product | None, int]],
-    term: FrozenTerm | None,
     published_e4: int | None,
     digits: int,
-) -> int:
-    """Take the lines as they stand; return the discount, never so much that other tenders would have overpaid."""
-    saved = 0
+) -> None:
+    """Take the lines as they stand."""
     if advice.fuel is not None and product is not None:
-        saved = price_fuel(decision, advice.fuel, product, term, published_e4, digits)
+        price_fuel(decision, advice.fuel, product, published_e4, digits)
     elif advice.fuel is not None:
         fuel = advice.fuel
         decision.nozzle, decision.quantity_milli, decision.unit_price_e4 = fuel.nozzle, fuel.quantity_milli, fuel.unit_price_e4
@@ -133,8 +140,18 @@ def _goods(
         decision.flags |= Flag.PRODUCT_DIFFERS
     decision.nozzle = advice.nozzle if decision.nozzle is None else decision.nozzle
     decision.gross_minor += sum(amount for _, amount in shop)
+
+
+def _benefits(
+    decision: Decision, advice: Advice, product: Product | None, shop: list[tuple[Product | None, int]], offer: Offer, digits: int
+) -> Outcome | None:
+    """Evaluate the rules of the event's time; none where the discounts would leave less due than other tenders have paid already."""
+    goods = goods_of(advice.shop, shop, advice.fuel, product, digits)
+    if not goods:
+        return None
+    _, outcome = offer.evaluate(goods, int(decision.flow), (CARD, *[tender.tender for tender in advice.tenders]))
     others = sum(tender.amount_minor for tender in advice.tenders)
-    return max(0, min(saved, decision.gross_minor - others))
+    return outcome if outcome.discount_minor <= max(0, decision.gross_minor - others) else None
 
 
 def _tenders(decision: Decision, advice: Advice, saved: int) -> int:
@@ -174,8 +191,8 @@ def _limit_flags(
     return Flag.NONE
 
 
-def _detail(request: SaleRequest, advice: Advice, product: Product | None, term: FrozenTerm | None) -> dict[str, Any] | None:
-    detail = detail_of(request, term) or {}
+def _detail(request: SaleRequest, advice: Advice, product: Product | None) -> dict[str, Any] | None:
+    detail = detail_of(request)
     if advice.fuel is not None and product is None:
         detail["product"] = advice.fuel.product
     if advice.why != "offline":

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from .wire import Discount, Said, Taken
+from .wire import Benefit, Discount, Other, Said, Taken
 
 
 class HandBack(Struct, omit_defaults=True):
@@ -68,6 +68,8 @@ class QuoteLine(Struct, kw_only=True):
     pays_minor: int = 0
     """What the account would give for it, the discount taken off."""
     discount: Discount | None = None
+    benefits: list[Benefit] | None = None
+    others: list[Other] | None = None
     reason: str | None = None
     limit: str | None = None
     message_zh: str | None = None

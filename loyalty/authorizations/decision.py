@@ -10,6 +10,8 @@ from uuid import UUID, uuid5
 from loyalty.ids import NOBODY
 from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
 from loyalty.ledger.rules import PurseView, Take, house_id
+from loyalty.pricing.bounding import Count
+from loyalty.pricing.freezing import BudgetUse
 
 from .model import Flag, Flow, Status
 
@@ -60,6 +62,7 @@ class Decision:
         "account_id",
         "answer",
         "authorization",
+        "budgets",
         "business_day",
         "by_code",
         "card_id",
@@ -71,6 +74,7 @@ class Decision:
         "counted",
         "counter_day",
         "counter_seen",
+        "counts",
         "currency",
         "detail",
         "discount_minor",
@@ -79,6 +83,8 @@ class Decision:
         "fill_id",
         "flags",
         "flow",
+        "frozen",
+        "funders",
         "gross_minor",
         "new_receivable",
         "nozzle",
@@ -87,6 +93,7 @@ class Decision:
         "quantity_milli",
         "reason",
         "requested_minor",
+        "short",
         "staff_id",
         "station_id",
         "status",
@@ -138,6 +145,15 @@ class Decision:
         self.transfers: list[tuple[UUID, UUID, int, int]] = []
         """(debit, credit, amount in minor units, kind)."""
         self.answer = b""
+        self.frozen: str | None = None
+        """What an authorisation keeps of its rules, or what a completion in parts leaves of it."""
+        self.counts: Sequence[Count] = ()
+        """What benefits add to their counters."""
+        self.budgets: list[BudgetUse] = []
+        self.short: Sequence[UUID] = ()
+        """Budgets that had less free than was wanted."""
+        self.funders: list[str] = []
+        """Who bears the discounts: references of their house accounts."""
 
     def hold(self, takes: list[Take], purses: list[PurseView], *, exact: bool) -> None:
         """Set value aside; with `exact`, only while the purses are as they were read."""
@@ -176,6 +192,7 @@ class Decision:
     def discount(self, amount_minor: int, funder: str) -> None:
         """Book a discount: its funder pays the station."""
         if amount_minor:
+            self.funders.append(funder)
             sales = sales_of(self.station_id, self.currency)
             self.transfers.append((house_id(HouseCode.DISCOUNT, self.currency, funder), sales, amount_minor, _TRANSFER_DISCOUNT))
 

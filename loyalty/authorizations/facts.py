@@ -6,7 +6,8 @@ from uuid import UUID
 
 from loyalty.ledger.rules import PurseView, SpendStep
 from loyalty.limits.rules import Compiled, Used
-from loyalty.pricing.rules import FrozenTerm
+from loyalty.pricing.basket import Where
+from loyalty.pricing.freezing import Frozen
 
 
 class Place(NamedTuple):
@@ -23,6 +24,8 @@ class Place(NamedTuple):
     zone: str
     currency: str
     digits: int
+    where: Where
+    """The same, as far as rules ask."""
 
 
 class Product(NamedTuple):
@@ -34,6 +37,8 @@ class Product(NamedTuple):
     fuel_kind: str | None
     shop_category: str | None
     unit: str = "L"
+    tags: frozenset[str] = frozenset()
+    """Category, fuel kind and shop category: what rules call it by."""
 
 
 class CardTerms(NamedTuple):
@@ -112,7 +117,7 @@ class AuthorizationFacts(NamedTuple):
     captured_minor: int
     captured_milli: int
     completions: int
-    frozen: FrozenTerm | None
+    frozen: Frozen | None
     event_at: datetime
     expires_at: datetime | None
     business_day: date

@@ -19,13 +19,13 @@ _PURSES: Final = """
     ) p ON true
 """
 
-READ_CARDS: Final = f"""
+_READ_CARDS: Final = f"""
 SELECT r.ord::integer, {_CARD_COLUMNS},
     k.day_amount, k.day_quantity, k.day_count, k.week_amount, k.week_quantity, k.week_count,
     k.month_amount, k.month_quantity, k.month_count, k.last_at,
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card,
     f.station_id AS fill_station, f.nozzle AS fill_nozzle, f.product_id AS fill_product, f.quantity_milli AS fill_quantity,
-    f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until
+    f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until%s
 FROM (
     SELECT i.*, date_trunc('week', i.day::timestamp)::date AS week, date_trunc('month', i.day::timestamp)::date AS month
     FROM unnest($1::bytea[], $2::date[], $3::uuid[]) WITH ORDINALITY i(number_index, day, fill, ord)
@@ -50,9 +50,26 @@ LEFT JOIN LATERAL (
     FROM limit_counters w
     WHERE w.account_id = c.account_id AND w.subject_id = c.chain_id AND w."window" = 1 AND w.start BETWEEN r.day - 31 AND r.day
 ) k ON true
-{_PURSES}
+{_PURSES}%s
 ORDER BY r.ord
 """
+
+READ_CARDS: Final = _READ_CARDS % ("", "")
+READ_CARDS_AND_PEOPLE: Final = _READ_CARDS % (
+    """,
+    coalesce(h.merged_into, h.customer_id) AS customer_id, s.tier, h.segment, h.flyer_code, h.birthday, a.opened_at, a.registered_at,
+    b.caps, b.starts, b.amounts, b.times""",
+    """
+LEFT JOIN customers h ON h.customer_id = a.customer_id
+LEFT JOIN standings s ON s.customer_id = h.customer_id
+LEFT JOIN LATERAL (
+    SELECT array_agg(b.cap_id) AS caps, array_agg(b.start) AS starts, array_agg(b.amount) AS amounts, array_agg(b.count) AS times
+    FROM benefit_counters b
+    WHERE b.subject_id = ANY (ARRAY[c.chain_id, c.account_id, coalesce(h.merged_into, h.customer_id)]) AND b.cap_id = ANY ($4::uuid[])
+        AND (b.start BETWEEN r.day - 31 AND r.day OR b.start = date '0001-01-01')
+) b ON true""",
+)
+"""With what rules ask about the customer: read only while a live rule does."""
 
 READ_AUTHORIZATIONS: Final = f"""
 SELECT r.ord::integer,
@@ -69,8 +86,8 @@ LEFT JOIN accounts a ON a.account_id = o.account_id
 ORDER BY r.ord
 """
 
-WRITE_ARGUMENTS: Final = 18
-WRITE: Final = "SELECT kind, place FROM hot_book_v2(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
+WRITE_ARGUMENTS: Final = 20
+WRITE: Final = "SELECT kind, place FROM hot_book_v3(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
 """Arguments in the order of the function's parameters."""
 
 STORED: Final = """
@@ -78,6 +95,14 @@ SELECT q.terminal_id, q.key, q.operation, q.fingerprint, q.answer
 FROM unnest($1::uuid[], $2::uuid[]) r(terminal, key) JOIN requests q ON q.terminal_id = r.terminal AND q.key = r.key
 """
 """What was answered to keys that were used before."""
+
+FREE: Final = """
+SELECT budget_id, granted - reserved - used AS free FROM budget_shares WHERE budget_id = ANY ($1::uuid[]) AND share = $2
+"""
+"""What a worker's own shares of the budgets leave."""
+
+GATHER: Final = "SELECT b.id AS budget_id, gather_budget(b.id, $2::smallint) AS free FROM unnest($1::uuid[]) b(id)"
+"""What is free of these budgets in all, brought into one share."""
 
 REVISIONS: Final = "SELECT array_agg(revision ORDER BY kind) FROM revisions"
 PERIOD: Final = "SELECT period FROM periods WHERE closed_at IS NULL"

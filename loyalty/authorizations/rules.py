@@ -1,38 +1,30 @@
 """The pump's decisions: pure, on one read's facts. No I/O, no clock: the same facts give the same bytes."""
 
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from loyalty.crypto import pin_matches
 from loyalty.ledger.model import PurseKind
-from loyalty.ledger.rules import PurseView, allocate, funds_of, spendable
+from loyalty.ledger.rules import PurseView
 from loyalty.limits.rules import UNUSED, Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
 from loyalty.limits.wording import limit_label
-from loyalty.money import line_amount, quantity_for, shown, shown_quantity
-from loyalty.pricing.rules import FrozenTerm, discount_of
+from loyalty.money import shown, shown_quantity
 
 from .decision import Decision
 from .facts import CardFacts, CardTerms, Place, Product
-from .model import Flag, Flow, Status
+from .model import Flag, Status
 from .reasons import Reason, say
-from .wire import AuthorizationAnswer, AuthorizationRequest, Credential, Discount, Said, reference
+from .wire import Credential, Said
 
 PIN_TRIES: Final = 3
 HOLD_FOR: Final = timedelta(minutes=60)
 """How long a completion is waited for before the hold becomes an unresolved dispense."""
-LEAST_PARTIAL_MILLI: Final = 1000
-"""A partial approval below one unit is no use at a pump."""
 
 _ACTIVE, _LOST = 2, 4
 _POINTS: Final = int(PurseKind.POINTS)
-_APPROVED: Final = int(Status.APPROVED)
-_NO_REASON: Final = int(Reason.NONE)
-_FLOWS: Final = {flow.name.lower(): int(flow) for flow in Flow}
-_FLAG_LIMIT: Final = int(Flag.LIMIT)
 
 _LIMIT_REASONS: Final = {
     LimitReason.GRADE: Reason.GRADE_NOT_ALLOWED,
@@ -215,7 +207,7 @@ def limit_refusal(judgement: Judgement, card: CardFacts, terms: CardTerms, curre
     if reason is Reason.AMOUNT_LIMIT:
         return Refused(reason, limit=block.limit, remaining_minor=block.remaining, remaining_text=shown(block.remaining, currency))
     if reason is Reason.QUANTITY_LIMIT:
-        return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=_quantity(block.remaining, product))
+        return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=quantity_text(block.remaining, product))
     if reason is Reason.TOO_SOON:
         return Refused(reason, limit=block.limit, remaining_text=str(block.wait_s))
     if reason is Reason.PLATE_NEEDED:
@@ -253,11 +245,9 @@ def decline(decision: Decision, answer: Said, refused: Refused) -> Decision:
     return decision
 
 
-def frozen(term: FrozenTerm | None, amount_minor: int) -> Discount | None:
-    """Return the answer's account of a frozen term."""
-    if term is None:
-        return None
-    return Discount(term.code, term.revision, term.rate_e4, term.funder, term.name_zh, term.name_en, amount_minor)
+def quantity_text(milli: int, product: Product | None) -> str:
+    """Write a quantity for a sentence, `22.35 L`: never more than there is."""
+    return shown_quantity(milli, "L" if product is None else product.unit)
 
 
 def flag_names(flags: int) -> list[str] | None:
@@ -270,119 +260,6 @@ def is_private(card: CardFacts) -> bool:
     return card.account_kind != "company"
 
 
-def decide_authorization(
-    decision: Decision,
-    request: AuthorizationRequest,
-    *,
-    place: Place,
-    card: CardFacts | None,
-    terms: CardTerms | None,
-    product: Product | None,
-    price_e4: int | None,
-    term: FrozenTerm | None,
-    presented: Presented,
-    exact: bool,
-    now: datetime,
-    local: datetime,
-) -> Decision:
-    """Decide on an authorisation before fuel flows.
-
-    What may be taken is the least of: what was asked, the limits, the terminal's cap, the funds at the net price. Less than asked is a
-    partial approval, if the POS takes one and at least one unit is left.
-    """
-    answer = AuthorizationAnswer(outcome="declined")
-    decision.flow = _FLOWS[request.flow]
-    decision.nozzle = request.nozzle
-    decision.requested_minor = request.amount_minor
-    if request.plate or request.odometer_km is not None:
-        decision.prompts = {"plate": request.plate, "odometer_km": request.odometer_km}
-    refused = place_refuses(place) or card_refuses(card, terms, place, local)
-    if card is not None:
-        answer.card = card.number_tail
-    if refused is not None:
-        return decline(decision, answer, refused)
-    assert card is not None
-    assert terms is not None
-    refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
-    decision.by_code = presented.token_version is not None
-    if refused is None:
-        if product is None:
-            refused = Refused(Reason.PRODUCT_UNKNOWN)
-        elif price_e4 is None:
-            refused = Refused(Reason.PRICE_UNKNOWN)
-        else:
-            refused = product_refuses(product, terms)
-    if refused is not None:
-        return decline(decision, answer, refused)
-    assert product is not None
-    assert price_e4 is not None
-    decision.product_id = product.product_id
-    decision.unit_price_e4 = price_e4
-    answer.product, answer.unit_price_e4, answer.currency = product.code, price_e4, place.currency
-    return _approve(
-        decision, answer, request, place=place, card=card, terms=terms, product=product, term=term, exact=exact, now=now, local=local
-    )
-
-
-def _approve(
-    decision: Decision,
-    answer: AuthorizationAnswer,
-    request: AuthorizationRequest,
-    *,
-    place: Place,
-    card: CardFacts,
-    terms: CardTerms,
-    product: Product,
-    term: FrozenTerm | None,
-    exact: bool,
-    now: datetime,
-    local: datetime,
-) -> Decision:
-    price, digits = decision.unit_price_e4, place.digits
-    judgement = limits_of(card, terms, place, product, plate=request.plate, amount_minor=0, quantity_milli=0, local=local)
-    if judgement.blocked is not None:
-        return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency, product))
-    purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
-    funds = funds_of(purses)
-    net_price = price - min(term.rate_e4, price) if term is not None else price
-    least_milli, reason, limit = _least(judgement, place, funds, price, net_price)
-    wanted_milli = request.quantity_milli or (quantity_for(request.amount_minor, price, digits) if request.amount_minor else None)
-    if wanted_milli is not None and wanted_milli <= least_milli:
-        quantity, gross, reason = wanted_milli, request.amount_minor or line_amount(wanted_milli, price, digits), Reason.NONE
-    else:
-        quantity, gross = least_milli, line_amount(least_milli, price, digits)
-        short = wanted_milli is not None and not request.partial
-        if short or quantity < min(LEAST_PARTIAL_MILLI, wanted_milli or LEAST_PARTIAL_MILLI):
-            left = max(0, funds if reason is Reason.INSUFFICIENT_FUNDS else line_amount(quantity, net_price, digits))
-            return decline(decision, answer, _too_little(reason, limit, card, place, product, left_minor=left, left_milli=max(0, quantity)))
-    saved = discount_of(term, quantity_milli=quantity, unit_price_e4=price, gross_minor=gross, digits=digits)
-    held = min(gross - saved, funds)
-    decision.hold(allocate(purses, held, terms.spend_order), purses, exact=exact and is_private(card))
-    decision.status = _APPROVED
-    decision.gross_minor, decision.quantity_milli = gross, quantity
-    decision.counted = (held, quantity, 1)
-    decision.counter_seen = counter_seen(card, terms)
-    decision.expires_at = _expires(now)
-    decision.detail = None if term is None else term.document()
-    if (
-        _may_flag(card, terms)
-        and limits_of(card, terms, place, product, plate=request.plate, amount_minor=held, quantity_milli=quantity, local=local).flags
-    ):
-        decision.flags |= _FLAG_LIMIT
-        answer.flags = flag_names(decision.flags)
-    answer.outcome = "approved"
-    if wanted_milli is not None and quantity < wanted_milli:
-        _say_partial(decision, answer, reason, limit)
-    answer.authorization = reference(decision.account_id, decision.subject_id)
-    answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
-    answer.discount = frozen(term, saved)
-    answer.expires_at = _expiry_written(decision.expires_at)
-    if is_private(card):
-        answer.available_after_minor = funds - held
-    decision.answer = encode(answer)
-    return decision
-
-
 def counter_seen(card: CardFacts, terms: CardTerms) -> tuple[int, int] | None:
     """Return the day's counter (money, count) as the decision saw it, None where no limit looks at one."""
     if (card.limits is None or not card.limits.ceilings) and (terms.limits is None or not terms.limits.ceilings):
@@ -390,58 +267,7 @@ def counter_seen(card: CardFacts, terms: CardTerms) -> tuple[int, int] | None:
     return (0, 0) if card.used is None else (card.used[0] or 0, card.used[2] or 0)
 
 
-def _least(judgement: Judgement, place: Place, funds: int, price: int, net_price: int) -> tuple[int, Reason, str | None]:
-    """Return the quantity that may be taken at most, and what binds it: funds, a limit, or the terminal's cap."""
-    digits = place.digits
-    least, reason, limit = quantity_for(funds, net_price, digits), Reason.INSUFFICIENT_FUNDS, None
-    if judgement.remaining_amount_minor is not None:
-        bound = quantity_for(judgement.remaining_amount_minor, net_price, digits)
-        if bound < least:
-            least, reason, limit = bound, Reason.AMOUNT_LIMIT, judgement.binding_amount
-    if judgement.remaining_quantity_milli is not None and judgement.remaining_quantity_milli < least:
-        least, reason, limit = judgement.remaining_quantity_milli, Reason.QUANTITY_LIMIT, judgement.binding_quantity
-    if place.amount_max_minor is not None:
-        bound = quantity_for(place.amount_max_minor, price, digits)
-        if bound < least:
-            least, reason, limit = bound, Reason.TERMINAL_CAP, "terminal"
-    return least, reason, limit
-
-
-def _too_little(
-    reason: Reason, limit: str | None, card: CardFacts, place: Place, product: Product, *, left_minor: int, left_milli: int
-) -> Refused:
-    """Refuse because what may be taken is less than a fill, or than was asked: name the limit and what remains."""
-    hidden = reason is Reason.INSUFFICIENT_FUNDS and not is_private(card)
-    text = _quantity(left_milli, product) if reason is Reason.QUANTITY_LIMIT else shown(left_minor, place.currency)
-    return Refused(
-        reason,
-        limit=limit,
-        remaining_minor=None if hidden else left_minor,
-        remaining_milli=left_milli,
-        remaining_text="—" if hidden else text,
-    )
-
-
-def _quantity(milli: int, product: Product | None) -> str:
-    """Write a quantity for a sentence, `22.35 L`: never more than there is."""
-    return shown_quantity(milli, "L" if product is None else product.unit)
-
-
-def _may_flag(card: CardFacts, terms: CardTerms) -> bool:
-    """Say whether there is a limit that only flags: only then is what was approved judged again."""
-    own, common = card.limits, terms.limits
-    return (own is not None and bool(own.flagged or own.soft)) or (common is not None and bool(common.flagged or common.soft))
-
-
-def _say_partial(decision: Decision, answer: AuthorizationAnswer, reason: Reason, limit: str | None) -> None:
-    decision.reason = Reason.PART_ONLY
-    answer.outcome, answer.reason, answer.limit = "partial", reason.code, limit
-    name = limit or reason.code
-    answer.message_zh = say(Reason.PART_ONLY, limit=limit_label(name, "zh"))[0]
-    answer.message_en = say(Reason.PART_ONLY, limit=limit_label(name, "en"))[1]
-
-
-class _Written:
+class Written:
     """The last instant written: all requests of a batch carry the same one."""
 
     def __init__(self) -> None:
@@ -454,16 +280,8 @@ class _Written:
         return self._text
 
 
-written: Final = _Written()
+written: Final = Written()
 """Write an instant (UTC) as the answers do: to the second, `2026-09-24T02:15:00Z`."""
-
-_expiry_written: Final = _Written()
-
-
-@lru_cache(maxsize=4)
-def _expires(now: datetime) -> datetime:
-    """Return when a hold made now ends: one object a batch."""
-    return now + HOLD_FOR
 
 
 def money_left(purses: list[PurseView], unit: str) -> tuple[int, int]:

@@ -5,14 +5,21 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.rules import PurseView, SpendStep, Take, allocate, funds_of, spendable
 from loyalty.money import line_amount, shown
-from loyalty.pricing.rules import FrozenTerm, discount_of
+from loyalty.pricing.basket import CARD, Goods, Moment
+from loyalty.pricing.compiling import Book
+from loyalty.pricing.evaluating import Outcome
+from loyalty.pricing.freezing import Settled, released
 
+from . import offering
 from .decision import Decision, applied
 from .facts import AuthorizationFacts, CardFacts, CardTerms, FillFacts, Place, Product
 from .model import FillStatus, Flag, Flow, Status
+from .offering import Offer
 from .reasons import Reason
 from .rules import (
     HOLD_FOR,
@@ -24,7 +31,6 @@ from .rules import (
     decline,
     encode,
     flag_names,
-    frozen,
     is_private,
     limit_refusal,
     limits_of,
@@ -33,11 +39,12 @@ from .rules import (
     product_refuses,
     written,
 )
-from .wire import CompletionRequest, FuelLine, SaleAnswer, SaleRequest, Taken, reference
+from .wire import CompletionRequest, FuelLine, SaleAnswer, SaleRequest, ShopLine, Taken, reference
 
 TOLERANCE_MINOR: Final = 5
 """How far the pump's amount may lie from litres × price before the sale is flagged (domain notes: default ¥0.05)."""
 
+_json: Final = msgspec.json.Encoder().encode
 _PAY_AFTER: Final = int(Flow.PAY_AFTER)
 _SHOP: Final = int(Flow.SHOP)
 _COMPLETED: Final = int(Status.COMPLETED)
@@ -77,7 +84,7 @@ def decide_sale(
     card: CardFacts | None,
     terms: CardTerms | None,
     published_e4: int | None,
-    term: FrozenTerm | None,
+    offer: Offer | None,
     presented: Presented,
     exact: bool,
     now: datetime,
@@ -106,13 +113,11 @@ def decide_sale(
     if refused is not None:
         return decline(decision, answer, refused)
     answer.currency = place.currency
-    saved = 0
+    assert offer is not None, "a card that is known meets the rules"
     if fuel is not None and product is not None:
-        saved = price_fuel(decision, fuel, product, term, published_e4, place.digits)
-    for _, amount in shop:
-        decision.gross_minor += amount
-    answer.gross_minor, answer.discount_minor, answer.discount = decision.gross_minor, saved, frozen(term, saved) if saved else None
-    decision.discount_minor = saved
+        price_fuel(decision, fuel, product, published_e4, place.digits)
+    outcome = _benefits(decision, answer, request, fuel, product, shop, place, offer)
+    saved = outcome.discount_minor
     others = sum([tender.amount_minor for tender in request.tenders])
     share = decision.gross_minor - saved - others
     answer.tenders_minor, answer.card_minor = others, max(0, share)
@@ -121,7 +126,49 @@ def decide_sale(
     refused = _limits_refuse(decision, card, terms, place, product, shop, request.plate, share, local)
     if refused is not None:
         return decline(decision, answer, refused)
-    return _pay(decision, answer, request, card=card, terms=terms, place=place, share=share, term=term, exact=exact, now=now)
+    decided = _pay(decision, answer, request, card=card, terms=terms, place=place, share=share, exact=exact, now=now)
+    if decided.counted is not None:
+        offering.take(decision, outcome)
+        offering.count(decision, outcome, offer.share, reserve=False)
+        detail = detail_of(request) | offering.documents(outcome, place.station_id, offer.share, decision.counts)
+        decision.detail = detail or None
+    return decided
+
+
+def _benefits(
+    decision: Decision,
+    answer: SaleAnswer,
+    request: SaleRequest,
+    fuel: FuelLine | None,
+    product: Product | None,
+    shop: list[tuple[Product | None, int]],
+    place: Place,
+    offer: Offer,
+) -> Outcome:
+    """Ask the rules about the whole basket, and tell what they say."""
+    for _, amount in shop:
+        decision.gross_minor += amount
+    goods = goods_of(request.shop, shop, fuel, product, place.digits)
+    plan, outcome = offer.evaluate(goods, decision.flow, (CARD, *[tender.tender for tender in request.tenders]))
+    decision.discount_minor = outcome.discount_minor
+    answer.gross_minor, answer.discount_minor = decision.gross_minor, outcome.discount_minor
+    if plan.rules:
+        offering.tell(answer, outcome, place)
+    return outcome
+
+
+def goods_of(
+    lines: Sequence[ShopLine], shop: Sequence[tuple[Product | None, int]], fuel: FuelLine | None, product: Product | None, digits: int
+) -> tuple[Goods, ...]:
+    """Return a sale's goods as the rules see them: the fuel, then the articles."""
+    goods = [
+        offering.article(found, line.quantity_milli, amount, digits)
+        for line, (found, amount) in zip(lines, shop, strict=True)
+        if found is not None
+    ]
+    if fuel is not None and product is not None:
+        goods.insert(0, offering.fuel(product, fuel.quantity_milli, fuel.unit_price_e4, fuel.amount_minor))
+    return tuple(goods)
 
 
 def _goods_refuse(
@@ -153,8 +200,8 @@ def _goods_refuse(
     return None
 
 
-def price_fuel(decision: Decision, fuel: FuelLine, product: Product, term: FrozenTerm | None, published_e4: int | None, digits: int) -> int:
-    """Take the pump's line as it stands, flag what differs, and return the discount."""
+def price_fuel(decision: Decision, fuel: FuelLine, product: Product, published_e4: int | None, digits: int) -> None:
+    """Take the pump's line as it stands, and flag what differs."""
     decision.product_id, decision.nozzle = product.product_id, fuel.nozzle
     decision.quantity_milli, decision.unit_price_e4 = fuel.quantity_milli, fuel.unit_price_e4
     decision.gross_minor = fuel.amount_minor
@@ -162,9 +209,6 @@ def price_fuel(decision: Decision, fuel: FuelLine, product: Product, term: Froze
         decision.flags |= Flag.AMOUNT_DIFFERS
     if published_e4 is not None and published_e4 != fuel.unit_price_e4:
         decision.flags |= Flag.PRICE_DIFFERS
-    return discount_of(
-        term, quantity_milli=fuel.quantity_milli, unit_price_e4=fuel.unit_price_e4, gross_minor=fuel.amount_minor, digits=digits
-    )
 
 
 def _limits_refuse(
@@ -203,7 +247,6 @@ def _pay(
     terms: CardTerms,
     place: Place,
     share: int,
-    term: FrozenTerm | None,
     exact: bool,
     now: datetime,
 ) -> Decision:
@@ -223,14 +266,11 @@ def _pay(
         )
     decision.card_minor = share
     decision.spend(takes, purses, exact=exact and private)
-    if term is not None:
-        decision.discount(decision.discount_minor, term.funder)
     for tender in request.tenders:
         decision.tender(tender.tender, tender.amount_minor)
     decision.counted = (share, decision.quantity_milli, 1)
     decision.counter_seen = counter_seen(card, terms)
     decision.fill_id = request.fill_id
-    decision.detail = detail_of(request, term if decision.discount_minor else None)
     decision.status = _COMPLETED
     answer.outcome = "approved"
     answer.sale = reference(decision.account_id, decision.subject_id)
@@ -244,8 +284,8 @@ def _pay(
     return decision
 
 
-def detail_of(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] | None:
-    """Return what a sale keeps of its shop lines, tenders and discount, as they were said."""
+def detail_of(request: SaleRequest) -> dict[str, Any]:
+    """Return what a sale keeps of its shop lines and tenders, as they were said."""
     detail: dict[str, Any] = {}
     if request.shop:
         detail["lines"] = [
@@ -253,9 +293,7 @@ def detail_of(request: SaleRequest, term: FrozenTerm | None) -> dict[str, Any] |
         ]
     if request.tenders:
         detail["tenders"] = [{"tender": t.tender, "amount_minor": t.amount_minor, "reference": t.reference} for t in request.tenders]
-    if term is not None:
-        detail["discount"] = term.document()
-    return detail or None
+    return detail
 
 
 def taken_from(takes: list[Take], purses: list[PurseView]) -> list[Taken]:
@@ -275,14 +313,18 @@ def decide_completion(
     *,
     original: AuthorizationFacts,
     product: Product | None,
+    sold: Product | None,
+    place: Place,
+    book: Book | None,
     spend_order: tuple[SpendStep, ...],
-    digits: int,
     exact: bool,
     now: datetime,
+    local: datetime,
 ) -> Decision:
     """Book what the pump delivered. Always booked: no limit, block or lack of funds stops it.
 
     Order: the holds, then the account while it lasts, then a receivable. The frozen discount settles by the litres, at the pump's price.
+    `product` is what the pump names, `sold` what was authorised; `book` the rulebook that was frozen (None: a term of the release before).
     `exact` says that the balance may be told: a private account, alone in its batch.
     """
     answer = SaleAnswer(
@@ -293,19 +335,17 @@ def decide_completion(
     decision.product_id = original.product_id
     decision.unit_price_e4 = request.unit_price_e4
     decision.gross_minor, decision.quantity_milli = request.amount_minor, request.quantity_milli
-    _flag(decision, request, original, product, digits, now)
-    term = original.frozen
-    saved = discount_of(
-        term, quantity_milli=request.quantity_milli, unit_price_e4=request.unit_price_e4, gross_minor=request.amount_minor, digits=digits
-    )
+    _flag(decision, request, original, product, place.digits, now)
+    settled = _settled(decision, request, original, product or sold, place, book, Moment(now, local))
+    saved = 0 if settled is None else settled.outcome.discount_minor
     share = request.amount_minor - saved
     decision.discount_minor, decision.card_minor = saved, share
     taken, held_before, held_after = _capture(
         decision, answer, original, share=share, final=request.final, spend_order=spend_order, now=now
     )
-    if term is not None:
-        decision.discount(saved, term.funder)
-        answer.discount = frozen(term, saved)
+    if settled is not None:
+        offering.take(decision, settled.outcome)
+        offering.tell(answer, settled.outcome, place)
     _end(decision, request, original, held_before=held_before, held_after=held_after)
     answer.gross_minor, answer.discount_minor, answer.card_minor = request.amount_minor, saved, share
     if share or request.quantity_milli:
@@ -319,14 +359,38 @@ def decide_completion(
     if exact:
         answer.balance_after_minor, answer.available_after_minor = money_left(applied(original.purses, decision.changes), original.currency)
     detail: dict[str, Any] = {}
-    if saved and term is not None:
-        detail["discount"] = term.document()
+    if settled is not None and original.frozen is not None:
+        detail |= offering.documents(settled.outcome, place.station_id, original.frozen.share, settled.counted)
     if request.odometer_km is not None:
         decision.prompts = {"odometer_km": request.odometer_km}
         detail["odometer_km"] = request.odometer_km
     decision.detail = detail or None
     decision.answer = encode(answer)
     return decision
+
+
+def _settled(
+    decision: Decision,
+    request: CompletionRequest,
+    original: AuthorizationFacts,
+    sold: Product | None,
+    place: Place,
+    book: Book | None,
+    moment: Moment,
+) -> Settled | None:
+    """Settle what the authorisation froze; once that has ended, what was set aside is given back already."""
+    frozen = original.frozen
+    if frozen is None or sold is None:
+        return None
+    goods = (offering.fuel(sold, request.quantity_milli, request.unit_price_e4, request.amount_minor),)
+    earlier = original.captured_milli > 0 or original.captured_minor > 0
+    if original.status in _ENDED:
+        frozen = released(frozen)
+    settled = offering.settled(frozen, book, place, goods, original.flow, moment, final=request.final, earlier=earlier)
+    decision.counts, decision.budgets = settled.counts, settled.budgets
+    if settled.left is not None:
+        decision.frozen = _json(settled.left).decode()
+    return settled
 
 
 def _capture(

@@ -17,8 +17,9 @@ from loyalty.ledger.queries import open_period
 from loyalty.ledger.rules import SpendStep
 from loyalty.limits.rules import compiled
 from loyalty.money import minor_digits
-from loyalty.pricing.queries import snapshot_terms
-from loyalty.pricing.rules import FrozenTerm, Term, term_for
+from loyalty.pricing.basket import Where
+from loyalty.pricing.compiling import EMPTY_BOOK, Book
+from loyalty.pricing.queries import has_agreements, snapshot_books
 from loyalty.stations.queries import snapshot_prices, snapshot_products, snapshot_stations, snapshot_terminals
 
 from . import hot_queries
@@ -37,7 +38,9 @@ class Snapshot:
         self.products: dict[str, Product] = {}
         self.products_by_id: dict[UUID, Product] = {}
         self.card_terms: dict[UUID, CardTerms] = {}
-        self.terms: list[Term] = []
+        self.books: dict[int, Book] = {}
+        """By number, in the order in which they become live."""
+        self.has_agreements = False
         self.prices: dict[tuple[UUID, UUID], tuple[list[datetime], list[int]]] = {}
 
     def price(self, station_id: UUID, product_id: UUID, now: datetime) -> int | None:
@@ -48,18 +51,14 @@ class Snapshot:
         index = bisect_right(found[0], now)
         return found[1][index - 1] if index else None
 
-    def term(self, *, card_product_id: UUID, product_id: UUID, place: Place, now: datetime) -> FrozenTerm | None:
-        """Return the discount term that applies here and now."""
-        if not self.terms:
-            return None
-        return term_for(
-            self.terms,
-            card_product_id=card_product_id,
-            product_id=product_id,
-            station_id=place.station_id,
-            currency=place.currency,
-            now=now,
-        )
+    def book(self, now: datetime) -> Book:
+        """Return the rulebook that is live at an instant; one without rules before the first."""
+        live = EMPTY_BOOK
+        for book in self.books.values():
+            if book.activates_at is None or book.activates_at > now:
+                break
+            live = book
+        return live
 
     def product_codes(self) -> list[str]:
         """Return the codes of all fuel products."""
@@ -86,6 +85,7 @@ async def load(session: AsyncSession, *, now: datetime) -> Snapshot:
             zone=station.zone,
             currency=station.currency,
             digits=minor_digits(station.currency),
+            where=Where(station.station_id, station.district_id, station.region_id, station.currency, minor_digits(station.currency)),
         )
     made.epochs = {key.terminal_id: key.epoch for key in await snapshot_terminal_keys(session)}
     for product in await snapshot_products(session):
@@ -96,6 +96,7 @@ async def load(session: AsyncSession, *, now: datetime) -> Snapshot:
             None if product.fuel_kind is None else str(product.fuel_kind),
             product.shop_category,
             str(product.unit),
+            frozenset(str(tag) for tag in (product.category, product.fuel_kind, product.shop_category) if tag is not None),
         )
         made.products[product.code] = made.products_by_id[product.product_id] = known
     for terms in await snapshot_card_products(session):
@@ -111,7 +112,8 @@ async def load(session: AsyncSession, *, now: datetime) -> Snapshot:
             shop_categories=terms.shop_categories,
             limits=None if limits.quiet else limits,
         )
-    made.terms = await snapshot_terms(session, now=now)
+    made.books = {book.number: book for book in await snapshot_books(session, now=now)}
+    made.has_agreements = await has_agreements(session)
     prices: dict[tuple[UUID, UUID], list[tuple[datetime, int]]] = {}
     for price in await snapshot_prices(session, now=now):
         prices.setdefault((price.station_id, price.product_id), []).append((price.effective_from, price.unit_price_e4))

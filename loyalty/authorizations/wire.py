@@ -136,6 +136,37 @@ class Discount(Struct):
     amount_minor: int
 
 
+class Benefit(Struct, omit_defaults=True, kw_only=True):
+    """A rule that applies: `amount` is minor units off (discount, bonus), points, or pieces."""
+
+    rule: str
+    revision: int = 0
+    kind: str
+    """discount · surcharge · bonus · points · gift · voucher · wash"""
+    amount: int
+    base_minor: int = 0
+    """The amount it was worked out on."""
+    wanted: int = 0
+    """What it would have given, where a cap or budget cut it."""
+    name_zh: str
+    name_en: str
+    item: str | None = None
+    say_zh: str | None = None
+    say_en: str | None = None
+
+
+class Other(Struct, omit_defaults=True, kw_only=True):
+    """A candidate that does not apply: a stable reason, what it needs and what is there, and a sentence to read out."""
+
+    rule: str
+    revision: int = 0
+    why: str
+    need: int | str | None = None
+    have: int | str | None = None
+    zh: str
+    en: str
+
+
 class AuthorizationAnswer(Said, omit_defaults=True, kw_only=True):
     """The immutable answer to an authorisation."""
 
@@ -146,6 +177,8 @@ class AuthorizationAnswer(Said, omit_defaults=True, kw_only=True):
     unit_price_e4: int = 0
     held_minor: int = 0
     discount: Discount | None = None
+    benefits: list[Benefit] | None = None
+    others: list[Other] | None = None
     available_after_minor: int | None = None
     expires_at: str | None = None
 
@@ -165,6 +198,9 @@ class SaleAnswer(Said, omit_defaults=True, kw_only=True):
     gross_minor: int = 0
     discount_minor: int = 0
     discount: Discount | None = None
+    """All discounts together, under the largest one's name; `benefits` has each."""
+    benefits: list[Benefit] | None = None
+    others: list[Other] | None = None
     tenders_minor: int = 0
     card_minor: int = 0
     taken: list[Taken] | None = None

@@ -12,6 +12,7 @@ from loyalty.cores import OwnCore
 from loyalty.crypto import CryptoError
 from loyalty.db import Sessions, transaction
 from loyalty.identity.queries import DaySession, session_keys
+from loyalty.pricing.queries import book_numbered
 
 from .dedupe import quarantine_forked
 from .hot import CardLane, CompletionLane, HotRequest
@@ -98,6 +99,14 @@ class Pump:
             await self.reload()
             place = self.snapshot.places.get(terminal_id)
         return place
+
+    async def fetch_book(self, number: int) -> None:
+        """Put an older rulebook into the snapshot: an authorisation waited long for its completion."""
+        async with transaction(self.sessions) as session:
+            book = await book_numbered(session, number=number)
+        assert book is not None, "a rulebook is never deleted"
+        # Before the live ones: it is found by its number only.
+        self.snapshot.books = {number: book, **self.snapshot.books}
 
     async def quarantine(self, request: HotRequest) -> None:
         """Stop a till whose sequence number came with two different records, in a transaction of its own."""

@@ -36,7 +36,8 @@ from loyalty.ledger.operations import ensure_house, open_first_period
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.rules import LimitSet, WindowLimit
 from loyalty.policy import load_policy
-from loyalty.pricing.operations import publish_term
+from loyalty.pricing.document import Funder, PerUnit, Rule, When
+from loyalty.pricing.operations import publish_rule
 from loyalty.stations.model import FuelKind, ProductCategory, TerminalKind, TerminalStatus, Unit
 from loyalty.stations.operations import (
     EntityFacts,
@@ -106,17 +107,15 @@ async def populate(sessions: Sessions, url: str, *, accounts: int, tills: int, p
             policy=load_policy(policy),
             now=now,
         )
-        await publish_term(
-            session,
+        rule = Rule(
             code="bench",
             name_zh="每升优惠",
             name_en="Per litre",
-            rate_e4=2_000,
-            currency="CNY",
-            funder="head-office",
-            valid_from=now - timedelta(days=1),
-            now=now,
+            effect=PerUnit(rate_e4=2_000),
+            funders=(Funder(funder="head-office"),),
+            when=When(categories=("fuel",)),
         )
+        await publish_rule(session, rule=rule, now=now - timedelta(days=1))
         house = await ensure_house(session, code=HouseCode.TENDER, currency="CNY", reference=f"{station_id}:cash", now=now)
     connection = await asyncpg.connect(url.replace("postgresql+asyncpg", "postgresql"))
     try:

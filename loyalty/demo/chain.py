@@ -19,7 +19,8 @@ from loyalty.ids import StaffId, StationId
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.rules import LimitSet, WindowLimit
 from loyalty.policy import Policy
-from loyalty.pricing.operations import publish_term
+from loyalty.pricing.document import Funder, PerUnit, Rule, When
+from loyalty.pricing.operations import publish_rule
 from loyalty.stations.model import FuelKind, ProductCategory, TerminalKind, Unit
 from loyalty.stations.operations import (
     EntityFacts,
@@ -243,21 +244,10 @@ async def _card_products(session: AsyncSession, chain: Chain, policy: Policy) ->
         )
         chain.card_products[code] = made.product_id
     terms = (
-        ("gold-litre", "金卡每升优惠", "Gold card, per litre", 3_000, "gold", None),
-        ("fleet-diesel", "车队柴油优惠", "Fleet diesel", 2_000, "fleet", "0"),
-        ("company-92", "单位卡每升优惠", "Company card, per litre", 1_000, "company", None),
+        ("gold-litre", "金卡每升优惠", "Gold card, per litre", 3_000, When(card_products=("gold",), categories=("fuel",))),
+        ("fleet-diesel", "车队柴油优惠", "Fleet diesel", 2_000, When(card_products=("fleet",), products=("0",))),
+        ("company-92", "单位卡每升优惠", "Company card, per litre", 1_000, When(card_products=("company",), categories=("fuel",))),
     )
-    for code, zh, en, rate, card_product, product in terms:
-        await publish_term(
-            session,
-            code=code,
-            name_zh=zh,
-            name_en=en,
-            rate_e4=rate,
-            currency="CNY",
-            funder="head-office",
-            valid_from=chain.began,
-            card_product_id=chain.card_products[card_product],
-            product_id=None if product is None else chain.products[product],
-            now=chain.began,
-        )
+    for code, zh, en, rate, when in terms:
+        rule = Rule(code=code, name_zh=zh, name_en=en, effect=PerUnit(rate_e4=rate), funders=(Funder(funder="head-office"),), when=when)
+        await publish_rule(session, rule=rule, now=chain.began)

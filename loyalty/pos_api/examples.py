@@ -121,7 +121,7 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
             "sale": _SALE_ROW,
             "lines": [],
             "tenders": [{"tender": "wechat", "amount_minor": 5000, "reference": "4200002026092412345"}],
-            "discount": None,
+            "benefits": [],
             "transfers": [{"amount_minor": 12358, "purse": "principal", "booked_at": "2026-09-24T02:15:00Z"}],
             "refunds": [],
         },

@@ -74,7 +74,8 @@ class SaleWhole(Struct, kw_only=True):
     sale: SaleRow
     lines: list[dict[str, Any]]
     tenders: list[dict[str, Any]]
-    discount: dict[str, Any] | None
+    benefits: list[dict[str, Any]]
+    """What its rules gave: rule, revision, kind, base, wanted, given, who bears it."""
     transfers: list[MoneyRow]
     refunds: list[RefundRow]
 
@@ -152,7 +153,7 @@ async def sale_whole(sale: FromPath[str], caller: NamedDependency[Caller], sessi
         sale=_sale_row(found.sale),
         lines=found.lines,
         tenders=found.tenders,
-        discount=found.discount,
+        benefits=found.benefits,
         transfers=[msgspec.convert(row, MoneyRow, from_attributes=True) for row in found.transfers],
         refunds=[msgspec.convert(row, RefundRow, from_attributes=True) for row in found.refunds],
     )

@@ -26,6 +26,7 @@ SELECT 'approved', 'Carried over from the discount terms', jsonb_build_object(
             'when', jsonb_strip_nulls(jsonb_build_object(
                 'card_products', CASE WHEN c.code IS NOT NULL THEN jsonb_build_array(c.code) END,
                 'products', CASE WHEN p.code IS NOT NULL THEN jsonb_build_array(p.code) END,
+                'categories', CASE WHEN p.code IS NULL THEN jsonb_build_array('fuel') END,
                 'stations', CASE WHEN s.code IS NOT NULL THEN jsonb_build_array(s.code) END))
         )) ORDER BY t.code, t.revision)),
     1, min(t.published_at), max(t.published_at), min(t.published_at)

@@ -24,6 +24,7 @@ from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import Leg, ensure_house, ensure_purse, post
 from loyalty.topups.rules import SecondPersonNeeded
 from tests.authorizations.desk import books_balance, counters, place, purses, refund, rows, said
+from tests.factories.rules import litre_off
 from tests.factories.world import give_card, load
 
 
@@ -46,14 +47,7 @@ async def give_bonus(bench, card, amount: int, expires_at: datetime) -> uuid.UUI
 
 async def discount(bench, rate_e4: int = 200) -> None:
     async with transaction(bench.sessions) as session:
-        await session.execute(
-            text(
-                "INSERT INTO discount_terms (term_id, code, revision, name_zh, name_en, currency, rate_e4, funder, valid_from,"
-                " published_at)"
-                " VALUES (:id, 'D', 1, '优惠', 'Discount', 'CNY', :rate, 'issuer', :at, :at)"
-            ),
-            {"id": uuid.uuid4(), "rate": rate_e4 * 10, "at": bench.now() - timedelta(days=1)},
-        )
+        await litre_off(session, rate_e4=rate_e4 * 10, funder="issuer", card_product=None, now=bench.now() - timedelta(days=1))
     await bench.reload()
 
 

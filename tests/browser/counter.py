@@ -27,8 +27,8 @@ from loyalty.ids import uuid7
 from loyalty.installation import open_keys
 from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import Leg, ensure_house, ensure_purse, post
-from loyalty.pricing.operations import publish_term
 from loyalty.settings import Settings
+from tests.factories.rules import litre_off
 from tests.factories.world import SYSTEM, TestCard, World, give_card, make_world
 
 STAFF_PIN = "260917"
@@ -148,18 +148,7 @@ async def _people(session, world: World, now: datetime) -> None:
 
 
 async def _discount(session, world: World, now: datetime) -> None:
-    await publish_term(
-        session,
-        code="GOLD",
-        name_zh="金卡 每升减 0.20 元",
-        name_en="Gold card: ¥0.20 off a litre",
-        rate_e4=2000,
-        funder="issuer",
-        currency="CNY",
-        card_product_id=world.card_product_ids["personal"],
-        valid_from=now - timedelta(days=2),
-        now=now - timedelta(days=3),
-    )
+    await litre_off(session, code="gold", rate_e4=2000, funder="issuer", now=now - timedelta(days=2))
 
 
 async def _named(session, card: TestCard, now: datetime, phone: str) -> None:

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from loyalty.db import transaction
-from loyalty.pricing.operations import publish_term
 from loyalty.stations.operations import publish_prices
 from loyalty.stations.rules import PriceRow
+from tests.factories.rules import litre_off
 from tests.factories.world import SYSTEM
 from tests.scenarios.telling import counted, key, money, said
 from tests.simulation.house import broken
@@ -19,18 +19,7 @@ async def test_the_discount_was_frozen_the_price_was_not(house):
     async with transaction(house.sessions) as session:
         row = PriceRow(line=1, station_code="S1", product_code="92", unit_price_e4=NEW, effective_from=midnight)
         assert (await publish_prices(session, rows=[row], actor=SYSTEM, now=house.time)).published == 1
-        await publish_term(
-            session,
-            code="standing",
-            name_zh="每升优惠",
-            name_en="Per litre",
-            rate_e4=500,
-            currency="CNY",
-            funder="head-office",
-            valid_from=midnight,
-            card_product_id=house.world.card_product_ids["personal"],
-            now=house.time,
-        )
+        await litre_off(session, rate_e4=500, now=house.time, activates_at=midnight)
 
     house.time = midnight - timedelta(minutes=10)
     approved = said(await house.authorise(card, key=key(), quantity_milli=40_000))

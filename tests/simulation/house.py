@@ -36,8 +36,8 @@ from loyalty.identity.model import Staff, StaffStatus
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, replace_limits
 from loyalty.policy import load_policy
-from loyalty.pricing.operations import publish_term
 from loyalty.topups.operations import load as load_account
+from tests.factories.rules import litre_off
 from tests.factories.world import PIN, TestCard, World, give_card, make_world
 
 GENERIC = load_policy("generic")
@@ -69,18 +69,7 @@ async def populate(url: str, now: datetime) -> Population:
             kind = "personal" if name == "limited" else name
             cards[name] = await give_card(session, world, kind=kind, balance_minor=balance)
         cards["second"] = await give_card(session, world, kind="company", account_id=cards["company"].account_id)
-        await publish_term(
-            session,
-            code="standing",
-            name_zh="每升优惠",
-            name_en="Per litre",
-            rate_e4=RATE_E4,
-            currency="CNY",
-            funder="head-office",
-            valid_from=now - timedelta(days=1),
-            card_product_id=world.card_product_ids["personal"],
-            now=now,
-        )
+        await litre_off(session, rate_e4=RATE_E4, now=now - timedelta(days=1))
         limits = [
             NewLimit(kind=LimitKind.AMOUNT, window=Window.DAY, value=DAY_AMOUNT),
             NewLimit(kind=LimitKind.COUNT, window=Window.DAY, value=DAY_COUNT),

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from loyalty.authorizations.decision import Decision, Write
-from loyalty.authorizations.facts import AuthorizationFacts
+from loyalty.authorizations.facts import AuthorizationFacts, Place
 from loyalty.authorizations.model import FILL_MOVES, MOVES, OPEN, SALE_MOVES, Authorization, FillStatus, SaleStatus, Status
 from loyalty.authorizations.model_payments import PAYMENT_MOVES, PaymentStatus
 from loyalty.authorizations.operations.fills import FillCannotMove, lock_fill, move_fill, record_fill, unlock_fill
@@ -18,6 +18,7 @@ from loyalty.authorizations.wire import CompletionRequest
 from loyalty.ledger.model import ACCOUNT_MOVES, AccountKind, AccountStatus
 from loyalty.ledger.operations import AccountCannotMove, move_account, open_account
 from loyalty.ledger.rules import DEFAULT_ORDER, PurseView
+from loyalty.pricing.basket import Where
 from loyalty.stations.model import SHIFT_MOVES, STATION_MOVES, TERMINAL_MOVES, ShiftStatus, StationStatus, TerminalStatus
 from loyalty.stations.operations import move_station, move_terminal
 from loyalty.stations.operations.places import StationCannotMove
@@ -51,6 +52,21 @@ def test_every_status_has_its_row_and_only_parts_repeat(moves, statuses):
 
 # What the pump decides
 
+_IDS = [uuid.uuid4() for _ in range(5)]
+PLACE = Place(
+    terminal_id=_IDS[0],
+    terminal_status="active",
+    amount_max_minor=None,
+    station_id=_IDS[1],
+    station_status="open",
+    district_id=_IDS[2],
+    region_id=_IDS[3],
+    entity_id=_IDS[4],
+    zone="UTC",
+    currency="CNY",
+    digits=2,
+    where=Where(_IDS[1], _IDS[2], _IDS[3], "CNY", 2),
+)
 BEFORE = [(0, 0), (12_000, 9_468)]
 REPORTED = [(milli, amount, final) for milli, amount in ((0, 0), (5_000, 3_945), (60_000, 47_340), (0, 500)) for final in (True, False)]
 
@@ -95,10 +111,13 @@ def completed(present: Status, captured: tuple[int, int], reported: tuple[int, i
         CompletionRequest(quantity_milli=milli, unit_price_e4=78_900, amount_minor=amount, final=final),
         original=original,
         product=None,
+        sold=None,
+        place=PLACE,
+        book=None,
         spend_order=DEFAULT_ORDER,
-        digits=2,
         exact=False,
         now=NOW,
+        local=NOW,
     )
 
 

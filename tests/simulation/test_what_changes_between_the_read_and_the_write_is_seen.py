@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import msgspec
 import pytest
@@ -20,10 +19,10 @@ from loyalty.ledger.model import HouseCode, TransferKind
 from loyalty.ledger.operations import Leg, ensure_house, post
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, replace_limits
-from loyalty.pricing.operations import publish_term
 from loyalty.stations.model import TerminalStatus
 from loyalty.stations.operations import move_terminal
 from loyalty.topups.operations import freeze_account
+from tests.factories.rules import litre_off
 from tests.factories.world import PIN, SYSTEM
 from tests.simulation.house import GENERIC, House
 
@@ -193,9 +192,8 @@ async def test_a_limit_is_set(workers):
 
 async def test_a_discount_begins(workers):
     house, card = workers[0], workers[0].people.cards["personal"]
-    term = {"code": "more", "name_zh": "更多", "name_en": "More", "rate_e4": 5_000, "currency": "CNY", "funder": "head-office"}
     async with decided(house.cards, house.sell(card, key=key(), **LITRES)) as sale:
-        await house.perform(lambda s: publish_term(s, **term, valid_from=house.now() - timedelta(seconds=1), now=house.now()))
+        await house.perform(lambda session: litre_off(session, rate_e4=5_000, now=house.now()))
     assert said(await sale)["discount_minor"] == 500
 
 

@@ -21,13 +21,13 @@ from loyalty.ledger.rules import SpendStep
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, add_limit
 from loyalty.policy import load_policy
-from loyalty.pricing.operations import publish_term
 from loyalty.stations.model import TerminalKind
 from loyalty.stations.operations import PlaceFacts, StationFacts, add_terminal, open_shift, publish_prices, put_districts, put_stations
 from loyalty.stations.rules import PriceRow
 from loyalty.topups import operations as topups
 from loyalty.topups.model import AdjustmentKind, ClosureReason, Party, PayoutMethod, Tender
 from tests.authorizations.conftest import Bench
+from tests.factories.rules import litre_off
 from tests.factories.world import TestCard, World, make_world
 
 PASSWORD = "seven quiet rivers meet"
@@ -122,18 +122,7 @@ async def _places(session, chain: Chain, now: datetime) -> None:
     await publish_prices(session, rows=[coming], actor=SYSTEM, now=now)
     for station in chain.stations[1:]:
         await add_terminal(session, station_id=station, code="C1", kind=TerminalKind.COUNTER, actor=SYSTEM, now=began)
-    await publish_term(
-        session,
-        code="gold",
-        name_zh="金卡每升优惠",
-        name_en="Gold card, off a litre",
-        rate_e4=2000,
-        currency="CNY",
-        funder="issuer",
-        valid_from=began,
-        card_product_id=chain.world.card_product_ids["personal"],
-        now=began,
-    )
+    await litre_off(session, code="gold", rate_e4=2000, funder="issuer", now=began)
 
 
 async def _people(session, chain: Chain, now: datetime) -> None:

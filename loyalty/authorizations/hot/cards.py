@@ -6,17 +6,20 @@ from typing import Any
 from uuid import UUID
 
 from loyalty.authorizations import hot_queries
+from loyalty.authorizations.approving import decide_authorization
 from loyalty.authorizations.decision import Decision, Write
-from loyalty.authorizations.facts import FillFacts, Product
-from loyalty.authorizations.rules import decide_authorization
+from loyalty.authorizations.facts import CardFacts, CardTerms, FillFacts, Place, Product
+from loyalty.authorizations.offering import Offer
 from loyalty.authorizations.settling import decide_sale
 from loyalty.authorizations.snapshot import Snapshot
 from loyalty.authorizations.wire import AuthorizationRequest, FuelLine, SaleRequest
 from loyalty.ids import uuid7
 from loyalty.ledger.rules import PurseView
+from loyalty.pricing.basket import Moment
+from loyalty.pricing.compiling import Book
 
 from .lane import Lane
-from .reading import card_facts, fill_facts
+from .reading import card_facts, fill_facts, person_of, with_counts
 from .requests import HotRequest, local_time
 
 
@@ -24,18 +27,20 @@ class CardLane(Lane):
     """Authorisations and sales: what begins with a card."""
 
     read_sql = hot_queries.READ_CARDS
+    read_full_sql = hot_queries.READ_CARDS_AND_PEOPLE
 
-    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime) -> list[Any]:
+    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, book: Book, *, full: bool) -> list[Any]:
         days = [local_time(now, request.place.zone).date() for request in batch]
         fills = [request.body.fill_id if isinstance(request.body, SaleRequest) else None for request in batch]
         return [
             [request.number_index for request in batch],
             days,
             fills,
+            *((list(book.counters),) if full else ()),
         ]
 
     def _decide(
-        self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime
+        self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime, book: Book
     ) -> Decision:
         place = snapshot.places.get(request.place.terminal_id, request.place)
         local = local_time(now, place.zone)
@@ -56,13 +61,13 @@ class CardLane(Lane):
             decision.account_id, decision.card_id, decision.chain_id = card.account_id, card.card_id, card.chain_id
             decision.card_version, decision.card_tries = card.version, card.pin_tries
             terms = snapshot.card_terms.get(card.product_id)
+        offer = None if card is None or terms is None else self._offer(book, place, terms, card, rows[0], Moment(now, local))
         assert request.presented is not None
         if isinstance(request.body, AuthorizationRequest):
             product = snapshot.products.get(request.body.product)
-            term = price = None
+            price = None
             if product is not None and terms is not None:
                 price = snapshot.price(place.station_id, product.product_id, now)
-                term = snapshot.term(card_product_id=terms.product_id, product_id=product.product_id, place=place, now=now)
             return decide_authorization(
                 decision,
                 request.body,
@@ -71,7 +76,7 @@ class CardLane(Lane):
                 terms=terms,
                 product=product,
                 price_e4=price,
-                term=term,
+                offer=offer,
                 presented=request.presented,
                 exact=exact,
                 now=now,
@@ -81,10 +86,9 @@ class CardLane(Lane):
         decision.write = Write.SALE
         fill = fill_facts(request.body.fill_id, rows[0])
         fuel, product = _fuel_of(request.body, fill, snapshot)
-        term = published = None
+        published = None
         if product is not None and terms is not None:
             published = snapshot.price(place.station_id, product.product_id, now)
-            term = snapshot.term(card_product_id=terms.product_id, product_id=product.product_id, place=place, now=now)
         decided = decide_sale(
             decision,
             request.body,
@@ -96,7 +100,7 @@ class CardLane(Lane):
             card=card,
             terms=terms,
             published_e4=published,
-            term=term,
+            offer=offer,
             presented=request.presented,
             exact=exact,
             now=now,
@@ -105,6 +109,13 @@ class CardLane(Lane):
         if decided.counted is None:
             decided.write = Write.AUTHORIZATION
         return decided
+
+    def _offer(self, book: Book, place: Place, terms: CardTerms, card: CardFacts, row: Any, moment: Moment) -> Offer:
+        """Return what the rules know of this request; what other requests of the batch counted is added to what was read."""
+        person = person_of(card, row)
+        if self.counted:
+            person = with_counts(person, self.counted)
+        return Offer(book, place.where, terms.code, person, moment, free=self.free, share=self.share)
 
 
 def _fuel_of(body: SaleRequest, fill: FillFacts | None, snapshot: Snapshot) -> tuple[FuelLine | None, Product | None]:

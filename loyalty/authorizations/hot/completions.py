@@ -13,8 +13,9 @@ from loyalty.authorizations.snapshot import Snapshot
 from loyalty.authorizations.wire import CompletionRequest
 from loyalty.ids import uuid7
 from loyalty.ledger.rules import PurseView
+from loyalty.pricing.compiling import Book
 
-from .lane import Lane
+from .lane import BookMissing, Lane
 from .reading import ORIGINAL_PURSE, authorization_facts, purses_in
 from .requests import AuthorizationNotFound, HotRequest, local_time
 
@@ -24,14 +25,20 @@ class CompletionLane(Lane):
 
     read_sql = hot_queries.READ_AUTHORIZATIONS
 
-    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime) -> list[Any]:  # noqa: ARG002 - every lane is asked alike
+    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, book: Book, *, full: bool) -> list[Any]:  # noqa: ARG002 - every lane is asked alike
         return [
             [request.account_id for request in batch],
             [request.authorization_id for request in batch],
         ]
 
     def _decide(
-        self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime
+        self,
+        request: HotRequest,
+        rows: list[Any],
+        snapshot: Snapshot,
+        accounts: dict[UUID, list[PurseView]],
+        now: datetime,
+        book: Book,  # noqa: ARG002 - what was frozen names its own
     ) -> Decision:
         row = rows[0]
         if (
@@ -48,12 +55,16 @@ class CompletionLane(Lane):
         accounts.setdefault(request.account_id, purses)
         original = authorization_facts(request, row, purses)
         terms = snapshot.card_terms[original.card_product_id]
+        frozen_book = None if original.frozen is None or not original.frozen.book else snapshot.books.get(original.frozen.book)
+        if frozen_book is None and original.frozen is not None and original.frozen.book:
+            raise BookMissing(original.frozen.book)
+        local = local_time(now, request.place.zone)
         product = None if request.body.product is None else snapshot.products.get(request.body.product)
         decision = Decision(
             Write.COMPLETION,
             station_id=original.station_id,
             event_at=request.event_at or now,
-            business_day=local_time(now, request.place.zone).date(),
+            business_day=local.date(),
             subject_id=uuid7(now),
             currency=original.currency,
         )
@@ -65,10 +76,13 @@ class CompletionLane(Lane):
             request.body,
             original=original,
             product=product,
+            sold=snapshot.products_by_id.get(original.product_id),
+            place=request.place,
+            book=frozen_book,
             spend_order=terms.spend_order,
-            digits=request.place.digits,
             exact=exact,
             now=now,
+            local=local,
         )
         if not (request.body.amount_minor or request.body.quantity_milli):
             decided.write = Write.RELEASE

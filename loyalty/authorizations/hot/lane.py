@@ -9,6 +9,7 @@ import abc
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,6 +28,8 @@ from loyalty.db import crash_point, driver_dsn, outcome_is_unknown, server_setti
 from loyalty.errors import OutcomeUnknown, Refusal
 from loyalty.ledger.model import HouseCode
 from loyalty.ledger.rules import PurseView, house_id
+from loyalty.pricing.compiling import Book
+from loyalty.pricing.operations.budgets import SHARES
 
 from .requests import HotRequest, KeyReused, SequenceReused, TooBusy
 from .writing import ANSWERED, REFERENCE, Batch
@@ -55,6 +58,8 @@ _SCAN: Final = 1024
 _TURNS: Final = 3
 """How often all else that is ready goes first before a batch sets out: answers leave, what came is read and joins. No time is waited; a
 batch twice as large costs the database a third less a request (measured)."""
+_EXHAUSTED_SECONDS: Final = 0.2
+"""How long a budget of which nothing was left is not gathered again: every batch would ask."""
 _RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
 
 
@@ -71,17 +76,30 @@ class World(Protocol):
         """Load a new snapshot."""
         ...
 
+    async def fetch_book(self, number: int) -> None:
+        """Put an older rulebook into the snapshot."""
+        ...
+
     async def quarantine(self, request: HotRequest) -> None:
         """Stop a till whose sequence number came with two different records."""
         ...
 
 
+class BookMissing(Exception):  # noqa: N818 - not an error: the lane fetches it and goes on
+    """An authorisation was frozen by a rulebook that the snapshot does not hold."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class Link:
     """One connection of a lane, its two statements prepared."""
 
-    def __init__(self, dsn: str, read_sql: str, application_name: str, core: OwnCore | None) -> None:
+    def __init__(self, dsn: str, read_sql: str, read_full_sql: str | None, application_name: str, core: OwnCore | None) -> None:
         self._dsn = dsn
         self._read_sql = read_sql
+        self._read_full_sql = read_full_sql or read_sql
         self._application_name = application_name
         self._core = core
         self._connection: asyncpg.Connection[Any] | None = None
@@ -93,8 +111,10 @@ class Link:
         if self._core is not None:
             self._core.share(self._connection.get_server_pid())
         read = await self._connection.prepare(self._read_sql)
+        full = await self._connection.prepare(self._read_full_sql)
         write = await self._connection.prepare(hot_queries.WRITE)
-        self.read, self.write, self.fetch, self.execute = read.fetch, write.fetch, self._connection.fetch, self._connection.execute
+        self.read, self.read_full, self.write = read.fetch, full.fetch, write.fetch
+        self.fetch, self.execute = self._connection.fetch, self._connection.execute
 
     @property
     def is_lost(self) -> bool:
@@ -111,16 +131,26 @@ class Lane(abc.ABC):
     """One queue, one connection, one batch in flight."""
 
     read_sql: ClassVar[str]
+    read_full_sql: ClassVar[str | None] = None
+    """The read with what rules ask about the customer."""
 
     def __init__(self, dsn: str, world: World, *, application_name: str = "loyalty-hot", core: OwnCore | None = None) -> None:
         self._world = world
-        self._link = Link(dsn, self.read_sql, application_name, core)
+        self._link = Link(dsn, self.read_sql, self.read_full_sql, application_name, core)
         self._queue: list[HotRequest] = []
         self._pending: dict[tuple[UUID, UUID], HotRequest] = {}
         self._wake = asyncio.Event()
         self._clock = time.monotonic
         self._tasks: list[asyncio.Task[None]] = []
         self._houses: set[UUID] = set()
+        self.share = os.getpid() % SHARES
+        """This worker's share of every budget."""
+        self.free: dict[UUID, int] = {}
+        """What it leaves, as far as is known: the write compares."""
+        self.counted: dict[tuple[UUID, UUID, int], list[int]] = {}
+        """What the batch in hand has counted so far for benefits' caps."""
+        self._exhausted: dict[UUID, float] = {}
+        """Budgets of which nothing was left anywhere, and until when that is believed."""
         self.batches = 0
         self.requests = 0
 
@@ -211,26 +241,91 @@ class Lane(abc.ABC):
         self.requests += len(batch)
         world = self._world
         now = world.now()
-        rows = await self._fetch_read(batch, now)
-        decided: list[tuple[HotRequest, Decision]] = []
-        accounts: dict[UUID, list[PurseView]] = {}
-        refused: list[tuple[HotRequest, Refusal]] = []
         snapshot = world.snapshot
-        for request, group in zip(batch, rows, strict=True):
-            try:
-                decision = self._decide(request, group, snapshot, accounts, now)
-            except Refusal as refusal:
-                refused.append((request, refusal))
-                continue
-            if decision.changes:
-                accounts[decision.account_id] = applied(accounts[decision.account_id], decision.changes)
-            decided.append((request, decision))
+        book = snapshot.book(now)
+        rows = await self._fetch_read(batch, now, snapshot, book)
+        if book.budgets and any(budget not in self.free for budget in book.budgets):
+            await self._learn_free(book)
+        decided, refused = await self._decided(batch, rows, snapshot, now, book)
         if refused:
             await self._refuse(refused)
         if not decided:
             return
         await self._ensure_houses(decided, now)
         await self._book(decided, snapshot, now)
+
+    async def _decided(
+        self, batch: Sequence[HotRequest], rows: list[list[Any]], snapshot: Snapshot, now: datetime, book: Book
+    ) -> tuple[list[tuple[HotRequest, Decision]], list[tuple[HotRequest, Refusal]]]:
+        """Decide on every request; once more where a rulebook had to be fetched, or a budget gathered from other workers' shares."""
+        gathered: set[UUID] = set()
+        while True:
+            free = self.free
+            try:
+                decided, refused, short = self._decide_all(batch, rows, snapshot, now, book)
+            except BookMissing as missing:
+                self.free = free
+                await self._world.fetch_book(missing.number)
+                continue
+            wanted = [budget for budget in sorted(short - gathered) if not self._is_exhausted(budget)]
+            if not wanted:
+                return decided, refused
+            self.free = free
+            gathered.update(wanted)
+            await self._gather(wanted)
+
+    def _decide_all(
+        self, batch: Sequence[HotRequest], rows: list[list[Any]], snapshot: Snapshot, now: datetime, book: Book
+    ) -> tuple[list[tuple[HotRequest, Decision]], list[tuple[HotRequest, Refusal]], set[UUID]]:
+        """Decide on every request, each on what the ones before it left; return decisions, refusals and the budgets that were short.
+
+        :raises BookMissing: if one was frozen by a rulebook that is not at hand
+        """
+        decided: list[tuple[HotRequest, Decision]] = []
+        refused: list[tuple[HotRequest, Refusal]] = []
+        accounts: dict[UUID, list[PurseView]] = {}
+        short: set[UUID] = set()
+        if book.budgets:
+            self.free = dict(self.free)
+        self.counted.clear()
+        for request, group in zip(batch, rows, strict=True):
+            try:
+                decision = self._decide(request, group, snapshot, accounts, now, book)
+            except Refusal as refusal:
+                refused.append((request, refusal))
+                continue
+            if decision.changes:
+                accounts[decision.account_id] = applied(accounts[decision.account_id], decision.changes)
+            if decision.counts or decision.budgets or decision.short:
+                self._note(decision, short)
+            decided.append((request, decision))
+        return decided, refused, short
+
+    def _note(self, decision: Decision, short: set[UUID]) -> None:
+        """Let the next decisions of the batch see what this one takes of budgets and counters."""
+        for subject, counter, start, amount, times, _, _ in decision.counts:
+            counted = self.counted.setdefault((subject, counter, start), [0, 0])
+            counted[0] += amount
+            counted[1] += times
+        for budget, share, reserved, used in decision.budgets:
+            if share == self.share and budget in self.free:
+                self.free[budget] -= reserved + used
+        short.update(decision.short)
+
+    def _is_exhausted(self, budget: UUID) -> bool:
+        return self._exhausted.get(budget, 0.0) > self._clock()
+
+    async def _learn_free(self, book: Book) -> None:
+        """Read what this worker's shares of the budgets leave."""
+        rows = await self._link.fetch(hot_queries.FREE, list(book.budgets), self.share)
+        self.free = dict.fromkeys(book.budgets, 0) | {row["budget_id"]: row["free"] for row in rows}
+
+    async def _gather(self, budgets: list[UUID]) -> None:
+        """Bring what other workers' shares leave of these budgets into this one's, and note where nothing is left at all."""
+        for row in await self._link.fetch(hot_queries.GATHER, budgets, self.share):
+            self.free[row["budget_id"]] = row["free"]
+            if not row["free"]:
+                self._exhausted[row["budget_id"]] = self._clock() + _EXHAUSTED_SECONDS
 
     async def _book(self, decided: list[tuple[HotRequest, Decision]], snapshot: Snapshot, now: datetime) -> None:
         """Write what was decided, all or nothing. Who decided on what has moved on since decides again; the others are sent once more."""
@@ -246,6 +341,7 @@ class Lane(abc.ABC):
             if moved[0]["kind"] == ANSWERED:
                 decided = await self._answer_again(decided, {row["place"] - 1 for row in moved})
                 continue
+            self.free = {}
             reload = moved[0]["kind"] == REFERENCE
             stale = set(range(len(decided))) if reload else batch.users(moved)
             again: list[HotRequest] = []
@@ -261,23 +357,26 @@ class Lane(abc.ABC):
                 await self._world.reload()
             decided = [pair for place, pair in enumerate(decided) if place not in stale]
 
-    async def _fetch_read(self, batch: Sequence[HotRequest], now: datetime) -> list[list[Any]]:
+    async def _fetch_read(self, batch: Sequence[HotRequest], now: datetime, snapshot: Snapshot, book: Book) -> list[list[Any]]:
         grouped: list[list[Any]] = [[] for _ in batch]
-        for row in await self._link.read(*self._read_arguments(batch, now)):
+        full = self.read_full_sql is not None and (book.asks_customer or bool(book.counters) or snapshot.has_agreements)
+        read = self._link.read_full if full else self._link.read
+        for row in await read(*self._read_arguments(batch, now, book, full=full)):
             grouped[row["ord"] - 1].append(row)
         return grouped
 
     @abc.abstractmethod
-    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime) -> list[Any]:
+    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, book: Book, *, full: bool) -> list[Any]:
         """Return the parameters of the lane's read."""
 
     @abc.abstractmethod
     def _decide(
-        self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime
+        self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime, book: Book
     ) -> Decision:
         """Decide on one request by its rows of the read.
 
         :raises Refusal: if there is nothing to decide on
+        :raises BookMissing: if it was frozen by a rulebook that is not at hand
         """
 
     async def _stored(self, requests: Sequence[HotRequest]) -> dict[tuple[UUID, UUID], Any]:
@@ -322,9 +421,7 @@ class Lane(abc.ABC):
                 continue
             station = str(decision.station_id)
             wanted: list[tuple[HouseCode, str]] = [(HouseCode.SALES, station)]
-            detail = decision.detail or {}
-            if "discount" in detail:
-                wanted.append((HouseCode.DISCOUNT, detail["discount"]["funder"]))
+            wanted += [(HouseCode.DISCOUNT, funder) for funder in decision.funders]
             if isinstance(request.body, SaleRequest):
                 wanted += [(HouseCode.TENDER, f"{station}:{tender.tender}") for tender in request.body.tenders]
             for code, reference in wanted:
@@ -338,6 +435,7 @@ class Lane(abc.ABC):
 
     async def _recover(self, batch: Sequence[HotRequest], error: Exception) -> None:
         """Sort out a batch that failed: retry by halves what the database rolled back; what is not known is said so."""
+        self.free = {}
         open_ = [request for request in batch if not request.future.done()]
         if outcome_is_unknown(error):
             for request in open_:

@@ -1,5 +1,6 @@
 """From the rows of the two reads to the facts of a decision. A request whose account has several purses comes as several rows."""
 
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +10,8 @@ from loyalty.authorizations.facts import AuthorizationFacts, CardFacts, FillFact
 from loyalty.ids import NOBODY
 from loyalty.ledger.rules import PurseView
 from loyalty.limits.rules import compiled
-from loyalty.pricing.rules import FrozenTerm
+from loyalty.pricing.basket import Person
+from loyalty.pricing.freezing import Frozen
 
 from .requests import HotRequest
 
@@ -49,8 +51,33 @@ _ORIGINAL: Final = 1
 _HOLDS: Final = 12
 """… its holds (purses, amounts), and …"""
 _FROZEN: Final = 17
-"""… the frozen term."""
-_frozen: Final = msgspec.json.Decoder(FrozenTerm)
+"""… what was frozen of the rules."""
+_PERSON: Final = CARD_PURSE + 8 + 8
+"""Where the customer's facts begin in a row of the cards' full read: after purse and fill."""
+_BARE: Final = _PERSON
+"""How long a row is without them."""
+_frozen: Final = msgspec.json.Decoder(Frozen)
+
+
+def person_of(card: CardFacts, row: Any) -> Person:
+    """Build what rules know of the customer; without the full read no rule asks more than the account."""
+    if len(row) == _BARE:
+        return Person(card.account_id, card.chain_id, None, card.account_kind)
+    customer, tier, segment, flyer, birthday, opened, registered, caps, starts, amounts, times = row[_PERSON : _PERSON + 11]
+    had = {} if caps is None else dict(zip(zip(caps, starts, strict=True), zip(amounts, times, strict=True), strict=True))
+    return Person(card.account_id, card.chain_id, customer, card.account_kind, tier, segment, flyer, birthday, opened, registered, had)
+
+
+def with_counts(person: Person, counted: dict[tuple[UUID, UUID, int], list[int]]) -> Person:
+    """Add what other requests of the same batch counted for this account or customer."""
+    subjects = (person.chain_id, person.account_id, person.customer_id)
+    had = dict(person.had)
+    for (subject, counter, start), (amount, times) in counted.items():
+        if subject in subjects:
+            at = (counter, date.fromordinal(start))
+            before = had.get(at, (0, 0))
+            had[at] = before[0] + amount, before[1] + times
+    return person._replace(had=had)
 
 
 def purses_in(rows: list[Any], at: int = CARD_PURSE) -> list[PurseView]:

@@ -17,8 +17,8 @@ from loyalty.ids import uuid7
 
 from .requests import HotRequest
 
-CARD, ORIGINAL, PURSE, COUNTER, REFERENCE, ANSWERED = 1, 2, 3, 4, 5, 6
-"""What the write says is not as it was read; the last: a key that was used before."""
+CARD, ORIGINAL, PURSE, COUNTER, REFERENCE, ANSWERED, BENEFIT, BUDGET = 1, 2, 3, 4, 5, 6, 7, 8
+"""What the write says is not as it was read; `ANSWERED`: a key that was used before."""
 
 _AUTHORIZATION: Final = int(Write.AUTHORIZATION)
 _RELEASE: Final = int(Write.RELEASE)
@@ -42,6 +42,10 @@ class Batch:
     """The parameters of one write, and whose each row is."""
 
     __slots__ = (
+        "_benefits",
+        "_benefits_of",
+        "_budgets",
+        "_budgets_of",
         "_cards_of",
         "_counters",
         "_counters_of",
@@ -73,6 +77,10 @@ class Batch:
         self._originals_of: list[int] = []
         self._purses_of: dict[UUID, list[int]] = {}
         self._counters_of: dict[tuple[UUID, date], list[int]] = {}
+        self._benefits: dict[tuple[UUID, UUID, int], list[Any]] = {}
+        self._benefits_of: dict[tuple[UUID, UUID, int], list[int]] = {}
+        self._budgets: dict[tuple[UUID, int], list[int]] = {}
+        self._budgets_of: dict[tuple[UUID, int], list[int]] = {}
         for place, (request, made) in enumerate(decided):
             account, card, subject = made.account_id, made.card_id, made.subject_id
             if card is not None:
@@ -83,10 +91,7 @@ class Batch:
             if made.authorization is not None:
                 self._originals_of.append(place)
                 originals.append(_original(made))
-            if made.changes:
-                self._change(place, made)
-            if made.counted is not None and made.chain_id is not None:
-                self._count(place, made, made.chain_id)
+            self._sums(place, made)
             if made.fill_id is not None:
                 fills.append((made.fill_id, account, subject))
             if made.write == _AUTHORIZATION:
@@ -102,6 +107,15 @@ class Batch:
                 )
             )
         self._touched = touched
+
+    def _sums(self, place: int, made: Decision) -> None:
+        """Add what this decision changes to what others of the batch change of the same rows."""
+        if made.changes:
+            self._change(place, made)
+        if made.counted is not None and made.chain_id is not None:
+            self._count(place, made, made.chain_id)
+        if made.counts or made.budgets:
+            self._benefit(place, made)
 
     def _change(self, place: int, made: Decision) -> None:
         for change in made.changes:
@@ -129,6 +143,24 @@ class Batch:
             known[6] = max(known[6] or self._now, made.event_at)
             self._counters_of[at].append(place)
 
+    def _benefit(self, place: int, made: Decision) -> None:
+        for subject, counter, start, amount, times, amount_max, times_max in made.counts:
+            at = (subject, counter, start)
+            known = self._benefits.get(at)
+            if known is None:
+                self._benefits[at] = [subject, counter, date.fromordinal(start), amount, times, amount_max, times_max]
+                self._benefits_of[at] = [place]
+            else:
+                known[3] += amount
+                known[4] += times
+                self._benefits_of[at].append(place)
+        for budget, share, reserved, used in made.budgets:
+            own = (budget, share)
+            changed = self._budgets.setdefault(own, [0, 0])
+            changed[0] += reserved
+            changed[1] += used
+            self._budgets_of.setdefault(own, []).append(place)
+
     def _authorization(self, request: HotRequest, made: Decision) -> tuple[Any, ...]:
         if self._expires is None:
             self._expires = made.expires_at
@@ -139,11 +171,11 @@ class Batch:
             *(made.account_id, made.subject_id, made.card_id, made.chain_id, request.place.terminal_id, made.station_id, made.status),
             *(made.reason, made.flow, made.nozzle, made.product_id, made.requested_minor, made.gross_minor, made.quantity_milli),
             *(made.unit_price_e4, [change.purse_id for change in changes], [change.held for change in changes]),
-            *(_document(made.detail), _document(made.prompts), made.flags, event_at, expires_at, made.business_day),
+            *(made.frozen, _document(made.prompts), made.flags, event_at, expires_at, made.business_day),
         )
 
     def arguments(self, snapshot: Snapshot) -> list[Any]:
-        """Return the parameters of `hot_book_v2` in their order; an empty array is none."""
+        """Return the parameters of `hot_book_v3` in their order; an empty array is none."""
         cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
         counters = list(map(tuple, self._counters.values()))
         seen = [counter[7:] for counter in counters if counter[8] is not None]
@@ -152,7 +184,8 @@ class Batch:
             *(self._now, self._expires, snapshot.revisions, snapshot.period, cards or None, self._touched, originals or None),
             *(sum(original[2] in _OVERDUE for original in originals), debts or None, list(map(tuple, self._purses.values())) or None),
             *(counters or None, len(seen) - unused, unused, authorizations or None, sales or None),
-            *(movements or None, fills or None, requests),
+            *(movements or None, fills or None, requests, list(map(tuple, self._benefits.values())) or None),
+            [(*own, *changed) for own, changed in self._budgets.items()] or None,
         ]
 
     def users(self, moved: Iterable[tuple[int, int]]) -> set[int]:
@@ -167,6 +200,10 @@ class Batch:
                 found.update(list(self._purses_of.values())[place - 1])
             elif kind == COUNTER:
                 found.update(list(self._counters_of.values())[place - 1])
+            elif kind == BENEFIT:
+                found.update(list(self._benefits_of.values())[place - 1])
+            elif kind == BUDGET:
+                found.update(list(self._budgets_of.values())[place - 1])
         return found
 
 
@@ -193,5 +230,5 @@ def _original(made: Decision) -> tuple[Any, ...]:
     held = made.still_held
     return (
         *(made.account_id, identifier, status, completions, made.status, int(made.write == _COMPLETION), made.gross_minor),
-        *(made.quantity_milli, made.flags, [take.purse_id for take in held], [take.amount_minor for take in held]),
+        *(made.quantity_milli, made.flags, [take.purse_id for take in held], [take.amount_minor for take in held], made.frozen),
     )

@@ -33,7 +33,7 @@ from loyalty.ledger.queries import get_account, lock_purses, open_period
 
 from .booking import book_decision
 from .locking import find_authorization, find_sale, lock_chain
-from .reading import authorization_facts, card_by_index, card_facts
+from .reading import authorization_facts, card_by_index, card_facts, frozen_book, offer_for
 from .refunds import mirror_sale
 
 log = logging.getLogger(__name__)
@@ -188,10 +188,13 @@ async def _complete(session: AsyncSession, authorization: Authorization, advice:
         request,
         original=original,
         product=None if fuel is None else context.snapshot.products.get(fuel.product),
+        sold=context.snapshot.products_by_id.get(original.product_id),
+        place=context.place,
+        book=await frozen_book(session, snapshot=context.snapshot, frozen=original.frozen),
         spend_order=context.snapshot.card_terms[original.card_product_id].spend_order,
-        digits=context.place.digits,
         exact=account.kind in {AccountKind.PERSONAL, AccountKind.ANONYMOUS},
         now=context.now,
+        local=local_time(context.now, context.place.zone),
     )
     await book_decision(session, decided, terminal_id=context.place.terminal_id, authorization=authorization, now=context.now)
     return Outcome(decided.account_id, decided.subject_id, decided.answer)
@@ -204,11 +207,10 @@ async def _sell(session: AsyncSession, advice: Advice, context: AdviceContext) -
     decision.flags |= await _period_flag(session, advice, context)
     card, terms = await _bearer(session, decision, advice, context)
     product = None if advice.fuel is None else snapshot.products.get(advice.fuel.product)
-    term = published = None
-    if product is not None:
-        published = snapshot.price(place.station_id, product.product_id, advice.event_at)
-        if terms is not None:
-            term = snapshot.term(card_product_id=terms.product_id, product_id=product.product_id, place=place, now=advice.event_at)
+    published = None if product is None else snapshot.price(place.station_id, product.product_id, advice.event_at)
+    offer = None
+    if card is not None and terms is not None:
+        offer = await offer_for(session, snapshot=snapshot, place=place, card=card, terms=terms, instant=advice.event_at)
     decided = decide_advice(
         decision,
         advice,
@@ -218,7 +220,7 @@ async def _sell(session: AsyncSession, advice: Advice, context: AdviceContext) -
         card=card,
         terms=terms,
         published_e4=published,
-        term=term,
+        offer=offer,
         local=local,
     )
     await book_decision(

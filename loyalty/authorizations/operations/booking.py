@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +15,7 @@ from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import Leg
 from loyalty.ledger.queries import open_period
 from loyalty.ledger.rules import Take
+from loyalty.pricing.operations import budgets
 
 from .holds import resolve
 from .locking import count
@@ -60,18 +62,7 @@ async def book_decision(
         await ledger.post(
             session, account_id=decision.account_id, legs=legs, operation_id=decision.subject_id, event_at=decision.event_at, now=now
         )
-    if decision.counted is not None:
-        amount, quantity, fills = decision.counted
-        await count(
-            session,
-            account_id=decision.account_id,
-            chain_id=decision.chain_id,
-            day=decision.counter_day,
-            amount_minor=amount,
-            quantity_milli=quantity,
-            fills=fills,
-            at=decision.event_at,
-        )
+    await _counted(session, decision)
     if decision.write is not Write.RELEASE:
         await _sale(session, decision, terminal_id, now)
     if authorization is not None:
@@ -88,11 +79,28 @@ async def book_decision(
         )
 
 
+async def _counted(session: AsyncSession, decision: Decision) -> None:
+    """Change the counters of limits and benefits, and the budgets."""
+    if decision.counted is not None:
+        amount, quantity, fills = decision.counted
+        await count(
+            session,
+            account_id=decision.account_id,
+            chain_id=decision.chain_id,
+            day=decision.counter_day,
+            amount_minor=amount,
+            quantity_milli=quantity,
+            fills=fills,
+            at=decision.event_at,
+        )
+    await budgets.count(session, counts=decision.counts)
+    await budgets.take(session, uses=decision.budgets)
+
+
 async def _houses(session: AsyncSession, decision: Decision, tenders: Sequence[str], now: datetime) -> None:
     station = str(decision.station_id)
     wanted = [(HouseCode.SALES, station), *((HouseCode.TENDER, f"{station}:{tender}") for tender in tenders)]
-    if decision.detail is not None and "discount" in decision.detail:
-        wanted.append((HouseCode.DISCOUNT, decision.detail["discount"]["funder"]))
+    wanted += [(HouseCode.DISCOUNT, funder) for funder in decision.funders]
     for code, reference in sorted(set(wanted)):
         await ledger.ensure_house(session, code=code, currency=decision.currency, reference=reference, now=now)
 
@@ -146,4 +154,6 @@ async def _move_on(session: AsyncSession, decision: Decision, authorization: Aut
     authorization.captured_minor += decision.gross_minor
     authorization.captured_milli += decision.quantity_milli
     authorization.flags |= int(decision.flags)
+    if decision.frozen is not None:
+        authorization.frozen = msgspec.json.decode(decision.frozen)
     await session.flush()

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,6 +19,9 @@ from loyalty.ids import uuid7_floor
 from loyalty.ledger import operations as ledger
 from loyalty.ledger.queries import get_account
 from loyalty.ledger.rules import Take
+from loyalty.pricing.freezing import Frozen, give_back
+from loyalty.pricing.operations import budgets
+from loyalty.pricing.queries import book_numbered
 
 from .locking import count, find_authorization, held_by, instant_text, is_open
 
@@ -104,11 +108,26 @@ async def end_hold(
         fills=0 if captured else -1,
         at=authorization.event_at,
     )
+    await _give_benefits_back(session, authorization, delivered=captured)
     authorization.status = int(to)
     authorization.hold_purses, authorization.hold_minors = [], []
     await session.flush()
     await resolve(session, authorization, resolution="released", evidence=evidence, staff_id=staff_id, approved_by=approved_by, now=now)
     return sum(held.values())
+
+
+async def _give_benefits_back(session: AsyncSession, authorization: Authorization, *, delivered: bool) -> None:
+    """Give back what the rules set aside: room of caps and budgets, and the visit where nothing was delivered."""
+    if authorization.frozen is None:
+        return
+    frozen = msgspec.convert(authorization.frozen, Frozen)
+    if not frozen.counts and not any(rule.set_aside for rule in frozen.rules):
+        return
+    book = await book_numbered(session, number=frozen.book)
+    assert book is not None, "a rulebook is never deleted"
+    counts, uses = give_back(book, frozen, delivered=delivered)
+    await budgets.count(session, counts=counts)
+    await budgets.take(session, uses=uses)
 
 
 async def resolve(

@@ -11,16 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.authorizations.answers import BalanceAnswer, QuoteAnswer, QuoteLine
+from loyalty.authorizations.approving import decide_authorization
 from loyalty.authorizations.decision import Decision, Write
 from loyalty.authorizations.facts import CardFacts, CardTerms, Place, Product
 from loyalty.authorizations.hot import local_time
+from loyalty.authorizations.offering import Offer
 from loyalty.authorizations.reasons import Reason, say
 from loyalty.authorizations.rules import (
     Presented,
     Refused,
     card_refuses,
     credential_refuses,
-    decide_authorization,
     is_private,
     limit_refusal,
     limits_of,
@@ -38,7 +39,7 @@ from loyalty.ledger.model import PurseKind
 from loyalty.ledger.queries import get_account, purses_of
 from loyalty.ledger.rules import PurseView
 
-from .reading import card_by_index, card_facts
+from .reading import card_by_index, card_facts, offer_for
 
 _answer = msgspec.json.Decoder(AuthorizationAnswer)
 
@@ -74,9 +75,19 @@ async def quote(
     assert purses is not None
     answer.needs_pin = terms.pin_required and card.pin_verifier is not None
     asked = [product] if product is not None else sorted(snapshot.product_codes())
-    lines = [_line(code, snapshot=snapshot, place=place, card=card, terms=terms, plate=plate, now=now) for code in asked]
+    offer = await offer_for(session, snapshot=snapshot, place=place, card=card, terms=terms, instant=now, lock=False)
+    lines = [_line(code, snapshot=snapshot, place=place, card=card, terms=terms, offer=offer, plate=plate, now=now) for code in asked]
     answer.products = [line for line in lines if product is not None or line.reason != Reason.PRICE_UNKNOWN.code]
     return answer
+
+
+async def offer_to(session: AsyncSession, *, snapshot: Snapshot, place: Place, number_index: bytes, now: datetime) -> Offer | None:
+    """Return the rules as a card meets them here and now, to be asked about any basket; None where there is no such card."""
+    card, _ = await _card(session, number_index=number_index, place=place, now=now)
+    terms = None if card is None else snapshot.card_terms.get(card.product_id)
+    if card is None or terms is None:
+        return None
+    return await offer_for(session, snapshot=snapshot, place=place, card=card, terms=terms, instant=now, lock=False)
 
 
 async def balance(
@@ -159,14 +170,23 @@ def _credential_refused(card: CardFacts, terms: CardTerms | None, credential: Cr
     return credential_refuses(card, terms, credential, presented)[0]
 
 
-def _line(code: str, *, snapshot: Snapshot, place: Place, card: CardFacts, terms: CardTerms, plate: str | None, now: datetime) -> QuoteLine:
+def _line(
+    code: str,
+    *,
+    snapshot: Snapshot,
+    place: Place,
+    card: CardFacts,
+    terms: CardTerms,
+    offer: Offer,
+    plate: str | None,
+    now: datetime,
+) -> QuoteLine:
     line = QuoteLine(product=code)
     local = local_time(now, place.zone)
     product: Product | None = snapshot.products.get(code)
     if product is not None and product.category != "fuel":
         return _goods_line(line, product, place, card, terms, plate, local, now)
     price = None if product is None else snapshot.price(place.station_id, product.product_id, now)
-    term = None if product is None else snapshot.term(card_product_id=terms.product_id, product_id=product.product_id, place=place, now=now)
     decision = Decision(
         Write.AUTHORIZATION,
         station_id=place.station_id,
@@ -185,7 +205,7 @@ def _line(code: str, *, snapshot: Snapshot, place: Place, card: CardFacts, terms
         terms=terms,
         product=product,
         price_e4=price,
-        term=term,
+        offer=offer,
         presented=Presented(token_ok=True),
         exact=False,
         now=now,
@@ -196,7 +216,7 @@ def _line(code: str, *, snapshot: Snapshot, place: Place, card: CardFacts, terms
     line.reason, line.limit = said.reason, said.limit
     if said.outcome in {"approved", "partial"}:
         line.amount_minor, line.quantity_milli, line.pays_minor = said.approved_minor, said.approved_milli, said.held_minor
-        line.discount = said.discount
+        line.discount, line.benefits, line.others = said.discount, said.benefits, said.others
     else:
         line.message_zh, line.message_en = said.message_zh, said.message_en
     return line

@@ -1,20 +1,30 @@
 """The facts that a cold operation decides on, read under its locks: the same structs as the hot path's one read gives."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty.authorizations.facts import AuthorizationFacts, CardFacts
+from loyalty.authorizations.facts import AuthorizationFacts, CardFacts, CardTerms, Place
+from loyalty.authorizations.hot import local_time
 from loyalty.authorizations.model import Authorization, LimitCounter
+from loyalty.authorizations.offering import Offer
+from loyalty.authorizations.snapshot import Snapshot
 from loyalty.cards.model import Card, CardStatus
 from loyalty.cards.queries import get_card
 from loyalty.ledger.model import Account
+from loyalty.ledger.queries import get_account
 from loyalty.ledger.rules import PurseView
 from loyalty.limits.queries import limit_set_of
 from loyalty.limits.rules import Compiled, Used, used_in, window_start
-from loyalty.pricing.rules import FrozenTerm
+from loyalty.pricing.basket import Moment, Person
+from loyalty.pricing.compiling import EMPTY_BOOK, Book
+from loyalty.pricing.freezing import Frozen
+from loyalty.pricing.operations.budgets import counters_of, free_of, gather
+from loyalty.pricing.queries import book_numbered, facts_of, number_live_at
 
 
 async def card_by_index(session: AsyncSession, *, number_index: bytes) -> Card | None:
@@ -76,7 +86,7 @@ async def authorization_facts(
         captured_minor=authorization.captured_minor,
         captured_milli=authorization.captured_milli,
         completions=authorization.completions,
-        frozen=None if authorization.frozen is None else FrozenTerm(**authorization.frozen),
+        frozen=None if authorization.frozen is None else msgspec.convert(authorization.frozen, Frozen),
         event_at=authorization.event_at,
         expires_at=authorization.expires_at,
         business_day=authorization.business_day,
@@ -85,6 +95,52 @@ async def authorization_facts(
         currency=account.currency,
         purses=seen_by(purses, card_id=authorization.card_id),
     )
+
+
+async def person_of(session: AsyncSession, *, card: CardFacts, customer_id: UUID | None, book: Book, day: date) -> Person:
+    """Read what rules ask about the customer: the same as the pump's full read."""
+    person = Person(card.account_id, card.chain_id, None, card.account_kind)
+    if book.asks_customer or book.counters:
+        known = await facts_of(session, account_id=card.account_id, customer_id=customer_id)
+        person = person._replace(**known)
+    subjects = [subject for subject in (card.chain_id, card.account_id, person.customer_id) if subject is not None]
+    had = await counters_of(session, subject_ids=subjects, counters=book.counters, since=day - timedelta(days=31))
+    return person._replace(had=had)
+
+
+async def book_of(session: AsyncSession, *, snapshot: Snapshot, number: int) -> Book:
+    """Return the rulebook of a number: at hand, or read."""
+    found = snapshot.books.get(number) or await book_numbered(session, number=number)
+    assert found is not None, "a rulebook is never deleted"
+    return found
+
+
+async def frozen_book(session: AsyncSession, *, snapshot: Snapshot, frozen: Frozen | None) -> Book | None:
+    """Return the rulebook that an authorisation froze; None where it froze none, or a term of the release before."""
+    return None if frozen is None or not frozen.book else await book_of(session, snapshot=snapshot, number=frozen.book)
+
+
+async def book_at(session: AsyncSession, *, snapshot: Snapshot, instant: datetime) -> Book:
+    """Return the rulebook that was live at an instant, also one long gone."""
+    first = next(iter(snapshot.books.values()), None)
+    if first is None or first.activates_at is None or first.activates_at <= instant:
+        return snapshot.book(instant)
+    number = await number_live_at(session, instant=instant)
+    return EMPTY_BOOK if number is None else await book_of(session, snapshot=snapshot, number=number)
+
+
+async def offer_for(
+    session: AsyncSession, *, snapshot: Snapshot, place: Place, card: CardFacts, terms: CardTerms, instant: datetime, lock: bool = True
+) -> Offer:
+    """Return the rules as a card meets them at an instant; with `lock`, budgets are gathered and held for what is about to be booked."""
+    book = await book_at(session, snapshot=snapshot, instant=instant)
+    local = local_time(instant, place.zone)
+    account = await get_account(session, account_id=card.account_id)
+    person = await person_of(session, card=card, customer_id=account.customer_id, book=book, day=local.date())
+    free: Mapping[UUID, int] = {}
+    if book.budgets:
+        free = await (gather if lock else free_of)(session, budget_ids=book.budgets, share=0)
+    return Offer(book, place.where, terms.code, person, Moment(instant, local), free=free)
 
 
 def seen_by(purses: list[PurseView], *, card_id: UUID) -> list[PurseView]:

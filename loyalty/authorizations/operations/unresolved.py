@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit import operations as audit
 from loyalty.authorizations.decision import Decision, Write
 from loyalty.authorizations.facts import Place
-from loyalty.authorizations.hot import AuthorizationNotFound, business_day
+from loyalty.authorizations.hot import AuthorizationNotFound, business_day, local_time
 from loyalty.authorizations.model import Authorization, Status
 from loyalty.authorizations.settling import decide_completion
 from loyalty.authorizations.snapshot import Snapshot
@@ -28,7 +28,7 @@ from loyalty.topups.rules import require_second_person
 from .booking import book_decision
 from .holds import end_hold
 from .locking import find_authorization, held_by
-from .reading import authorization_facts
+from .reading import authorization_facts, frozen_book
 
 
 class NotUnresolved(Refusal):
@@ -120,10 +120,13 @@ async def complete_from_pump_record(
         ),
         original=original,
         product=None if record.product is None else snapshot.products.get(record.product),
+        sold=snapshot.products_by_id.get(original.product_id),
+        place=place,
+        book=await frozen_book(session, snapshot=snapshot, frozen=original.frozen),
         spend_order=snapshot.card_terms[original.card_product_id].spend_order,
-        digits=place.digits,
         exact=account.kind in {AccountKind.PERSONAL, AccountKind.ANONYMOUS},
         now=now,
+        local=local_time(now, place.zone),
     )
     await book_decision(
         session,

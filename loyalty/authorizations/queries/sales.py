@@ -113,7 +113,8 @@ class SaleView(msgspec.Struct, frozen=True):
     sale: SaleLine
     lines: list[dict[str, Any]]
     tenders: list[dict[str, Any]]
-    discount: dict[str, Any] | None
+    benefits: list[dict[str, Any]]
+    """What its rules gave: see ARCHITECTURE.md, rules."""
     detail: dict[str, Any]
     fill_id: UUID | None
     transfers: list[MoneyLine]
@@ -150,6 +151,15 @@ async def list_sales(
     return await page_as(session, SaleLine, statement, keys=[Key(Sale.sale_id, descending=descending)], cursor=cursor, limit=limit)
 
 
+def benefits_in(detail: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return a sale's benefits; what the release before kept as its one discount has the same names."""
+    kept = detail or {}
+    if "discount" not in kept:
+        return list(kept.get("benefits", ()))
+    term = kept["discount"]
+    return [{"rule": term["code"], "kind": "discount", "given": None, "funders": [[term["funder"], None]], **term}]
+
+
 async def get_sale(session: AsyncSession, *, account_id: UUID, sale_id: UUID, reachable: Collection[UUID] | None = None) -> SaleView:
     """Return a sale, whole.
 
@@ -169,7 +179,7 @@ async def get_sale(session: AsyncSession, *, account_id: UUID, sale_id: UUID, re
         sale=sale,
         lines=detail.get("lines", []),
         tenders=detail.get("tenders", []),
-        discount=detail.get("discount"),
+        benefits=benefits_in(detail),
         detail=detail,
         fill_id=row.fill_id,
         transfers=await _money(session, account_id, transfers),

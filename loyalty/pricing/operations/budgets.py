@@ -92,6 +92,16 @@ async def gather(session: AsyncSession, *, budget_ids: Sequence[UUID], share: in
     return free
 
 
+async def free_of(session: AsyncSession, *, budget_ids: Sequence[UUID], share: int) -> dict[UUID, int]:  # noqa: ARG001 - asked like `gather`
+    """Return what is free of these budgets in all, for a quote: nothing is moved or locked."""
+    rows = await session.execute(
+        select(BudgetShare.budget_id, func.sum(BudgetShare.granted - BudgetShare.reserved - BudgetShare.used))
+        .where(BudgetShare.budget_id.in_(budget_ids))
+        .group_by(BudgetShare.budget_id)
+    )
+    return {identifier: int(free) for identifier, free in rows}
+
+
 async def take(session: AsyncSession, *, uses: Iterable[BudgetUse]) -> None:
     """Change shares of budgets; the CHECK refuses what would pass them."""
     for use in sorted(uses):

@@ -69,14 +69,13 @@ async def publish(
         await session.execute(
             insert(Rulebook)
             .values(
-                status=BookStatus.APPROVED,
+                status=BookStatus.DRAFT,
                 note=note,
                 document=msgspec.to_builtins(document),
                 version=1,
                 made_by=made_by,
                 made_at=now,
                 changed_at=now,
-                activates_at=activates_at or now,
             )
             .returning(Rulebook.number)
         )

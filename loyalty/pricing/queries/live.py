@@ -1,14 +1,18 @@
 """The rulebooks that a worker keeps: what is live, what will be, and what open authorisations may still be settled by."""
 
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.customers.model import Customer
+from loyalty.ledger.model import Account
 from loyalty.pricing.compiling import Book, Names
 from loyalty.pricing.document import Document
-from loyalty.pricing.model import Agreement, AgreementStatus, BookStatus, Rulebook
+from loyalty.pricing.model import Agreement, AgreementStatus, BookStatus, Rulebook, Standing
 from loyalty.stations.model import District, Region, Station
 
 _KEPT = timedelta(days=2)
@@ -23,9 +27,9 @@ def document_of(row: Rulebook) -> Document:
 async def names(session: AsyncSession) -> Names:
     """Return what the codes of places stand for."""
     return Names(
-        stations=dict((await session.execute(select(Station.code, Station.station_id))).tuples().all()),
-        districts=dict((await session.execute(select(District.code, District.district_id))).tuples().all()),
-        regions=dict((await session.execute(select(Region.code, Region.region_id))).tuples().all()),
+        stations=dict(map(tuple, (await session.execute(select(Station.code, Station.station_id))).all())),
+        districts=dict(map(tuple, (await session.execute(select(District.code, District.district_id))).all())),
+        regions=dict(map(tuple, (await session.execute(select(Region.code, Region.region_id))).all())),
     )
 
 
@@ -52,6 +56,17 @@ async def book_numbered(session: AsyncSession, *, number: int) -> Book | None:
     return None if row is None else Book(row.number, document_of(row), await names(session), activates_at=row.activates_at)
 
 
+async def number_live_at(session: AsyncSession, *, instant: datetime) -> int | None:
+    """Return the number of the book that was live at an instant; None before the first."""
+    number: int | None = await session.scalar(
+        select(Rulebook.number)
+        .where(Rulebook.status == BookStatus.APPROVED, Rulebook.activates_at <= instant)
+        .order_by(Rulebook.activates_at.desc(), Rulebook.number.desc())
+        .limit(1)
+    )
+    return number
+
+
 async def latest_document(session: AsyncSession, *, now: datetime | None = None) -> tuple[int | None, Document]:
     """Return number and document of the book that is live at `now`, or that will be last; an empty one where there is none."""
     statement = select(Rulebook).where(Rulebook.status == BookStatus.APPROVED)
@@ -64,3 +79,25 @@ async def latest_document(session: AsyncSession, *, now: datetime | None = None)
 async def has_agreements(session: AsyncSession) -> bool:
     """Say whether any company agreement stands: only then does the pump read them."""
     return await session.scalar(select(Agreement.agreement_id).where(Agreement.status == AgreementStatus.APPROVED).limit(1)) is not None
+
+
+async def facts_of(session: AsyncSession, *, account_id: UUID, customer_id: UUID | None) -> dict[str, Any]:
+    """Return what rules ask about an account's customer, by the names of `basket.Person`."""
+    account = (await session.execute(select(Account.opened_at, Account.registered_at).where(Account.account_id == account_id))).one()
+    found: dict[str, Any] = {"opened_at": account.opened_at, "registered_at": account.registered_at}
+    if customer_id is None:
+        return found
+    row = (
+        await session.execute(
+            select(
+                func.coalesce(Customer.merged_into, Customer.customer_id).label("customer_id"),
+                Customer.segment,
+                Customer.flyer_code.label("flyer"),
+                Customer.birthday,
+                Standing.tier,
+            )
+            .outerjoin(Standing, Standing.customer_id == Customer.customer_id)
+            .where(Customer.customer_id == customer_id)
+        )
+    ).one()
+    return found | dict(row._mapping)  # noqa: SLF001 - the documented name

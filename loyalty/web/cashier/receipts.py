@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.authorizations.queries.sales import benefits_in
 from loyalty.authorizations.wire import reference
 from loyalty.cards.queries import get_card
 from loyalty.crypto import Purpose, issue_token
@@ -126,9 +127,13 @@ async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleVie
         pieces = f"× {line['quantity_milli'] // 1000}" if line["quantity_milli"] != 1000 else ""
         slip.lines.append((names.get(line["product"], line["product"]), pieces, f.money(line["amount_minor"], sale.currency)))
     if sale.discount_minor:
-        term = detail.get("discount") or {}
-        named = scribe.either(term.get("name_zh"), term.get("name_en")) or _("Discount")
-        slip.discounts.append((named, f.money(-sale.discount_minor, sale.currency)))
+        saved = [benefit for benefit in benefits_in(detail) if benefit["kind"] == "discount"]
+        for benefit in saved:
+            # The release before kept one discount without its amount: that is all of it.
+            amount = sale.discount_minor if benefit["given"] is None else benefit["given"]
+            slip.discounts.append((scribe.either(benefit["name_zh"], benefit["name_en"]), f.money(-amount, sale.currency)))
+        if not saved:
+            slip.discounts.append((_("Discount"), f.money(-sale.discount_minor, sale.currency)))
     slip.totals.append((_("To pay"), f.money(sale.gross_minor - sale.discount_minor, sale.currency), True))
     if sale.card_minor:
         slip.tenders.append((_("From the card"), f.money(sale.card_minor, sale.currency)))

@@ -9,11 +9,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty.authorizations.model import Operation
+from loyalty.authorizations.model import Flow, Operation
+from loyalty.authorizations.offering import Offer
+from loyalty.authorizations.operations.quotes import offer_to
 from loyalty.authorizations.reasons import Reason
+from loyalty.authorizations.settling import goods_of
 from loyalty.authorizations.wire import Credential, FuelLine, Said, SaleAnswer, SaleRequest, ShopLine, Tender
 from loyalty.identity.rules import Permission
 from loyalty.limits.wording import limit_label
+from loyalty.pricing.basket import CARD
 from loyalty.stations.model import ProductCategory
 from loyalty.stations.queries import BoardLine, list_products, price_board
 from loyalty.web.cashier import queries
@@ -68,8 +72,9 @@ async def due(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
     """Add up what is chosen at this moment, while the form is being filled in."""
     async with reading(till) as session:
         sheet = await sheet_of(till, session, card_id=card_id)
-        fills = due_of(till, sheet, await queries.unpaid_fills(session, station_id=till.place.station_id))
-        reckoned = _reckon(till, sheet, fills)
+        offer = await _offer(till, session, sheet)
+        fills = due_of(till, offer, await queries.unpaid_fills(session, station_id=till.place.station_id))
+        reckoned = _reckon(till, sheet, fills, offer)
     return render(
         till.request,
         "cashier/due.html",
@@ -171,36 +176,34 @@ def _tenders(till: Till) -> list[Tender]:
     return tenders
 
 
-def _reckon(till: Till, sheet: CardSheet, fills: list[DueFill], *, chosen: str | None = None) -> Reckoned:
+async def _offer(till: Till, session: AsyncSession, sheet: CardSheet) -> Offer | None:
+    """Return the rules as this card meets them."""
+    return await offer_to(session, snapshot=till.pump.snapshot, place=till.place, number_index=sheet.number_index, now=till.now)
+
+
+def _reckon(till: Till, sheet: CardSheet, fills: list[DueFill], offer: Offer | None, *, chosen: str | None = None) -> Reckoned:
     """Add up what the form says, taking what cannot be read yet as nothing: somebody is still typing."""
     wanted = till.form.raw("fill") if chosen is None else chosen
     fill = next((each for each in fills if str(each.fill.fill_id) == wanted), None)
-    gross, saved = (fill.fill.amount_minor, fill.saved_minor) if fill is not None else (0, 0)
-    if wanted == "manual" and (line := _manual_fuel(till)) is not None:
-        product = till.pump.snapshot.products[line.product]
-        made = due_of(
-            till,
-            sheet,
-            [
-                queries.FillLine(
-                    fill_id=product.product_id,
-                    nozzle=line.nozzle or 0,
-                    product_id=product.product_id,
-                    product=line.product,
-                    name_zh="",
-                    name_en="",
-                    unit="L",
-                    quantity_milli=line.quantity_milli,
-                    unit_price_e4=line.unit_price_e4,
-                    amount_minor=line.amount_minor,
-                    finished_at=till.now,
-                    locked_until=None,
-                )
-            ],
-        )[0]
-        gross, saved = made.fill.amount_minor, made.saved_minor
-    shop = sum(line.amount_minor for line in _shop_lines(till))
-    tenders = sum(tender.amount_minor for tender in _tenders(till))
+    known = till.pump.snapshot
+    line: FuelLine | None = None
+    if fill is not None:
+        line = FuelLine(
+            product=fill.fill.product,
+            quantity_milli=fill.fill.quantity_milli,
+            unit_price_e4=fill.fill.unit_price_e4,
+            amount_minor=fill.fill.amount_minor,
+        )
+    elif wanted == "manual":
+        line = _manual_fuel(till)
+    gross = 0 if line is None else line.amount_minor
+    lines, paid = _shop_lines(till), _tenders(till)
+    shop, tenders, saved = sum(each.amount_minor for each in lines), sum(tender.amount_minor for tender in paid), 0
+    articles = [(known.products.get(each.product), each.amount_minor) for each in lines]
+    goods = goods_of(lines, articles, line, None if line is None else known.products.get(line.product), till.place.digits)
+    if offer is not None and goods:
+        flow = Flow.SHOP if line is None else Flow.PAY_AFTER
+        saved = offer.evaluate(goods, int(flow), (CARD, *(tender.tender for tender in paid)))[1].discount_minor
     share = gross + shop - saved - tenders
     short = max(0, share - sheet.available_minor) if sheet.shows_money else 0
     return Reckoned(
@@ -210,7 +213,8 @@ def _reckon(till: Till, sheet: CardSheet, fills: list[DueFill], *, chosen: str |
 
 async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: Said | None = None, chosen: str = "") -> Page:
     waiting = await queries.unpaid_fills(session, station_id=till.place.station_id)
-    fills = due_of(till, sheet, waiting)
+    offer = await _offer(till, session, sheet)
+    fills = due_of(till, offer, waiting)
     free = [each for each in fills if not each.locked]
     if not chosen and len(free) == 1:
         chosen = str(free[0].fill.fill_id)
@@ -232,7 +236,7 @@ async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
         board=[line for line in board if line.category is ProductCategory.FUEL],
         goods=await _goods(till, session, board),
         tenders=[(code, till.gettext(label)) for code, label in OTHER_TENDERS],
-        reckoned=_reckon(till, sheet, fills, chosen=chosen),
+        reckoned=_reckon(till, sheet, fills, offer, chosen=chosen),
         declined=None if said is None else declined(till, said),
         token=bool(token),
         once=new_key(),

@@ -8,6 +8,9 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.authorizations import offering
+from loyalty.authorizations.model import Flow
+from loyalty.authorizations.offering import Offer
 from loyalty.authorizations.operations.quotes import quote
 from loyalty.authorizations.reasons import Reason
 from loyalty.cards.model import PIN_TRIES, Card, CardStatus, ProductKind
@@ -17,7 +20,6 @@ from loyalty.ledger.model import PurseKind
 from loyalty.ledger.queries import get_account, purses_of
 from loyalty.ledger.rules import PurseView
 from loyalty.limits.wording import limit_label
-from loyalty.pricing.rules import discount_of
 from loyalty.stations.queries import price_board
 from loyalty.web.cashier.queries import FillLine
 from loyalty.web.cashier.till import Till
@@ -172,18 +174,14 @@ async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardS
     )
 
 
-def due_of(till: Till, sheet: CardSheet, fills: Sequence[FillLine]) -> list[DueFill]:
-    """Say what a card would give for each waiting fill: the discount of this moment, at the pump's price."""
+def due_of(till: Till, offer: Offer | None, fills: Sequence[FillLine]) -> list[DueFill]:
+    """Say what a card would give for each waiting fill: the discounts of this moment, at the pump's price."""
     made = []
     for fill in fills:
-        term = till.pump.snapshot.term(card_product_id=sheet.product_id, product_id=fill.product_id, place=till.place, now=till.now)
-        saved = discount_of(
-            term,
-            quantity_milli=fill.quantity_milli,
-            unit_price_e4=fill.unit_price_e4,
-            gross_minor=fill.amount_minor,
-            digits=till.place.digits,
-        )
+        product, saved = till.pump.snapshot.products_by_id.get(fill.product_id), 0
+        if offer is not None and product is not None:
+            goods = offering.fuel(product, fill.quantity_milli, fill.unit_price_e4, fill.amount_minor)
+            saved = offer.evaluate((goods,), int(Flow.PAY_AFTER))[1].discount_minor
         locked = fill.locked_until is not None and fill.locked_until > till.now
         made.append(DueFill(fill=fill, saved_minor=saved, due_minor=fill.amount_minor - saved, locked=locked))
     return made

@@ -267,10 +267,11 @@ def _lines(desk: Desk, one: SaleView) -> Rows:
         ]
         for shop in one.lines
     ]
-    if line.discount_minor:
-        discount = one.discount or {}
-        name = desk.either(str(discount.get("name_zh") or _("Discount")), str(discount.get("name_en") or _("Discount")))
-        rows.append([cells.text(name), Cell("", ""), Cell("", ""), cells.money(desk, -line.discount_minor, currency)])
+    for benefit in one.benefits:
+        if benefit["kind"] == "discount":
+            amount = line.discount_minor if benefit["given"] is None else int(benefit["given"])
+            named = cells.text(desk.either(str(benefit["name_zh"]), str(benefit["name_en"])))
+            rows.append([named, Cell("", ""), Cell("", ""), cells.money(desk, -amount, currency)])
     words = {member.value: _(label[0]) for member, label in TENDER.items()}
     for tender in one.tenders:
         said = words.get(str(tender.get("tender")), str(tender.get("tender")))
