@@ -1,4 +1,4 @@
-"""Vouchers and gifts: kinds, counters, what was issued and redeemed; the catalogue, stock, rights and hand-outs."""
+"""Vouchers, gifts, referral: kinds, counters, what was issued and redeemed; catalogue, stock, rights; who brought whom, and its pay."""
 
 from alembic import op
 
@@ -303,6 +303,100 @@ CREATE TABLE gift_entitlement_events (
 );
 CREATE INDEX ix_gift_entitlement_events_entitlement_id ON gift_entitlement_events (entitlement_id, event_id);
 
+CREATE TABLE referral_programmes (
+    programme_id UUID NOT NULL,
+    code TEXT NOT NULL,
+    name_zh TEXT NOT NULL,
+    name_en TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    milestones JSONB NOT NULL,
+    funders JSONB NOT NULL,
+    starts_at timestamptz NOT NULL,
+    ends_at timestamptz,
+    within_days INTEGER,
+    wait_days INTEGER NOT NULL,
+    most_each INTEGER,
+    active BOOLEAN NOT NULL,
+    made_by UUID,
+    made_at timestamptz NOT NULL,
+    changed_at timestamptz NOT NULL,
+    CONSTRAINT pk_referral_programmes PRIMARY KEY (programme_id),
+    CONSTRAINT ck_referral_programmes_validity CHECK (ends_at IS NULL OR ends_at > starts_at),
+    CONSTRAINT ck_referral_programmes_figures CHECK (within_days > 0 AND wait_days >= 0 AND most_each > 0),
+    CONSTRAINT uq_referral_programmes_code UNIQUE (code),
+    CONSTRAINT fk_referral_programmes_made_by FOREIGN KEY(made_by) REFERENCES staff (staff_id)
+);
+
+CREATE TABLE referrals (
+    referral_id UUID NOT NULL,
+    programme_id UUID NOT NULL,
+    referrer_id UUID NOT NULL,
+    referee_id UUID NOT NULL,
+    status TEXT NOT NULL,
+    fault TEXT,
+    joined_at timestamptz NOT NULL,
+    looked_at timestamptz NOT NULL,
+    decided_at timestamptz,
+    decided_by UUID,
+    decision TEXT,
+    CONSTRAINT pk_referrals PRIMARY KEY (referral_id),
+    CONSTRAINT ck_referrals_status CHECK (status IN ('open', 'held', 'admitted', 'refused', 'ended')),
+    CONSTRAINT ck_referrals_fault CHECK (fault IN ('person', 'phone', 'device', 'not_new', 'organisation')),
+    CONSTRAINT ck_referrals_two CHECK (referrer_id <> referee_id),
+    CONSTRAINT ck_referrals_held CHECK (status <> 'held' OR fault IS NOT NULL),
+    CONSTRAINT ck_referrals_decided CHECK ((decided_at IS NULL) = (decided_by IS NULL)),
+    CONSTRAINT fk_referrals_programme_id FOREIGN KEY(programme_id) REFERENCES referral_programmes (programme_id),
+    CONSTRAINT fk_referrals_referrer_id FOREIGN KEY(referrer_id) REFERENCES customers (customer_id),
+    CONSTRAINT fk_referrals_referee_id FOREIGN KEY(referee_id) REFERENCES customers (customer_id),
+    CONSTRAINT fk_referrals_decided_by FOREIGN KEY(decided_by) REFERENCES staff (staff_id)
+);
+CREATE INDEX ix_referrals_looked_at ON referrals (programme_id, looked_at) WHERE status IN ('open', 'admitted');
+CREATE INDEX ix_referrals_programme_id ON referrals (programme_id, referral_id);
+CREATE INDEX ix_referrals_referrer_id ON referrals (referrer_id, referral_id);
+CREATE UNIQUE INDEX ux_referrals_referee_id ON referrals (referee_id, programme_id);
+
+CREATE TABLE referral_rewards (
+    reward_id UUID NOT NULL,
+    referral_id UUID NOT NULL,
+    milestone TEXT NOT NULL,
+    side TEXT NOT NULL,
+    customer_id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    given JSONB NOT NULL,
+    paid_at timestamptz NOT NULL,
+    CONSTRAINT pk_referral_rewards PRIMARY KEY (reward_id),
+    CONSTRAINT ck_referral_rewards_side CHECK (side IN ('referrer', 'referee')),
+    CONSTRAINT fk_referral_rewards_referral_id FOREIGN KEY(referral_id) REFERENCES referrals (referral_id),
+    CONSTRAINT fk_referral_rewards_customer_id FOREIGN KEY(customer_id) REFERENCES customers (customer_id),
+    CONSTRAINT fk_referral_rewards_account_id FOREIGN KEY(account_id) REFERENCES accounts (account_id)
+);
+CREATE INDEX ix_referral_rewards_customer_id ON referral_rewards (customer_id, reward_id);
+CREATE UNIQUE INDEX ux_referral_rewards_once ON referral_rewards (referral_id, milestone, side);
+
+CREATE TABLE monthly_vouchers (
+    monthly_id UUID NOT NULL,
+    code TEXT NOT NULL,
+    name_zh TEXT NOT NULL,
+    name_en TEXT NOT NULL,
+    kind_id UUID NOT NULL,
+    pieces INTEGER NOT NULL,
+    tiers TEXT[] NOT NULL,
+    zone TEXT NOT NULL,
+    starts_at timestamptz NOT NULL,
+    ends_at timestamptz,
+    active BOOLEAN NOT NULL,
+    made_by UUID,
+    made_at timestamptz NOT NULL,
+    changed_at timestamptz NOT NULL,
+    CONSTRAINT pk_monthly_vouchers PRIMARY KEY (monthly_id),
+    CONSTRAINT ck_monthly_vouchers_validity CHECK (ends_at IS NULL OR ends_at > starts_at),
+    CONSTRAINT ck_monthly_vouchers_pieces CHECK (pieces > 0),
+    CONSTRAINT uq_monthly_vouchers_code UNIQUE (code),
+    CONSTRAINT fk_monthly_vouchers_kind_id FOREIGN KEY(kind_id) REFERENCES voucher_kinds (kind_id),
+    CONSTRAINT fk_monthly_vouchers_made_by FOREIGN KEY(made_by) REFERENCES staff (staff_id)
+);
+
 -- What happened is written once.
 REVOKE UPDATE, DELETE, TRUNCATE ON voucher_events, gift_moves, gift_entitlement_events FROM loyalty_hot, loyalty_jobs, loyalty_portal;
 """
@@ -316,6 +410,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     for table in (
+        "monthly_vouchers",
+        "referral_rewards",
+        "referrals",
+        "referral_programmes",
         "gift_entitlement_events",
         "gift_hand_outs",
         "gift_moves",

@@ -66,6 +66,8 @@ class VoucherWish(NamedTuple):
     plate: str | None = None
     wanted: int = 1
     ordinal: int = 0
+    ends_at: datetime | None = None
+    """When they end at the latest, whatever their kind allows."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -310,6 +312,7 @@ async def _make(
 def _row(wish: VoucherWish, kind: VoucherKind, piece: int, counted_for: UUID | None, now: datetime) -> dict[str, Any]:
     voucher_id = uuid7(now)
     code = protect_code(new_voucher_code(), voucher_id=voucher_id)
+    ends = (expiry(now=now, zone=kind.zone, validity_days=kind.validity_days, ends_at=kind.ends_at), wish.ends_at)
     return {
         "voucher_id": voucher_id,
         "kind_id": kind.kind_id,
@@ -326,7 +329,7 @@ def _row(wish: VoucherWish, kind: VoucherKind, piece: int, counted_for: UUID | N
         "left_minor": kind.face_minor,
         "currency": kind.currency,
         "issued_at": now,
-        "expires_at": expiry(now=now, zone=kind.zone, validity_days=kind.validity_days, ends_at=kind.ends_at),
+        "expires_at": min((end for end in ends if end is not None), default=None),
         "source_kind": wish.source_kind,
         "source_id": wish.source_id,
         "ordinal": wish.ordinal,
