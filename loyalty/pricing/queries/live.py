@@ -27,9 +27,9 @@ def document_of(row: Rulebook) -> Document:
 async def names(session: AsyncSession) -> Names:
     """Return what the codes of places stand for."""
     return Names(
-        stations=dict(map(tuple, (await session.execute(select(Station.code, Station.station_id))).all())),
-        districts=dict(map(tuple, (await session.execute(select(District.code, District.district_id))).all())),
-        regions=dict(map(tuple, (await session.execute(select(Region.code, Region.region_id))).all())),
+        stations={row.code: row.station_id for row in await session.execute(select(Station.code, Station.station_id))},
+        districts={row.code: row.district_id for row in await session.execute(select(District.code, District.district_id))},
+        regions={row.code: row.region_id for row in await session.execute(select(Region.code, Region.region_id))},
     )
 
 
