@@ -1,6 +1,6 @@
 """All jobs; a new one is a file beside this one and a line here."""
 
-from jobs import checks, days, freezes, holds, housekeeping, limits, partitions, periods, rewards, trail, vouchers
+from jobs import checks, days, freezes, holds, housekeeping, limits, partitions, periods, rewards, tiers, trail, vouchers
 from jobs.job import Job
 
 JOBS: tuple[Job, ...] = (
@@ -12,6 +12,8 @@ JOBS: tuple[Job, ...] = (
     days.JOB,
     rewards.JOB,
     rewards.NIGHTLY,
+    tiers.JOB,
+    tiers.NIGHTLY,
     vouchers.JOB,
     vouchers.DAILY,
     trail.JOB,

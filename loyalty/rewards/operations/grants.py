@@ -211,11 +211,12 @@ async def collect_next(
     return Progress(made, to, to >= until)
 
 
-async def lock_mark(session: AsyncSession, *, source: str, until: datetime) -> datetime:
-    """Lock a source's mark and return it; a new one stands where the first rulebook began: before that nothing was granted."""
-    begin: datetime | None = await session.scalar(text("SELECT min(activates_at) FROM rulebooks"))
-    start = {"source": source, "collected_to": begin or until}
-    await session.execute(upsert(GrantMark).values(start).on_conflict_do_nothing(index_elements=[GrantMark.source]))
+async def lock_mark(session: AsyncSession, *, source: str, until: datetime, start: datetime | None = None) -> datetime:
+    """Lock a source's mark and return it; a new one stands at `start`, else where the first rulebook began."""
+    if start is None:
+        start = await session.scalar(text("SELECT min(activates_at) FROM rulebooks"))
+    begin = {"source": source, "collected_to": start or until}
+    await session.execute(upsert(GrantMark).values(begin).on_conflict_do_nothing(index_elements=[GrantMark.source]))
     return (await session.execute(select(GrantMark.collected_to).where(GrantMark.source == source).with_for_update())).scalar_one()
 
 

@@ -1,0 +1,64 @@
+"""Tiers: who did something rises within minutes; every night everybody is judged, up and down."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from jobs.job import Context, Job
+from loyalty import clock
+from loyalty.db import transaction
+from loyalty.rewards.operations.activity import refresh, refresh_next
+from loyalty.rewards.operations.tiers import evaluate, evaluate_everybody
+
+_SPAN: Final = timedelta(hours=6)
+_SPAN_MIN: Final = timedelta(minutes=5)
+_SPAN_MAX: Final = timedelta(days=30)
+_FEW: Final = 1_000
+_MANY: Final = 10_000
+_CHUNK: Final = 20_000
+_SWEPT: Final = timedelta(days=3)
+"""How far back the night reckons the days again, whatever was written behind the mark."""
+
+
+async def run(context: Context, now: datetime) -> int:
+    """Reckon what was booked since the last time, and let those customers rise; return how many did."""
+    until, zone = now + timedelta(milliseconds=1), context.settings.zone
+    span, moved = _SPAN, 0
+    while True:
+        async with transaction(context.sessions) as session:
+            done = await refresh_next(session, span=span, until=until, zone=zone)
+            moved += await evaluate(session, customer_ids=done.customer_ids, zone=zone, now=now)
+        if done.is_done:
+            return moved
+        if len(done.customer_ids) < _FEW:
+            span = min(span * 2, _SPAN_MAX)
+        elif len(done.customer_ids) > _MANY:
+            span = max(span / 2, _SPAN_MIN)
+
+
+async def run_nightly(context: Context, now: datetime) -> int:
+    """Reckon the last days again and judge everybody, a chunk a transaction; return how many moved."""
+    zone, since = context.settings.zone, now - _SWEPT
+    moved = await run(context, now)
+    while since < now:
+        until = min(since + _SPAN, now)
+        async with transaction(context.sessions) as session:
+            await refresh(session, since=since, until=until, zone=zone)
+        since = until
+    after: UUID | None = UUID(int=0)
+    while after is not None:
+        async with transaction(context.sessions) as session:
+            chunk = await evaluate_everybody(session, after=after, most=_CHUNK, zone=zone, now=now)
+        moved, after = moved + chunk.moved, chunk.last
+    return moved
+
+
+def _period(now: datetime, _zone: str) -> str:
+    """Name the five minutes of an instant."""
+    return now.replace(minute=now.minute - now.minute % 5, second=0, microsecond=0).strftime("%Y-%m-%dT%H:%MZ")
+
+
+JOB = Job(name="tiers", due={"minute": "1-59/5"}, period=_period, run=run)
+NIGHTLY = Job(
+    name="tiers-nightly", due={"hour": 0, "minute": 40}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run_nightly
+)
