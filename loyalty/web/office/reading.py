@@ -74,6 +74,10 @@ class Form:
         values = self._fields.get(name) or [""]
         return values[-1] if isinstance(values[-1], str) else ""
 
+    def typed(self) -> dict[str, list[str]]:
+        """Return what was typed, field by field: to show a form again as it was left."""
+        return {name: [value for value in values if isinstance(value, str)] for name, values in self._fields.items()}
+
     def fault(self, name: str, label: str, sentence: str) -> None:
         """Note that a field is wrong."""
         self.faults.append((name, label, sentence))
