@@ -2,7 +2,7 @@
 
 from loyalty.checks.model import Check
 
-from . import counting, leaks, ledger, points, pump, references, refunds, requests, seals, trail
+from . import counting, leaks, ledger, points, pump, references, refunds, requests, seals, trail, vouchers
 
 CHECKS: tuple[Check, ...] = (
     *ledger.CHECKS,
@@ -10,6 +10,7 @@ CHECKS: tuple[Check, ...] = (
     *counting.CHECKS,
     *refunds.CHECKS,
     *points.CHECKS,
+    *vouchers.CHECKS,
     *requests.CHECKS,
     *references.CHECKS,
     *seals.CHECKS,
