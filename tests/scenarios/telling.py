@@ -22,7 +22,7 @@ async def money(house: House, card: TestCard) -> dict[str, tuple[int, int]]:
         "SELECT kind, sum(balance_minor)::bigint AS balance, sum(held_minor)::bigint AS held FROM purses WHERE account_id = $1 GROUP BY 1",
         card.account_id,
     )
-    names = {1: "principal", 2: "bonus", 4: "receivable"}
+    names = {1: "principal", 2: "bonus", 3: "points", 4: "receivable"}
     return {names[row["kind"]]: (row["balance"], row["held"]) for row in rows}
 
 

@@ -31,6 +31,7 @@ from loyalty.topups.rules import require_second_person
 
 from .locking import actor_for, count, find_sale, instant_text
 from .refund_asks import NothingToRefund, RefundExceedsSale, RefundLine, RefundLineUnknown, Wanted, asked_of, quantity_left_of
+from .refund_benefits import give_back
 
 __all__ = [
     "NothingToRefund",
@@ -164,14 +165,16 @@ async def mirror_sale(
     voids = await _voids(session, sale, asked=void, whole=whole)
     refund_id = uuid7(now)
     purses = await lock_purses(session, account_id=sale.account_id)
+    parts = await parts_of(session, sale=sale)
     mirrored = mirroring.mirror(
-        await parts_of(session, sale=sale),
+        parts,
         gross_minor=wanted.gross_minor,
         receivables={purse.purse_id for purse in purses if purse.kind == PurseKind.RECEIVABLE},
         undiscounted_minor=sum(line.amount_minor for line in wanted.lines),
     )
     legs = _legs(sale, mirrored, purses, TransferKind.VOID if voids else TransferKind.REFUND)
     await ledger.post(session, account_id=sale.account_id, legs=legs, operation_id=refund_id, event_at=event_at, now=now)
+    benefits = await give_back(session, sale=sale, parts=parts, mirrored=mirrored, gross_minor=wanted.gross_minor)
     await _move(session, sale, SaleStatus.VOIDED if voids else SaleStatus.REFUNDED if whole else SaleStatus.PART_REFUNDED, wanted)
     card_minor = sum(given.amount_minor for given in mirrored if given.part.kind == TransferKind.SALE)
     tenders = _tenders(sale, mirrored)
@@ -186,6 +189,7 @@ async def mirror_sale(
         "tenders": _summed(tenders) or None,
         "quantity_milli": wanted.quantity_milli,
         "lines": _line_sums(wanted.lines) or None,
+        "benefits": benefits,
         "reason": reason,
         "terminal_id": place.terminal_id,
         "station_id": place.station_id,
