@@ -11,6 +11,11 @@ from sqlalchemy import func, select, text, update
 
 from loyalty.db import transaction
 from loyalty.errors import NotAllowed
+from loyalty.ids import uuid7
+from loyalty.ledger.model import AccountKind, PurseKind
+from loyalty.ledger.operations import open_account
+from loyalty.ledger.queries import purses_of
+from loyalty.policy import load_policy
 from loyalty.rewards.gift_rules import points_for, read_signature, steps_are_sound
 from loyalty.rewards.model_gifts import (
     CENTRAL,
@@ -22,6 +27,8 @@ from loyalty.rewards.model_gifts import (
     GiftStock,
     SignatureForm,
 )
+from loyalty.rewards.model_grants import GrantKind
+from loyalty.rewards.operations.gift_buying import NotForPoints, buy_gift, give_back_gift
 from loyalty.rewards.operations.gift_stock import (
     AlreadyArrived,
     CountBelowReserved,
@@ -58,6 +65,8 @@ from loyalty.rewards.operations.gifts import (
     swap_gift,
     take_back_gifts,
 )
+from loyalty.rewards.operations.grants import give
+from loyalty.rewards.operations.points import PointsNotEnough
 from loyalty.rewards.queries import gifts as queries
 from loyalty.stations.operations import StationFacts, put_stations
 from loyalty.stations.queries import get_station
@@ -458,3 +467,37 @@ async def test_a_sending_arrives_once_however_many_confirm_it(sessions, now):
 
     outcomes = await asyncio.gather(*(confirm() for _ in range(10)), return_exceptions=True)
     assert Counter(type(outcome).__name__ for outcome in outcomes) == {"NoneType": 1, "AlreadyArrived": 9}
+
+
+# For points
+
+
+async def rich(store, points):
+    account_id = await open_account(
+        store.session, kind=AccountKind.PERSONAL, currency="CNY", customer_id=None, card_product_id=None, now=store.now
+    )
+    given = {"source": "adjustment", "source_id": uuid7(store.now), "rule": "x", "kind": GrantKind.POINTS, "unit": "POINTS"}
+    given |= {"funders": [("head-office", 1)], "active_at": store.now, "now": store.now}
+    await give(store.session, account_id=account_id, amount=points, **given)
+    return account_id
+
+
+async def left(store, account_id):
+    return sum(purse.balance_minor for purse in await purses_of(store.session, account_id=account_id) if purse.kind == PurseKind.POINTS)
+
+
+async def test_points_buy_a_gift_once_and_come_back_with_it(store, now):
+    account_id, buying_id = await rich(store, 1_000), uuid7(now)
+    buying = {"buying_id": buying_id, "account_id": account_id, "code": "towel", "policy": load_policy("generic")}
+    buying |= {"zone": "Asia/Shanghai", "actor": SYSTEM, "now": now}
+    first = await buy_gift(store.session, pieces=2, **buying)
+    assert (first.points_paid, first.pieces, await left(store, account_id)) == (900, 2, 100)
+    assert await buy_gift(store.session, pieces=2, **buying) == first
+    with pytest.raises(NotForPoints):
+        await buy_gift(store.session, pieces=3, **buying)
+    with pytest.raises(PointsNotEnough):
+        await buy_gift(store.session, **buying | {"buying_id": uuid7(now)})
+    back = {"buying_id": buying_id, "account_id": account_id, "reason": "changed their mind", "actor": SYSTEM, "now": now}
+    assert await give_back_gift(store.session, **back)
+    assert await left(store, account_id) == 1_000
+    assert not await give_back_gift(store.session, **back)
