@@ -6,14 +6,14 @@ from typing import Final
 from loyalty.money import share_out
 
 from . import calculators
-from .bounding import Count, cap_miss, cap_room, subject_of
+from .bounding import Count, subject_of
 from .calculators import Worth
 from .compiling import CompiledRule, PlannedRule
 from .conditions import Miss, unmet, window_start
 from .document import Basis, Bundle, Tiered, UnitPrice
-from .running import Applied, Run
+from .granting import note_grant
+from .running import NOTHING, Applied, Run
 
-NOTHING: Final = Miss("nothing_left")
 _INITIAL: Final = Basis.INITIAL
 _BEFORE: Final = Basis.BEFORE
 
@@ -27,7 +27,7 @@ def try_rule(run: Run, planned: PlannedRule) -> bool:
     if missed is not None:
         run.miss(rule, missed)
         return False
-    return _note_grant(run, planned) if rule.is_grant else _discount(run, planned)
+    return note_grant(run, planned) if rule.is_grant else _discount(run, planned)
 
 
 def not_asked(run: Run, rule: CompiledRule) -> Miss | None:
@@ -75,17 +75,6 @@ def _amount_refuses(rule: CompiledRule, amount: int) -> Miss | None:
     return None
 
 
-def _note_grant(run: Run, planned: PlannedRule) -> bool:
-    """Note a grant, unless its caps or budget leave nothing at all: then another may have its place."""
-    if planned.rule.is_bounded or not run.is_plain:
-        room, bound = within_room(run, planned.rule, 1)
-        if room <= 0:
-            run.miss(planned.rule, bound)
-            return False
-    run.grants.append(planned)
-    return True
-
-
 def _discount(run: Run, planned: PlannedRule) -> bool:
     rule, places = planned.rule, planned.discounted
     one = rule.worth if rule.bands is None else _band(run, rule, planned.goods)
@@ -98,6 +87,9 @@ def _discount(run: Run, planned: PlannedRule) -> bool:
     else:
         amounts = _line_amounts(run, one, places)
         total = sum(amounts)
+    if total <= 0 and one is not None and one.rate is not None and not rule.is_bounded:
+        # A rate that is worth less than half a cent here still counts, so that rates that stack are exact.
+        _make_cheaper(run, one, places)
     given = _given(run, planned, total)
     if not given:
         return False
@@ -138,7 +130,7 @@ def _given(run: Run, planned: PlannedRule, total: int) -> int:
         return 0
     given, refused = total, None
     if rule.is_bounded or not run.is_plain:
-        given, bound = within_room(run, rule, total)
+        given, bound = run.within_room(rule, total)
         refused = bound if given <= 0 else None
     if refused is None and rule.asks_after:
         refused = _amount_refuses(rule, run.left_minor(planned.goods) - given)
@@ -203,24 +195,3 @@ def _why_nothing(rule: CompiledRule) -> Miss:
     if isinstance(effect, Tiered):
         return Miss("below_bands", effect.bands[0].starts, effect.by.value)
     return NOTHING
-
-
-def within_room(run: Run, rule: CompiledRule, wanted: int) -> tuple[int, Miss]:
-    """Return how much of `wanted` caps and budget leave, and what binds."""
-    question = run.question
-    given, bound = wanted, NOTHING
-    for cap in rule.caps:
-        if cap.counter is None or question.frozen is None:
-            room = cap_room(question, cap)
-            if room is not None and room < given:
-                given, bound = room, cap_miss(question, cap)
-    if question.frozen is not None:
-        most = question.frozen[rule.code]
-        return (given, bound) if most is None or most >= given else (max(most, 0), Miss("set_aside", most))
-    if rule.budget is not None:
-        free = question.budgets.get(rule.budget, 0) - run.spent.get(rule.budget, 0)
-        if free < given:
-            if rule.budget not in run.outcome.short:
-                run.outcome.short.append(rule.budget)
-            given, bound = max(free, 0), Miss("budget", rule.rule.budget)
-    return given, bound

@@ -175,6 +175,8 @@ class Plan(NamedTuple):
     since: datetime | None = None
     capped: tuple[CompiledGroup, ...] = ()
     """The groups with caps, inner ones first."""
+    chooses: bool = False
+    """Whether one rule that applies can keep another from applying."""
 
 
 class _Placed(NamedTuple):
@@ -277,7 +279,7 @@ class Book:
         root = self._grown(ROOT, planned)
         assert root is not None, "the root is always there"
         rules = tuple(planned[rule.code] for rule in self._rules if rule.code in planned)
-        return Plan(root, rules, min(later, default=None), max(sooner, default=None), tuple(_capped(root)))
+        return Plan(root, rules, min(later, default=None), max(sooner, default=None), tuple(_capped(root)), _chooses(root))
 
     def _place(self, rule: CompiledRule, names: Names) -> _Placed:
         when = rule.when
@@ -423,6 +425,12 @@ def _capped(group: CompiledGroup) -> list[CompiledGroup]:
     """Return the groups with caps, inner ones first."""
     found = [inner for member in group.members if isinstance(member, CompiledGroup) for inner in _capped(member)]
     return [*found, group] if group.caps else found
+
+
+def _chooses(group: CompiledGroup) -> bool:
+    if group.mode is not Mode.STACK and len(group.members) > 1:
+        return True
+    return any(member.exclusive or (isinstance(member, CompiledGroup) and _chooses(member)) for member in group.members)
 
 
 def _in_scope(when: When, goods: Goods) -> bool:

@@ -10,13 +10,13 @@ from uuid import UUID
 
 from loyalty.money import round_half_up, share_out
 
-from .applying import NOTHING, not_asked, try_rule, within_room
+from .applying import not_asked, try_rule
 from .bounding import Count, Question, cap_miss, cap_room, counts_of
 from .compiling import CompiledGroup, Plan, PlannedRule
 from .conditions import Miss
 from .document import Mode
 from .granting import grant, grant_base
-from .running import Applied, Missed, Outcome, Run
+from .running import NOTHING, Applied, Missed, Outcome, Run
 
 _Member = CompiledGroup | PlannedRule
 _STACK: Final = Mode.STACK
@@ -27,18 +27,24 @@ _CHEAPEST: Final = Mode.CHEAPEST
 def evaluate(question: Question, plan: Plan) -> Outcome:
     """Evaluate a basket; the plan is the book's for it."""
     run = Run(question)
+    if not plan.rules:
+        return run.outcome
+    _group(run, plan.root)
+    if run.grants:
+        empty = grant(run)
+        while empty and plan.chooses:
+            # What comes to nothing has not applied: another may have its place, so all is asked again without it.
+            run = Run(question, run.empty | empty)
+            _group(run, plan.root)
+            empty = grant(run)
     outcome = run.outcome
-    if plan.rules:
-        _group(run, plan.root)
-        if run.grants:
-            grant(run)
-        if outcome.applied:
-            outcome.discounts = run.taken()
-            for one in outcome.applied:
-                if one.rule.caps:
-                    one.counts = counts_of(question, one.rule.caps, one.given)
-            for group in plan.capped:
-                _count_group(run, group)
+    if outcome.applied:
+        outcome.discounts = run.taken()
+        for one in outcome.applied:
+            if one.rule.caps:
+                one.counts = counts_of(question, one.rule.caps, one.given)
+        for group in plan.capped:
+            _count_group(run, group)
     return outcome
 
 
@@ -155,7 +161,7 @@ def _rank(run: Run, mode: Mode, applied: Sequence[Applied], granted: Sequence[Pl
     for planned in granted:
         worth = grant_base(run, planned)[1]
         if planned.rule.is_bounded or not run.is_plain:
-            worth = within_room(run, planned.rule, worth)[0]
+            worth = run.within_room(planned.rule, worth)[0]
         extra += worth
         if planned.rule.kind == "bonus":
             own += round_half_up(worth * planned.rule.own_parts, planned.rule.parts)

@@ -18,10 +18,10 @@ def returned(
     refunded_now_minor: int,
     returned_before: Mapping[tuple[str, str], int],
 ) -> list[tuple[str, str, int]]:
-    """Return what each benefit gives back now as (rule, kind, amount): minor units, points or pieces; benefits that give nothing are left out.
+    """Return what each benefit gives back now as (rule, kind, amount), in minor units, points or pieces; none that gives nothing.
 
-    `benefits` are the sale's own documents (`rule`, `kind`, `given`), `returned_before` what each (rule, kind) gave back so far. Nothing gives
-    back more than is left of it, and the refund that completes the gross amount takes all that is left.
+    `benefits` are the sale's own documents (`rule`, `kind`, `given`), `returned_before` what each (rule, kind) gave back so far. Nothing
+    gives back more than is left of it, and the refund that completes the gross amount takes all that is left.
 
     :raises ValueError: if more is refunded than the sale came to, or less than nothing
     """

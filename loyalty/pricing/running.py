@@ -1,12 +1,14 @@
 """The running state of one evaluation, and what comes of it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from .bounding import Count, Question
+from .bounding import Count, Question, cap_miss, cap_room
 from .compiling import CompiledRule, PlannedRule
 from .conditions import Miss
+
+NOTHING: Final = Miss("nothing_left")
 
 
 class Applied:
@@ -61,9 +63,9 @@ class Outcome:
 class Run:
     """The running state of one evaluation."""
 
-    __slots__ = ("digits", "goods", "grants", "is_plain", "left", "off", "outcome", "question", "spent")
+    __slots__ = ("digits", "empty", "goods", "grants", "is_plain", "left", "off", "outcome", "question", "spent")
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, empty: frozenset[str] = frozenset()) -> None:
         goods = question.basket.goods
         self.question = question
         self.goods = goods
@@ -77,6 +79,8 @@ class Run:
         self.outcome = Outcome(question.book.number, len(goods))
         self.grants: list[PlannedRule] = []
         """Grants that apply; worked out in the end."""
+        self.empty = empty
+        """Grants that are known to come to nothing in the end."""
         self.spent: dict[UUID, int] = {}
         """Taken of budgets by this very transaction."""
 
@@ -97,6 +101,26 @@ class Run:
         if len(self.goods) == 1:
             return [self.goods[0].amount_minor - self.left[0]]
         return [line.amount_minor - left for line, left in zip(self.goods, self.left, strict=True)]
+
+    def within_room(self, rule: CompiledRule, wanted: int) -> tuple[int, Miss]:
+        """Return how much of `wanted` caps and budget leave, and what binds."""
+        question = self.question
+        given, bound = wanted, NOTHING
+        for cap in rule.caps:
+            if cap.counter is None or question.frozen is None:
+                room = cap_room(question, cap)
+                if room is not None and room < given:
+                    given, bound = room, cap_miss(question, cap)
+        if question.frozen is not None:
+            most = question.frozen[rule.code]
+            return (given, bound) if most is None or most >= given else (max(most, 0), Miss("set_aside", most))
+        if rule.budget is not None:
+            free = question.budgets.get(rule.budget, 0) - self.spent.get(rule.budget, 0)
+            if free < given:
+                if rule.budget not in self.outcome.short:
+                    self.outcome.short.append(rule.budget)
+                given, bound = max(free, 0), Miss("budget", rule.rule.budget)
+        return given, bound
 
     def miss(self, rule: CompiledRule, miss: Miss) -> None:
         """Note why a candidate does not apply."""
