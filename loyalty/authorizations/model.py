@@ -248,7 +248,7 @@ class Refund(Base):
     quantity_milli: Mapped[int] = mapped_column(BigInteger)
     lines: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     """Shop lines taken back: place in the sale → amount and quantity."""
-    benefits: Mapped[list[Any] | None] = mapped_column(JSONB)
+    benefits: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     """What of the sale's benefits went back with it: `[[rule, kind, so much], …]`."""
     reason: Mapped[str] = mapped_column(Text)
     terminal_id: Mapped[UUID]

@@ -19,6 +19,8 @@ from loyalty.authorizations.worker import Pump
 from loyalty.crypto import FileKeyProvider, Keyring, Purpose, open_keyring, public_keys, request_fingerprint, use_keyring
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.policy import load_policy
+from loyalty.pricing.document import Budget, Cap, Document, Fixed, Funder, Per, Rule
+from loyalty.pricing.operations import publish
 from loyalty.topups import operations as topups
 from loyalty.topups.model import Tender as TopupTender
 from tests.factories.world import PIN, give_card, make_world
@@ -102,6 +104,17 @@ async def _keep(books: Books) -> None:
     cashier = Actor(ActorKind.SYSTEM, "tests")
     async with transaction(books.sessions) as session:
         books.world = await make_world(session, now=YESTERDAY)
+        rule = Rule(
+            code="fen",
+            name_zh="一分",
+            name_en="A fen",
+            effect=Fixed(amount_minor=1),
+            funders=(Funder(funder="head-office"),),
+            caps=(Cap(per=Per.DAY, count=100),),
+            budget="fen",
+        )
+        budget = Budget(code="fen", name_zh="一分", name_en="Fen", total=1_000)
+        await publish(session, document=Document(rules=(rule,), budgets=(budget,)), note="test", now=YESTERDAY)
         books.card = await give_card(session, books.world, balance_minor=0)
         books.other = await give_card(session, books.world, balance_minor=0)
         books.pool = await give_card(session, books.world, kind="company", balance_minor=0)

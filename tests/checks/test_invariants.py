@@ -48,6 +48,10 @@ BREACHES = {
     "holds-expired": "UPDATE authorizations SET expires_at = expires_at - interval '3 hours' WHERE status = 1",
     "closed-accounts": "UPDATE accounts SET status = 'closed'",
     "limit-counters": "UPDATE limit_counters SET quantity_milli = quantity_milli + 1",
+    "budget-shares": "UPDATE budgets SET total = total + 1",
+    "budget-used": "UPDATE budget_shares SET used = used + 1 WHERE used > 0",
+    "budget-reserved": "UPDATE budget_shares SET reserved = reserved + 1 WHERE reserved > 0",
+    "benefit-counters": "UPDATE benefit_counters SET amount = -1",
     "refund-originals": "ALTER TABLE sales DROP CONSTRAINT ck_sales_refunded; UPDATE sales SET refunded_minor = gross_minor + 1 WHERE "
     "status = 2",
     "refund-transfers": "UPDATE refunds SET gross_minor = gross_minor + 1 WHERE NOT void",
@@ -130,7 +134,7 @@ async def test_a_card_number_in_clear_is_found_wherever_it_stands(books, breakin
     canary = books.card.number
     sentences = {
         "card_events": f"UPDATE card_products SET name_en = 'call {canary} please'",
-        "sales": f"""UPDATE sales SET detail = '{{"note": "{canary}"}}' WHERE detail IS NULL""",
+        "sales": f"""UPDATE sales SET detail = '{{"note": "{canary}"}}'""",
         "requests": f"UPDATE requests SET answer = convert_to('{{\"card\":\"{canary}\"}}', 'UTF8') WHERE operation = 3",
     }
     for sentence in sentences.values():

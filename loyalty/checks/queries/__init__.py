@@ -2,13 +2,14 @@
 
 from loyalty.checks.model import Check
 
-from . import counting, leaks, ledger, points, pump, references, refunds, requests, seals, trail, vouchers
+from . import budgets, counting, leaks, ledger, points, pump, references, refunds, requests, seals, trail, vouchers
 
 CHECKS: tuple[Check, ...] = (
     *ledger.CHECKS,
     *pump.CHECKS,
     *counting.CHECKS,
     *refunds.CHECKS,
+    *budgets.CHECKS,
     *points.CHECKS,
     *vouchers.CHECKS,
     *requests.CHECKS,
