@@ -33,7 +33,7 @@ from loyalty.postgres import EmbeddedServer, find_binaries
 from loyalty.serving import web_command
 from loyalty.settings import Settings, default_workers
 
-from . import load
+from . import load, rules
 from .population import Population, populate
 from .yardstick import Yardstick
 
@@ -43,9 +43,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    parser.add_argument("what", nargs="?", choices=("rules",), help="measure only this: the rules engine, without a server")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument(
         "--connections", type=int, action="append", help="connections, repeatable (default: 1, 16, 64, 256; with --json 64)"
+    )
+    parser.add_argument(
+        "--rules", type=int, default=1, help="live discount rules; with 200, five of all kinds meet on each fill (default 1)"
     )
     parser.add_argument("--seconds", type=int, default=8, help="measured seconds of each row (default 8)")
     parser.add_argument("--accounts", type=int, default=100_000, help="accounts, one card each (default 100,000)")
@@ -56,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, and print."""
+    if arguments.what == "rules":
+        report = rules.measure()
+        print(json.dumps(report) if arguments.json else rules.table(report))
+        return 0
     folder = Path(tempfile.mkdtemp(prefix="loyalty-bench-"))
     folder.chmod(0o755)
     try:
@@ -111,6 +119,7 @@ async def _populate(settings: Settings, url: str, arguments: argparse.Namespace)
             accounts=arguments.accounts,
             tills=64,
             pooled=arguments.pool,
+            rules=arguments.rules,
             now=clock.business_now(),
             policy=settings.policy,
         )

@@ -1,10 +1,9 @@
 """`loyalty bench rules`: the rules engine alone, in one process: 200 live rules of mixed kinds over 50 stations, a typical fill.
 
-What is measured is what a worker does for each authorisation and completion: find the candidates, evaluate, freeze, settle. The medians of
+What is measured is what a worker does for each authorisation and completion: find the candidates, evaluate, freeze, settle. The best of
 several rounds; no database, no network.
 """
 
-import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -44,17 +43,21 @@ STATIONS: Final = 50
 RULES: Final = 200
 NOW: Final = datetime(2026, 9, 24, 2, 15, tzinfo=UTC)
 _HEAD_OFFICE: Final = (Funder(funder="head-office", parts=4), Funder(funder="station"))
-_ROUNDS: Final = 7
+_ROUNDS: Final = 25
+_HERE: Final = 7
 
 
-def rulebook() -> tuple[Document, Names]:
-    """Return 200 rules: three at every station, some everywhere, the rest in some shops only; five meet on a typical fill."""
+def rulebook(*, count: int = RULES, station: str = "s007", card_product: str = "personal") -> tuple[Document, Names]:
+    """Return 200 rules: three at every station, some everywhere, the rest in some shops only; five meet on a typical fill.
+
+    `station` is the code of the one where that happens, `card_product` the card's.
+    """
     rules = _everywhere()
     for number in range(STATIONS):
-        rules += _of_station(number)
-    for number in range(RULES - len(rules)):
+        rules += _of_station(station if number == _HERE else f"s{number:03}", number, card_product)
+    for number in range(count - len(rules)):
         code = f"thursday-{number:03}"
-        when = When(stations=(f"s{number:03}",), weekdays=(4,), categories=("shop",))
+        when = When(stations=(f"s{number % STATIONS:03}",), weekdays=(4,), categories=("shop",))
         rules.append(_rule(code, Percent(basis_points=500), when=when, group="shop"))
     groups = (
         Group(code="price", name_zh="油价优惠", name_en="Fuel price", mode=Mode.BEST, priority=10),
@@ -72,8 +75,8 @@ def _everywhere() -> list[Rule]:
     return [gold, points, night]
 
 
-def _of_station(number: int) -> list[Rule]:
-    here = (f"s{number:03}",)
+def _of_station(station: str, number: int, card_product: str) -> list[Rule]:
+    here = (station,)
     bands = (Band(starts=20_000, rate_e4=1000), Band(starts=50_000, rate_e4=1500))
     by_size = Tiered(by=By.QUANTITY, bands=bands)
     opening = Fixed(amount_minor=500)
@@ -88,7 +91,7 @@ def _of_station(number: int) -> list[Rule]:
             budget="autumn",
             priority=200,
         ),
-        _rule(f"thanks-{number:03}", Percent(basis_points=100), when=When(stations=here, card_products=("personal",)), priority=300),
+        _rule(f"thanks-{number:03}", Percent(basis_points=100), when=When(stations=here, card_products=(card_product,)), priority=300),
     ]
 
 
@@ -121,13 +124,28 @@ def measure() -> dict[str, Any]:
         "candidates": len(plan.rules),
         "applied": len(outcome.applied),
         "compile_ms": round(_us(lambda: Book(1, document, names), 5) / 1000, 2),
-        "plan_cold_us": round(_us(lambda: _forget(book).plan(where, "personal", basket, NOW), 200), 2),
-        "plan_us": round(_us(lambda: book.plan(where, "personal", basket, NOW), 20_000), 2),
-        "evaluate_us": round(_us(lambda: evaluate(ask(), plan), 5_000), 2),
-        "freeze_us": round(_us(lambda: freeze(book, plan, outcome, "personal", 0), 5_000), 2),
-        "settle_us": round(_us(lambda: settle(book, frozen, where, basket, moment, final=True, earlier=False), 5_000), 2),
+        "plan_cold_us": round(_us(lambda: _forget(book).plan(where, "personal", basket, NOW), 40), 2),
+        "plan_us": round(_us(lambda: book.plan(where, "personal", basket, NOW), 2_000), 2),
+        "evaluate_us": round(_us(lambda: evaluate(ask(), plan), 500), 2),
+        "freeze_us": round(_us(lambda: freeze(book, plan, outcome, "personal", 0), 500), 2),
+        "settle_us": round(_us(lambda: settle(book, frozen, where, basket, moment, final=True, earlier=False), 500), 2),
         "frozen_bytes": len(kept),
     }
+
+
+def table(report: dict[str, Any]) -> str:
+    """Return the figures as lines for a person."""
+    head = f"{report['rules']} rules over {report['stations']} stations; a fill meets {report['candidates']}, {report['applied']} apply"
+    steps = {
+        "compile_ms": "compile the rulebook, ms",
+        "plan_cold_us": "find the candidates, cold, µs of CPU",
+        "plan_us": "find the candidates, kept, µs",
+        "evaluate_us": "evaluate, µs",
+        "freeze_us": "freeze, µs",
+        "settle_us": "settle, µs",
+        "frozen_bytes": "bytes kept with the authorisation",
+    }
+    return "\n".join([head, *(f"  {label:<40}{report[name]:>10}" for name, label in steps.items())])
 
 
 def _forget(book: Book) -> Book:
@@ -136,11 +154,11 @@ def _forget(book: Book) -> Book:
 
 
 def _us(step: Callable[[], object], times: int) -> float:
-    """Return the microseconds of CPU of one step: the median of several rounds, whatever else the machine does."""
+    """Return the microseconds of CPU of one step: the best of several rounds, whatever else the machine does."""
     rounds: list[float] = []
     for _ in range(_ROUNDS):
         started = time.process_time()
         for _ in range(times):
             step()
         rounds.append((time.process_time() - started) / times * 1e6)
-    return statistics.median(rounds)
+    return min(rounds)
