@@ -258,10 +258,11 @@ async def list_moves(
     *,
     customer_id: UUID | None = None,
     why: Sequence[MoveWhy] = (),
+    tier: str | None = None,
     cursor: str | None = None,
     limit: int = PAGE_SIZE,
 ) -> Page[MoveView]:
-    """Read a page of moves, the latest first: of one customer, or of everybody."""
+    """Read a page of moves, the latest first: of one customer, or of everybody; only those into a `tier`, where given."""
     move = TierMove
     statement = select(
         move.move_id,
@@ -277,6 +278,8 @@ async def list_moves(
     ).join(Customer, Customer.customer_id == move.customer_id)
     if customer_id is not None:
         statement = statement.where(move.customer_id == await survivor_of(session, customer_id=customer_id))
+    if tier is not None:
+        statement = statement.where(move.to_tier == tier, move.from_tier.is_distinct_from(tier))
     if why:
         statement = statement.where(move.why.in_(why))
     return await page_as(session, MoveView, statement, keys=[Key(move.move_id, descending=True)], cursor=cursor, limit=limit)

@@ -20,10 +20,13 @@ from loyalty.ledger.model import PurseKind
 from loyalty.ledger.queries import get_account, purses_of
 from loyalty.ledger.rules import PurseView
 from loyalty.limits.wording import limit_label
+from loyalty.rewards.queries.points import points_of
+from loyalty.rewards.queries.tiers import progress_of
 from loyalty.stations.queries import price_board
 from loyalty.web.cashier.queries import FillLine
 from loyalty.web.cashier.till import Till
 from loyalty.web.i18n import N_
+from loyalty.web.standing import PointsShown, TierShown, points_shown, tier_shown
 
 STATUSES: Final[dict[CardStatus, tuple[str, str]]] = {
     CardStatus.BLANK: (N_("Blank"), ""),
@@ -98,6 +101,8 @@ class CardSheet(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     then: str
     grades: tuple[Grade, ...]
+    tier: TierShown | None
+    points: PointsShown | None
 
     @property
     def living(self) -> bool:
@@ -170,8 +175,27 @@ async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardS
         verdict=verdict,
         then=then,
         grades=grades,
+        tier=await _tier(till, session, card, product.kind),
+        points=await _points(till, session, card, product.kind),
         **(defaults | values),  # type: ignore[arg-type]
     )
+
+
+async def _tier(till: Till, session: AsyncSession, card: Card, kind: ProductKind) -> TierShown | None:
+    """Return the holder's tier and the way to the next; a company's is not the driver's."""
+    if card.customer_id is None or kind is not ProductKind.PERSONAL:
+        return None
+    zone: str = till.request.app.state.settings.zone
+    progress = await progress_of(session, customer_id=card.customer_id, zone=zone, now=till.now)
+    return tier_shown(till.words, till.f, progress)
+
+
+async def _points(till: Till, session: AsyncSession, card: Card, kind: ProductKind) -> PointsShown | None:
+    """Return the account's points; a company's pool of them is not shown either."""
+    if card.status is CardStatus.BLANK or kind not in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}:
+        return None
+    held = await points_of(session, account_ids=[card.account_id], now=till.now)
+    return points_shown(till.words, till.f, held) if held.available or held.pending or held.owed else None
 
 
 def due_of(till: Till, offer: Offer | None, fills: Sequence[FillLine]) -> list[DueFill]:

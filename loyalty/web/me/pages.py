@@ -26,6 +26,8 @@ from loyalty.db import transaction
 from loyalty.errors import NotFound
 from loyalty.identity import operations as identity
 from loyalty.identity.model import Portal
+from loyalty.rewards.queries.points import accounts_of, points_of
+from loyalty.rewards.queries.tiers import progress_of
 from loyalty.stations.queries import get_station
 from loyalty.topups.queries import balance_of, get_topup
 from loyalty.web.cashier import queries as counter
@@ -34,6 +36,7 @@ from loyalty.web.cashier.receipts import ReceiptLink, Scribe, sale_slip, topup_s
 from loyalty.web.cashier.sheets import STATUSES
 from loyalty.web.me.holder import HOME, Page, Phone, SignInNeeded, address_of, prove, prove_number, session_cookie, session_token
 from loyalty.web.rendering import redirect, render
+from loyalty.web.standing import points_shown, tier_shown
 
 CODE_LIFE: Final = timedelta(seconds=60)
 """How long a code for the counter is good; the page asks for a new one before it ends."""
@@ -58,7 +61,10 @@ async def home(phone: NamedDependency[Phone]) -> Page:
         customer = await get_customer(session, customer_id=phone.customer_id)
         mine = [await _card(phone, session, card) for card in await _cards(session, phone.customer_id)]
         moves = await _moves(phone, session, {each["account_id"] for each in mine})
-    return phone.draw("home.html", name=customer.name, cards=mine, moves=moves)
+        progress = await progress_of(session, customer_id=phone.customer_id, zone=phone.f.zone, now=phone.now)
+        points = await points_of(session, account_ids=await accounts_of(session, customer_id=phone.customer_id), now=phone.now)
+    tier, told = tier_shown(phone.words, phone.f, progress), points_shown(phone.words, phone.f, points)
+    return phone.draw("home.html", name=customer.name, cards=mine, moves=moves, tier=tier, points=told)
 
 
 @post("/sign-in", status_code=303)

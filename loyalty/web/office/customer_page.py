@@ -24,6 +24,7 @@ from loyalty.web.office.customers import PATH
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.labels import CARD_STATUS, CONTACT_ROLE, CUSTOMER_KIND, CUSTOMER_STATUS, WARNED
 from loyalty.web.office.parts import Act, Cell, Events, Facts, Part, Rows, Said
+from loyalty.web.office.tiers import standing_part
 
 
 @get("/customers/{customer_id:uuid}")
@@ -48,6 +49,7 @@ async def customer(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> 
     main: list[Part] = [await _cards_part(desk, held), await _accounts_part(desk, held), await _history(desk, customer_id)]
     aside: list[Part] = [
         _identity(desk, one, base, edits=edits),
+        await standing_part(desk, customer_id),
         await _documents(desk, customer_id, base, edits=edits),
         *await _belongings(desk, one, base, edits=edits),
     ]

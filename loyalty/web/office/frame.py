@@ -29,6 +29,7 @@ _RAIL: Final = (
     ("", N_("Cards"), "/office/cards", Permission.READ_CARDS),
     ("", N_("Sales"), SALES, Permission.READ_LEDGER),
     (N_("Money"), N_("Accounts and liability"), "/office/liability", Permission.READ_LIABILITY),
+    (N_("Money"), N_("Points"), "/office/points", Permission.READ_LIABILITY),
     (N_("Money"), N_("Bank transfers"), "/office/transfers", Permission.READ_LEDGER),
     (N_("Money"), N_("Adjustments"), "/office/adjustments", Permission.READ_LEDGER),
     (N_("Money"), N_("Freezes"), "/office/freezes", Permission.READ_LEDGER),
@@ -38,6 +39,7 @@ _RAIL: Final = (
     (N_("Network"), N_("Shifts"), "/office/shifts", Permission.READ_STATION),
     (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
     (N_("Terms"), N_("Discount terms"), "/office/discounts", Permission.READ_CARDS),
+    (N_("Terms"), N_("Tiers"), "/office/tiers", Permission.READ_CARDS),
     (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
     (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
     (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),
@@ -58,6 +60,7 @@ _TABS: Final = {
     "/office/merge-suggestions": "/office/customers",
     "/office/merges": "/office/customers",
     "/office/access": "/office/staff",
+    "/office/tier-moves": "/office/tiers",
 }
 
 

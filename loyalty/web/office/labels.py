@@ -13,6 +13,8 @@ from loyalty.identity.model import Portal, ScopeKind, StaffStatus
 from loyalty.ledger.model import AccountKind, AccountStatus, HouseCode, PurseKind, TransferKind
 from loyalty.ledger.rules import SpendStep
 from loyalty.limits.model import LimitKind, Reaction, Window
+from loyalty.rewards.model_grants import GrantStatus
+from loyalty.rewards.model_tiers import Downgrade, MoveWhy, TierWindow
 from loyalty.stations.model import FuelKind, ProductCategory, ShiftStatus, StationStatus, TerminalKind, TerminalStatus
 from loyalty.stations.rules import PriceProblem, PriceWarning
 from loyalty.topups.model import (
@@ -108,6 +110,30 @@ PURSE_KIND: Final[Mapping[PurseKind, Toned]] = {
     PurseKind.BONUS: (N_("Bonus"), "info"),
     PurseKind.POINTS: (N_("Points"), ""),
     PurseKind.RECEIVABLE: (N_("Receivable"), "bad"),
+}
+GRANT_STATUS: Final[Mapping[GrantStatus, Toned]] = {
+    GrantStatus.PENDING: (N_("Pending"), "info"),
+    GrantStatus.ACTIVE: (N_("Active"), "good"),
+    GrantStatus.RETURNED: (N_("Taken back"), "warn"),
+}
+TIER_WINDOW: Final[Mapping[TierWindow, str]] = {
+    TierWindow.ROLLING: N_("The last days"),
+    TierWindow.MONTH: N_("Calendar month"),
+    TierWindow.QUARTER: N_("Calendar quarter"),
+    TierWindow.YEAR: N_("Calendar year"),
+    TierWindow.ANNIVERSARY: N_("Year from the day of joining"),
+}
+DOWNGRADE: Final[Mapping[Downgrade, str]] = {
+    Downgrade.BY_BALANCE: N_("To the tier that the figures give"),
+    Downgrade.ONE_DOWN: N_("One step down"),
+    Downgrade.NEVER: N_("Never down"),
+}
+TIER_WHY: Final[Mapping[MoveWhy, Toned]] = {
+    MoveWhy.REACHED: (N_("Reached"), "good"),
+    MoveWhy.GRACE_ENDED: (N_("Grace ended"), "warn"),
+    MoveWhy.GRANTED: (N_("Granted"), "info"),
+    MoveWhy.LOCKED: (N_("Kept"), "info"),
+    MoveWhy.UNLOCKED: (N_("No longer kept"), ""),
 }
 TRANSFER_KIND: Final[Mapping[TransferKind, Toned]] = {
     TransferKind.LOAD: (N_("Top-up"), "good"),
