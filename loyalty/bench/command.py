@@ -48,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connections", type=int, action="append", help="connections, repeatable (default: 1, 16, 64, 256; with --json 64)"
     )
-    parser.add_argument(
-        "--rules", type=int, default=1, help="live discount rules; with 200, five of all kinds meet on each fill (default 1)"
-    )
+    parser.add_argument("--rules", type=int, default=1, help="live rules; with 200, five kinds meet on each fill (default 1)")
     parser.add_argument("--seconds", type=int, default=8, help="measured seconds of each row (default 8)")
     parser.add_argument("--accounts", type=int, default=100_000, help="accounts, one card each (default 100,000)")
     parser.add_argument("--workers", type=int, default=default_workers(), help="web processes (default: as `loyalty up`, one a core)")

@@ -37,7 +37,7 @@ from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.rules import LimitSet, WindowLimit
 from loyalty.policy import load_policy
 from loyalty.pricing.document import Funder, PerUnit, Rule, When
-from loyalty.pricing.operations import publish_rule
+from loyalty.pricing.operations import publish, publish_rule
 from loyalty.stations.model import FuelKind, ProductCategory, TerminalKind, TerminalStatus, Unit
 from loyalty.stations.operations import (
     EntityFacts,
@@ -54,6 +54,8 @@ from loyalty.stations.operations import (
     put_stations,
 )
 from loyalty.stations.rules import PriceRow
+
+from .rules import rulebook
 
 PIN = "135724"
 BALANCE_MINOR = 400_000
@@ -90,8 +92,10 @@ class Population(msgspec.Struct):
     tills: list[Till]
 
 
-async def populate(sessions: Sessions, url: str, *, accounts: int, tills: int, pooled: bool, now: datetime, policy: str) -> Population:
-    """Make the chain; with `pooled`, all cards draw on one company account."""
+async def populate(
+    sessions: Sessions, url: str, *, accounts: int, tills: int, pooled: bool, rules: int, now: datetime, policy: str
+) -> Population:
+    """Make the chain; with `pooled`, all cards draw on one company account. `rules` are live: one per litre, or so many of all kinds."""
     async with transaction(sessions) as session:
         station_id, made_tills = await _chain(session, tills, now)
         product = await create_card_product(
@@ -107,15 +111,7 @@ async def populate(sessions: Sessions, url: str, *, accounts: int, tills: int, p
             policy=load_policy(policy),
             now=now,
         )
-        rule = Rule(
-            code="bench",
-            name_zh="每升优惠",
-            name_en="Per litre",
-            effect=PerUnit(rate_e4=2_000),
-            funders=(Funder(funder="head-office"),),
-            when=When(categories=("fuel",)),
-        )
-        await publish_rule(session, rule=rule, now=now - timedelta(days=1))
+        await _rules(session, rules, now - timedelta(days=1))
         house = await ensure_house(session, code=HouseCode.TENDER, currency="CNY", reference=f"{station_id}:cash", now=now)
     connection = await asyncpg.connect(url.replace("postgresql+asyncpg", "postgresql"))
     try:
@@ -124,6 +120,22 @@ async def populate(sessions: Sessions, url: str, *, accounts: int, tills: int, p
     finally:
         await connection.close()
     return Population(numbers, made_tills)
+
+
+async def _rules(session: AsyncSession, count: int, now: datetime) -> None:
+    if count > 1:
+        document, _ = rulebook(count=count, station="S", card_product="bench")
+        await publish(session, document=document, note="bench", now=now)
+        return
+    rule = Rule(
+        code="bench",
+        name_zh="每升优惠",
+        name_en="Per litre",
+        effect=PerUnit(rate_e4=2_000),
+        funders=(Funder(funder="head-office"),),
+        when=When(categories=("fuel",)),
+    )
+    await publish_rule(session, rule=rule, now=now)
 
 
 async def _chain(session: AsyncSession, tills: int, now: datetime) -> tuple[StationId, list[Till]]:
