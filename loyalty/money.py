@@ -26,8 +26,9 @@ def minor_digits(currency: str) -> int:
 
 def round_half_up(numerator: int, denominator: int) -> int:
     """Return `numerator / denominator` rounded half away from zero; `denominator` > 0."""
-    whole = (2 * abs(numerator) + denominator) // (2 * denominator)
-    return whole if numerator >= 0 else -whole
+    if numerator >= 0:
+        return (2 * numerator + denominator) // (2 * denominator)
+    return -((denominator - 2 * numerator) // (2 * denominator))
 
 
 def line_amount(quantity_milli: int, unit_price_e4: int, digits: int = 2) -> int:

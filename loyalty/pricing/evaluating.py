@@ -5,20 +5,22 @@ in the end. A settlement of an authorisation asks only the candidates it froze, 
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from loyalty.money import round_half_up, share_out
 
 from .applying import not_asked, try_rule
 from .bounding import Count, Question, cap_miss, cap_room, counts_of
-from .compiling import CompiledGroup, Plan, PlannedRule
+from .compiling import CompiledGroup, CompiledRule, Plan, PlannedRule
 from .conditions import Miss
 from .document import Mode
 from .granting import grant, grant_base
 from .running import NOTHING, Applied, Missed, Outcome, Run
 
 _Member = CompiledGroup | PlannedRule
+_Tried = tuple[tuple[int, int, int], _Member, list[Applied], list[PlannedRule], list[int], list[int], dict[UUID, int]]
+"""What a member of a group comes to on the state that it was tried on: rank, member, what applies and is granted, left, off, spent."""
 _STACK: Final = Mode.STACK
 _FIRST: Final = Mode.FIRST
 _CHEAPEST: Final = Mode.CHEAPEST
@@ -105,34 +107,22 @@ def _code(member: _Member) -> str:
     return member.code if isinstance(member, CompiledGroup) else member.rule.code
 
 
-class _Try(NamedTuple):
-    """What a member of a group comes to on the state that it was tried on."""
-
-    rank: tuple[int, ...]
-    member: _Member
-    applied: list[Applied]
-    granted: list[PlannedRule]
-    left: list[int]
-    off: list[int]
-    spent: dict[UUID, int]
-
-
 def _chosen(run: Run, group: CompiledGroup) -> bool:
     """Try every member on the same state and keep one: the most saved, or the least cost to the issuer's own funders."""
-    outcome, mode = run.outcome, group.mode
+    outcome, is_cheapest = run.outcome, group.mode is _CHEAPEST
     applied, grants, left, off, spent = outcome.applied, run.grants, run.left, run.off, run.spent
-    best: _Try | None = None
-    others: list[_Try] = []
+    best: _Tried | None = None
+    others: list[_Tried] = []
     for member in group.members:
         outcome.applied, run.grants = [], []
         run.left, run.off, run.spent = left[:], off[:], spent.copy()
         if not _member(run, member):
             continue
-        rank = _rank(run, mode, outcome.applied, run.grants)
-        tried = _Try(rank, member, outcome.applied, run.grants, run.left, run.off, run.spent)
+        rank = _rank(run, outcome.applied, run.grants, is_cheapest=is_cheapest)
+        tried: _Tried = (rank, member, outcome.applied, run.grants, run.left, run.off, run.spent)
         if best is None:
             best = tried
-        elif rank < best.rank:
+        elif rank < best[0]:
             others.append(best)
             best = tried
         else:
@@ -141,31 +131,38 @@ def _chosen(run: Run, group: CompiledGroup) -> bool:
     if best is None:
         run.left, run.off, run.spent = left, off, spent
         return False
-    run.left, run.off, run.spent = best.left, best.off, best.spent
-    applied += best.applied
-    grants += best.granted
+    _, winner, its_applied, its_grants, run.left, run.off, run.spent = best
+    applied += its_applied
+    grants += its_grants
     if others:
-        lost = Miss("cheaper_offer" if mode is _CHEAPEST else "better_offer", _code(best.member))
+        lost = Miss("cheaper_offer" if is_cheapest else "better_offer", _code(winner))
         for other in others:
-            outcome.missed += [Missed(one.rule, lost) for one in other.applied]
-            outcome.missed += [Missed(planned.rule, lost) for planned in other.granted]
+            outcome.missed += [Missed(one.rule, lost) for one in other[2]]
+            outcome.missed += [Missed(planned.rule, lost) for planned in other[3]]
     return True
 
 
-def _rank(run: Run, mode: Mode, applied: Sequence[Applied], granted: Sequence[PlannedRule]) -> tuple[int, ...]:
+def _rank(run: Run, applied: Sequence[Applied], granted: Sequence[PlannedRule], *, is_cheapest: bool) -> tuple[int, int, int]:
     """Return what sorts first wins by. Grants count by what they would give now: points and pieces as they are, bonus as money."""
     saved = own = extra = 0
     for one in applied:
         saved += one.given
-        own += round_half_up(one.given * one.rule.own_parts, one.rule.parts)
+        own += _own(one.rule, one.given)
     for planned in granted:
         worth = grant_base(run, planned)[1]
         if planned.rule.is_bounded or not run.is_plain:
             worth = run.within_room(planned.rule, worth)[0]
         extra += worth
         if planned.rule.kind == "bonus":
-            own += round_half_up(worth * planned.rule.own_parts, planned.rule.parts)
-    return (own, -saved, -extra) if mode is _CHEAPEST else (-saved, -extra, own)
+            own += _own(planned.rule, worth)
+    return (own, -saved, -extra) if is_cheapest else (-saved, -extra, own)
+
+
+def _own(rule: CompiledRule, given: int) -> int:
+    """Return what the issuer's own funders bear of it."""
+    if rule.own_parts == rule.parts:
+        return given
+    return round_half_up(given * rule.own_parts, rule.parts) if rule.own_parts else 0
 
 
 def _cap_group(run: Run, group: CompiledGroup, first: int) -> None:
