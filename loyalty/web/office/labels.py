@@ -112,8 +112,8 @@ PURSE_KIND: Final[Mapping[PurseKind, Toned]] = {
     PurseKind.RECEIVABLE: (N_("Receivable"), "bad"),
 }
 GRANT_STATUS: Final[Mapping[GrantStatus, Toned]] = {
-    GrantStatus.PENDING: (N_("Pending"), "info"),
-    GrantStatus.ACTIVE: (N_("Active"), "good"),
+    GrantStatus.PENDING: (N_("Not active yet"), "info"),
+    GrantStatus.ACTIVE: (N_("Credited"), "good"),
     GrantStatus.RETURNED: (N_("Taken back"), "warn"),
 }
 TIER_WINDOW: Final[Mapping[TierWindow, str]] = {

@@ -14,6 +14,7 @@ from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
 from loyalty.rewards.model_grants import GrantKind, GrantStatus
 from loyalty.rewards.model_points import PointsLiability
+from loyalty.rewards.points_rules import months_later
 from loyalty.rewards.queries.grants import GrantView, list_grants
 from loyalty.rewards.queries.points import accounts_of, latest_liability, points_flow, points_of, redemptions_of
 from loyalty.web.charts import Series, bar_chart
@@ -53,7 +54,7 @@ async def points(desk: NamedDependency[Desk]) -> Page:
     top = Tiles(
         [
             Tile(_("Outstanding"), desk.f.count(owes.outstanding), _("points that can be spent")),
-            Tile(_("Pending"), desk.f.count(owes.pending), _("earned, not active yet")),
+            Tile(_("Not active yet"), desk.f.count(owes.pending), _("earned, and waiting")),
             Tile(_("Holders"), desk.f.count(owes.holders), _("accounts that have any")),
             Tile(_("Owed by holders"), desk.f.count(owes.owed), _("after refunds"), "warn" if owes.owed else ""),
         ]
@@ -70,18 +71,20 @@ async def points(desk: NamedDependency[Desk]) -> Page:
 
 def _expiring(desk: Desk, owes: PointsLiability) -> Drawn:
     _ = desk.gettext
-    dated = [(date.fromisoformat(month), count) for month, count in owes.expiring if month is not None]
+    dated = {date.fromisoformat(month): count for month, count in owes.expiring if month is not None}
     never = sum(count for month, count in owes.expiring if month is None)
-    shown, later = dated[:_MONTHS], dated[_MONTHS:]
+    first, last = min(dated, default=desk.now.date()), max(dated, default=desk.now.date())
+    months = [month for step in range(_MONTHS) if (month := months_later(first.replace(day=1), step)) <= last]
+    later = sum(count for month, count in dated.items() if month > months[-1])
     said = []
     if later:
-        said.append(_("%(points)s later", points=desk.f.count(sum(count for _month, count in later))))
+        said.append(_("%(points)s later", points=desk.f.count(later)))
     if never:
         said.append(_("%(points)s never run out", points=desk.f.count(never)))
     chart = bar_chart(
         _("Run out by month"),
-        [desk.f.month(month) for month, _count in shown],
-        [Series(_("Points"), [count for _month, count in shown])],
+        [desk.f.month(month) for month in months],
+        [Series(_("Points"), [dated.get(month, 0) for month in months])],
         text=desk.f.count,
         label_head=_("Month"),
     )
@@ -99,8 +102,8 @@ async def account(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> A
     base = f"/office/customers/{customer_id}"
     soonest = held.soonest
     tiles = [
-        Tile(_("Available"), desk.f.count(held.available), _("points that can be spent")),
-        Tile(_("Pending"), desk.f.count(held.pending), desk.f.day(held.pending_from) if held.pending_from else ""),
+        Tile(_("Points"), desk.f.count(held.available), _("points that can be spent")),
+        Tile(_("Not active yet"), desk.f.count(held.pending), desk.f.day(held.pending_from) if held.pending_from else ""),
     ]
     if soonest is not None and soonest.expires_at is not None:
         tiles.append(Tile(_("Run out first"), desk.f.count(soonest.points), desk.f.full_day(soonest.expires_at - timedelta(seconds=1))))

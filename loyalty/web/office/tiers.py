@@ -80,8 +80,8 @@ def _definitions(desk: Desk, found: Sequence[Tier], held: dict[str | None, int],
         name = desk.either(tier.name_zh, tier.name_en)
         rows.append(
             [
-                cells.count(desk, tier.rank),
                 cells.link(desk, f"{PATH}/{tier.code}/edit", name) if edits else cells.text(name),
+                cells.count(desk, tier.rank),
                 cells.text(asked_words(desk, tier, programme.currency)),
                 cells.text(desk.either(tier.benefits_zh, tier.benefits_en)),
                 cells.count(desk, held.get(tier.code, 0)),
@@ -91,8 +91,8 @@ def _definitions(desk: Desk, found: Sequence[Tier], held: dict[str | None, int],
     return Rows(
         title=_("What each asks"),
         columns=[
-            Column(_("Rank"), "num"),
             Column(_("Tier")),
+            Column(_("Rank"), "num"),
             Column(_("Asks")),
             Column(_("Brings")),
             Column(_("Customers"), "num"),
@@ -226,7 +226,7 @@ async def standing_part(desk: Desk, customer_id: UUID) -> Part:
         lock = desk.tag(_("not downgraded"), "info") if progress is not None and progress.locked else ""
         lines.append(Markup("<b>{}</b> {}").format(shown.name or _("No tier yet"), lock))
         if shown.line:
-            lines.append(Markup("{}{}").format(bar(desk, shown.percent, shown.line), shown.line))
+            lines += [shown.line, bar(desk, shown.percent, shown.line)]
         lines += [one for one in (shown.other, shown.note) if one]
     held = points_shown(
         desk.words,
