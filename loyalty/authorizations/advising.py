@@ -80,6 +80,7 @@ def decide_advice(
     _goods(decision, advice, product, shop, published_e4, place.digits)
     outcome = None if offer is None else _benefits(decision, advice, product, shop, offer, place.digits)
     saved = 0 if outcome is None else outcome.discount_minor
+    decision.gross_minor += 0 if outcome is None else outcome.surcharge_minor
     others = _tenders(decision, advice, saved)
     share = decision.gross_minor - saved - others
     if card is not None and terms is not None:

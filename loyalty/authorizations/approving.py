@@ -68,7 +68,7 @@ class Priced(NamedTuple):
     @property
     def net_minor(self) -> int:
         """What is paid for it."""
-        return self.gross_minor - self.outcome.discount_minor
+        return self.gross_minor - self.outcome.discount_minor + self.outcome.surcharge_minor
 
 
 def decide_authorization(
@@ -163,7 +163,7 @@ def _approve(
     decision.counted = (held, quantity, 1)
     decision.counter_seen = counter_seen(card, terms)
     decision.expires_at = _expires(now)
-    decision.frozen = offer.freeze(priced.plan, outcome)
+    decision.frozen = offer.freeze(priced.plan, outcome, offering.fuel(product, quantity, price, gross))
     offering.count(decision, outcome, offer.share, reserve=True)
     if (
         _may_flag(card, terms)
@@ -176,7 +176,7 @@ def _approve(
         _say_partial(decision, answer, reason, limit)
     answer.authorization = reference(decision.account_id, decision.subject_id)
     answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
-    if priced.plan.rules:
+    if priced.plan.rules or outcome.applied:
         offering.tell(answer, outcome, place)
     answer.expires_at = _expiry_written(decision.expires_at)
     if is_private(card):
@@ -256,7 +256,7 @@ def _most_due(offer: Offer, product: Product, decision: Decision, priced: Priced
         return priced.net_minor
     goods = (offering.fuel(product, priced.quantity_milli, decision.unit_price_e4, priced.gross_minor),)
     _, without = offer.evaluate(goods, decision.flow, without=sized)
-    return max(priced.net_minor, priced.gross_minor - without.discount_minor)
+    return max(priced.net_minor, priced.gross_minor - without.discount_minor + without.surcharge_minor)
 
 
 def _too_little(

@@ -17,6 +17,7 @@ from .model import Flag, Flow, Status
 
 _TRANSFER_SALE: Final = int(TransferKind.SALE)
 _TRANSFER_DISCOUNT: Final = int(TransferKind.DISCOUNT)
+_TRANSFER_SURCHARGE: Final = int(TransferKind.SURCHARGE)
 _TRANSFER_TENDER: Final = int(TransferKind.TENDER)
 _DECLINED: Final = int(Status.DECLINED)
 _PRESET: Final = int(Flow.PRESET)
@@ -99,6 +100,7 @@ class Decision:
         "status",
         "still_held",
         "subject_id",
+        "surcharged",
         "transfers",
         "tries_new",
         "unit_price_e4",
@@ -152,6 +154,8 @@ class Decision:
         self.budgets: list[BudgetUse] = []
         self.short: Sequence[UUID] = ()
         """Budgets that had less free than was wanted."""
+        self.surcharged: str | None = None
+        """Whose a surcharge is: the reference of its house account."""
         self.funders: list[str] = []
         """Who bears the discounts: references of their house accounts."""
 
@@ -195,6 +199,12 @@ class Decision:
             self.funders.append(funder)
             sales = sales_of(self.station_id, self.currency)
             self.transfers.append((house_id(HouseCode.DISCOUNT, self.currency, funder), sales, amount_minor, _TRANSFER_DISCOUNT))
+
+    def surcharge(self, amount_minor: int, funder: str) -> None:
+        """Book what an agreement adds to the pump's amount: the customer paid it to the station, whose sales pass it on to the issuer."""
+        self.surcharged = funder
+        sales = sales_of(self.station_id, self.currency)
+        self.transfers.append((sales, house_id(HouseCode.SURCHARGE, self.currency, funder), amount_minor, _TRANSFER_SURCHARGE))
 
     def tender(self, tender: str, amount_minor: int) -> None:
         """Book another tender's share."""

@@ -58,7 +58,7 @@ READ_CARDS: Final = _READ_CARDS % ("", "")
 READ_CARDS_AND_PEOPLE: Final = _READ_CARDS % (
     """,
     coalesce(h.merged_into, h.customer_id) AS customer_id, s.tier, h.segment, h.flyer_code, h.birthday, a.opened_at, a.registered_at,
-    b.caps, b.starts, b.amounts, b.times""",
+    s.agreement, b.caps, b.starts, b.amounts, b.times""",
     """
 LEFT JOIN customers h ON h.customer_id = a.customer_id
 LEFT JOIN standings s ON s.customer_id = h.customer_id

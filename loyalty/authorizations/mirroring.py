@@ -39,6 +39,8 @@ def mirror(parts: Sequence[Part], *, gross_minor: int, receivables: Collection[U
     Discount, the card's share and the other tenders go back in proportion to what is left of them. `undiscounted_minor` of the gross is
     shop goods, to which no discount belongs. Within the card's share a receivable goes back first: what was owed is not paid out.
     """
+    surcharges = [part for part in parts if part.kind == TransferKind.SURCHARGE]
+    parts = [part for part in parts if part.kind != TransferKind.SURCHARGE]
     discounts = [part for part in parts if part.kind == TransferKind.DISCOUNT]
     tenders = [part for part in parts if part.kind == TransferKind.TENDER]
     owed = [part for part in parts if part.kind == TransferKind.SALE and part.debit_id in receivables]
@@ -52,6 +54,7 @@ def mirror(parts: Sequence[Part], *, gross_minor: int, receivables: Collection[U
         *zip(owed, share_out(from_owed, [part.left_minor for part in owed]), strict=True),
         *zip(purses, share_out(card - from_owed, [part.left_minor for part in purses]), strict=True),
         *zip(tenders, others, strict=True),
+        *((part, _passed_back(part, gross_minor, _left(parts))) for part in surcharges),
     ]
     return [Mirrored(part, amount) for part, amount in shares if amount]
 
@@ -69,6 +72,11 @@ def window_is_open(day: date, *, today: date) -> bool:
 def may_void(*, status: int, booked_at: datetime, period: int, open_period: int, counted_at: datetime | None) -> bool:
     """Say whether a sale may still be undone as if it had not been: whole, in the open period, before its till's cash was counted."""
     return status == SaleStatus.BOOKED and period == open_period and (counted_at is None or counted_at < booked_at)
+
+
+def _passed_back(surcharge: Part, gross_minor: int, gross_left_minor: int) -> int:
+    """Return how much of a surcharge the issuer gives back to the station with so much of the gross amount; all of it with the last."""
+    return round_half_up(surcharge.left_minor * gross_minor, gross_left_minor)
 
 
 def _left(parts: Sequence[Part]) -> int:

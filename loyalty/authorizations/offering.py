@@ -1,17 +1,19 @@
 """What the rules offer for one request: the live book, the place, the customer and the moment, asked for any basket. Pure."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from loyalty.money import round_half_up, split
+from loyalty.pricing.agreements import Agreed, Term, agreed_for, decode_terms, evaluate_agreed
 from loyalty.pricing.basket import CARD, Basket, Goods, Moment, Person, Where
 from loyalty.pricing.bounding import Count, Question
 from loyalty.pricing.compiling import Book, CompiledRule, Plan, linear_rate
 from loyalty.pricing.document import Channel, PerUnit
-from loyalty.pricing.evaluating import Applied, Outcome, all_counts, evaluate
+from loyalty.pricing.evaluating import Applied, Outcome, all_counts
 from loyalty.pricing.explaining import explain
 from loyalty.pricing.freezing import BudgetUse, Frozen, Settled, book_of_term, freeze, settle
 
@@ -29,8 +31,16 @@ _CHANNELS: Final = {
 _ONLY_CARD: Final = (CARD,)
 _E4: Final = 10_000
 _json: Final = msgspec.json.Encoder().encode
+FUEL: Final = "fuel"
+SURCHARGE: Final = "surcharge"
 STATION: Final = "station"
 """The funder that is the station of the sale itself."""
+
+
+@lru_cache(maxsize=4096)
+def _terms(document: str) -> tuple[Term, ...]:
+    """Return a company's agreements; its document is the same until one of them changes."""
+    return decode_terms(document)
 
 
 def fuel(product: Product, quantity_milli: int, unit_price_e4: int, amount_minor: int) -> Goods:
@@ -76,6 +86,8 @@ class Offer:
 
     def rate(self, goods: Goods, flow: int) -> int | None:
         """Return the one rate per unit that everything comes to; None where more must be asked (`evaluate`)."""
+        if self._agreed((goods,)):
+            return None
         if self.book.is_empty:
             return 0
         return linear_rate(self.plan(Basket((goods,), _CHANNELS[flow])))
@@ -87,13 +99,27 @@ class Offer:
         basket = Basket(goods, _CHANNELS[flow], tenders)
         plan = self.plan(basket)
         question = Question(self.book, self.where, basket, self.person, self.moment, budgets=self.free, without=without)
-        return plan, evaluate(question, plan)
+        return plan, evaluate_agreed(question, plan, self._agreed(goods))
 
-    def freeze(self, plan: Plan, outcome: Outcome) -> str | None:
+    def _agreed(self, goods: tuple[Goods, ...]) -> dict[int, Agreed]:
+        """Return what the company's agreement says of each of these goods that are measured in units of fuel."""
+        if self.person.agreement is None:
+            return {}
+        terms = _terms(self.person.agreement)
+        found: dict[int, Agreed] = {}
+        for place, line in enumerate(goods):
+            if FUEL in line.tags:
+                agreed = agreed_for(terms, product=line.product, where=self.where, now=self.moment.now)
+                if agreed is not None:
+                    found[place] = agreed
+        return found
+
+    def freeze(self, plan: Plan, outcome: Outcome, goods: Goods) -> str | None:
         """Return what an authorisation keeps, as JSON."""
-        if not plan.rules:
+        agreed = self._agreed((goods,)).get(0)
+        if not plan.rules and agreed is None:
             return None
-        frozen = freeze(self.book, plan, outcome, self.card, self.share)
+        frozen = freeze(self.book, plan, outcome, self.card, self.share, agreed)
         return None if frozen is None else _json(frozen).decode()
 
 
@@ -129,6 +155,9 @@ def take(decision: Decision, outcome: Outcome) -> None:
     """Put the benefits into a decision: discounts as transfers a funder, counters, what is short."""
     for funder, amount in by_funder(outcome.applied, decision.station_id).items():
         decision.discount(amount, funder)
+    for one in outcome.applied:
+        if one.rule.kind == SURCHARGE:
+            decision.surcharge(one.given, one.rule.funders[0].funder)
     decision.short = outcome.short
 
 
@@ -188,6 +217,7 @@ def summary(outcome: Outcome, station_id: UUID) -> Discount | None:
 def tell(answer: AuthorizationAnswer | SaleAnswer, outcome: Outcome, place: Place) -> None:
     """Put into an answer which rules applied, and why the other candidates did not."""
     answer.discount = summary(outcome, place.station_id)
+    answer.surcharge_minor = outcome.surcharge_minor
     answer.benefits = told(outcome)
     answer.others = others(outcome, place.currency)
 

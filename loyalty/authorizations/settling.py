@@ -151,8 +151,9 @@ def _benefits(
     goods = goods_of(request.shop, shop, fuel, product, place.digits)
     plan, outcome = offer.evaluate(goods, decision.flow, (CARD, *[tender.tender for tender in request.tenders]))
     decision.discount_minor = outcome.discount_minor
+    decision.gross_minor += outcome.surcharge_minor
     answer.gross_minor, answer.discount_minor = decision.gross_minor, outcome.discount_minor
-    if plan.rules:
+    if plan.rules or outcome.applied:
         offering.tell(answer, outcome, place)
     return outcome
 
@@ -338,7 +339,8 @@ def decide_completion(
     _flag(decision, request, original, product, place.digits, now)
     settled = _settled(decision, request, original, product or sold, place, book, Moment(now, local))
     saved = 0 if settled is None else settled.outcome.discount_minor
-    share = request.amount_minor - saved
+    decision.gross_minor += 0 if settled is None else settled.outcome.surcharge_minor
+    share = decision.gross_minor - saved
     decision.discount_minor, decision.card_minor = saved, share
     taken, held_before, held_after = _capture(
         decision, answer, original, share=share, final=request.final, spend_order=spend_order, now=now
@@ -347,7 +349,7 @@ def decide_completion(
         offering.take(decision, settled.outcome)
         offering.tell(answer, settled.outcome, place)
     _end(decision, request, original, held_before=held_before, held_after=held_after)
-    answer.gross_minor, answer.discount_minor, answer.card_minor = request.amount_minor, saved, share
+    answer.gross_minor, answer.discount_minor, answer.card_minor = decision.gross_minor, saved, share
     if share or request.quantity_milli:
         answer.sale = reference(decision.account_id, decision.subject_id)
         answer.taken = taken_from(taken, original.purses) or None

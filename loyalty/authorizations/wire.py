@@ -176,6 +176,8 @@ class AuthorizationAnswer(Said, omit_defaults=True, kw_only=True):
     approved_milli: int = 0
     unit_price_e4: int = 0
     held_minor: int = 0
+    surcharge_minor: int = 0
+    """What a company's agreement adds to the pump's price."""
     discount: Discount | None = None
     benefits: list[Benefit] | None = None
     others: list[Other] | None = None
@@ -197,6 +199,8 @@ class SaleAnswer(Said, omit_defaults=True, kw_only=True):
     authorization: str | None = None
     gross_minor: int = 0
     discount_minor: int = 0
+    surcharge_minor: int = 0
+    """What a company's agreement adds to the pump's amount; `gross_minor` holds it."""
     discount: Discount | None = None
     """All discounts together, under the largest one's name; `benefits` has each."""
     benefits: list[Benefit] | None = None

@@ -67,6 +67,8 @@ class TransferKind(IntEnum):
     """A receivable paid from a later load."""
     EXPIRY = 14
     BONUS_RETURN = 15
+    SURCHARGE = 19
+    """What a company's agreement adds to the pump's price, passed on by the station's sales."""
     POINTS = 16
     """Points earned."""
     REDEMPTION = 17
@@ -81,6 +83,7 @@ class HouseCode(StrEnum):
     TENDER = "tender"
     SALES = "sales"
     DISCOUNT = "discount"
+    SURCHARGE = "surcharge"
     BONUS = "bonus"
     FEE = "fee"
     MIGRATION = "migration"

@@ -149,6 +149,10 @@ def _lost_to(name: Words) -> Words:
     return f"已享受“{name[0]}”", f"“{name[1]}” was taken instead"
 
 
+def _agreed(_rule: Rule, miss: Miss, _currency: str) -> Words:
+    return f"按单位协议“{miss.need}”计价", f"the company's agreement “{miss.need}” stands instead"
+
+
 def _lost(_rule: Rule, miss: Miss, _currency: str) -> Words:
     return _lost_to((str(miss.need), str(miss.need)))
 
@@ -176,6 +180,7 @@ _WRITTEN: Final[dict[str, Callable[[Rule, Miss, str], Words]]] = {
     "cap_times": _cap_times,
     "price_not_lower": _price_not_lower,
     **dict.fromkeys(_LOST, _lost),
+    "agreement": _agreed,
 }
 
 

@@ -8,12 +8,13 @@ import msgspec
 
 from loyalty.ids import NOBODY
 
+from .agreements import Agreed, evaluate_agreed
 from .basket import Basket, Moment, Person, Where
 from .bounding import Count, Question
 from .calculators import most_once
 from .compiling import Book, Names, Plan
 from .document import Document, Funder, PerUnit, Rule
-from .evaluating import Outcome, all_counts, budget_uses, evaluate
+from .evaluating import Outcome, all_counts, budget_uses
 
 
 class FrozenRule(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -50,6 +51,8 @@ class Frozen(msgspec.Struct, frozen=True, omit_defaults=True):
     counts: tuple[FrozenCount, ...] = ()
     share: int = 0
     """Whose share of the budgets was drawn on."""
+    agreed: Agreed | None = None
+    """The company's agreement for the grade."""
     code: str = ""
     """From here on: the one term that the release before froze by value; its authorisations are still settled."""
     revision: int = 0
@@ -83,7 +86,7 @@ class BudgetUse(NamedTuple):
     used: int
 
 
-def freeze(book: Book, plan: Plan, outcome: Outcome, card_product: str, share: int) -> Frozen | None:
+def freeze(book: Book, plan: Plan, outcome: Outcome, card_product: str, share: int, agreed: Agreed | None = None) -> Frozen | None:
     """Return what an authorisation keeps; None where no rule can matter.
 
     What is capped over time or has a budget may give later no more than was set aside now, so that no completion has to be refused.
@@ -99,7 +102,7 @@ def freeze(book: Book, plan: Plan, outcome: Outcome, card_product: str, share: i
         amount = given.get(rule.code, 0)
         kept.append(FrozenRule(rule.code, amount if bound else None, amount if rule.budget is not None else 0))
     counted = all_counts(outcome)
-    if not kept and not counted:
+    if not kept and not counted and agreed is None:
         return None
     visits = {id(count) for count in outcome.counts}
     counts = tuple(
@@ -108,7 +111,7 @@ def freeze(book: Book, plan: Plan, outcome: Outcome, card_product: str, share: i
             for count in counted
         ]
     )
-    return Frozen(book.number, card_product, tuple(kept), _groups(plan, outcome) if plan.capped else (), counts, share)
+    return Frozen(book.number, card_product, tuple(kept), _groups(plan, outcome) if plan.capped else (), counts, share, agreed)
 
 
 def _given(outcome: Outcome) -> dict[str, int]:
@@ -123,6 +126,7 @@ _MAY_CHANGE = frozenset(
     {
         *("least_quantity", "most_quantity", "least_amount", "most_amount", "below_bands", "bundle_incomplete", "nothing_left"),
         *("better_offer", "cheaper_offer", "first_taken", "exclusive", "exclusive_after", "price_not_lower", "cap", "cap_times", "budget"),
+        "agreement",
     }
 )
 """Reasons that another quantity or price may lift; caps and budgets keep the candidate with nothing set aside, so that it is explained."""
@@ -161,7 +165,8 @@ def settle(book: Book, frozen: Frozen, where: Where, basket: Basket, moment: Mom
     question = Question(book, where, basket, person, moment, frozen=rooms)
     plan = _plan(book, frozen, where, basket, moment)
     costs = any(line.amount_minor for line in basket.goods)
-    outcome = evaluate(question, plan) if costs else Outcome(book.number, len(basket.goods))
+    agreed = {} if frozen.agreed is None else dict.fromkeys(range(len(basket.goods)), frozen.agreed)
+    outcome = evaluate_agreed(question, plan, agreed) if costs else Outcome(book.number, len(basket.goods))
     delivered = earlier or costs or any(line.quantity_milli for line in basket.goods)
     counts, counted = _recount(frozen, outcome, final=final, delivered=delivered)
     given_of = _given(outcome)
@@ -231,7 +236,7 @@ def _left(book: Book, frozen: Frozen, plan: Plan, outcome: Outcome) -> Frozen:
             for old in frozen.counts
         ]
     )
-    return Frozen(frozen.book, frozen.card, rules, _groups_left(frozen, plan, outcome), counts, frozen.share)
+    return Frozen(frozen.book, frozen.card, rules, _groups_left(frozen, plan, outcome), counts, frozen.share, frozen.agreed)
 
 
 def _rest(book: Book, rule: FrozenRule, given: int | None) -> int | None:

@@ -166,6 +166,8 @@ class Agreement(Base):
     code: Mapped[str]
     revision: Mapped[int] = mapped_column(Integer)
     customer_id: Mapped[UUID] = mapped_column(ForeignKey("customers.customer_id"))
+    name_zh: Mapped[str]
+    name_en: Mapped[str]
     status: Mapped[AgreementStatus]
     currency: Mapped[str]
     lowest_wins: Mapped[bool]

@@ -41,7 +41,7 @@ class Missed(NamedTuple):
 class Outcome:
     """What a basket comes to."""
 
-    __slots__ = ("applied", "book", "counts", "discounts", "missed", "short")
+    __slots__ = ("applied", "book", "counts", "discounts", "missed", "short", "surcharge_minor")
 
     def __init__(self, book: int, lines: int) -> None:
         self.book = book
@@ -53,6 +53,8 @@ class Outcome:
         """n-th counters of candidates, whether they apply or not."""
         self.short: list[UUID] = []
         """Budgets that had less free than was wanted: another worker's share may have more."""
+        self.surcharge_minor = 0
+        """What a company's agreement makes the customer pay above the pump's price."""
 
     @property
     def discount_minor(self) -> int:

@@ -114,6 +114,8 @@ def upgrade() -> None:
         sa.Column("code", sa.Text, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("customer_id", sa.Uuid, sa.ForeignKey("customers.customer_id"), nullable=False),
+        sa.Column("name_zh", sa.Text, nullable=False),
+        sa.Column("name_en", sa.Text, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("currency", sa.Text, nullable=False),
         sa.Column("lowest_wins", sa.Boolean, nullable=False),

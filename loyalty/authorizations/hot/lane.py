@@ -422,6 +422,8 @@ class Lane(abc.ABC):
             station = str(decision.station_id)
             wanted: list[tuple[HouseCode, str]] = [(HouseCode.SALES, station)]
             wanted += [(HouseCode.DISCOUNT, funder) for funder in decision.funders]
+            if decision.surcharged is not None:
+                wanted.append((HouseCode.SURCHARGE, decision.surcharged))
             if isinstance(request.body, SaleRequest):
                 wanted += [(HouseCode.TENDER, f"{station}:{tender.tender}") for tender in request.body.tenders]
             for code, reference in wanted:

@@ -63,9 +63,10 @@ def person_of(card: CardFacts, row: Any) -> Person:
     """Build what rules know of the customer; without the full read no rule asks more than the account."""
     if len(row) == _BARE:
         return Person(card.account_id, card.chain_id, None, card.account_kind)
-    customer, tier, segment, flyer, birthday, opened, registered, caps, starts, amounts, times = row[_PERSON : _PERSON + 11]
+    facts = row[_PERSON : _PERSON + 8]
+    caps, starts, amounts, times = row[_PERSON + 8 : _PERSON + 12]
     had = {} if caps is None else dict(zip(zip(caps, starts, strict=True), zip(amounts, times, strict=True), strict=True))
-    return Person(card.account_id, card.chain_id, customer, card.account_kind, tier, segment, flyer, birthday, opened, registered, had)
+    return Person._make((card.account_id, card.chain_id, facts[0], card.account_kind, *facts[1:], had))
 
 
 def with_counts(person: Person, counted: dict[tuple[UUID, UUID, int], list[int]]) -> Person:

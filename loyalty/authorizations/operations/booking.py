@@ -101,6 +101,8 @@ async def _houses(session: AsyncSession, decision: Decision, tenders: Sequence[s
     station = str(decision.station_id)
     wanted = [(HouseCode.SALES, station), *((HouseCode.TENDER, f"{station}:{tender}") for tender in tenders)]
     wanted += [(HouseCode.DISCOUNT, funder) for funder in decision.funders]
+    if decision.surcharged is not None:
+        wanted.append((HouseCode.SURCHARGE, decision.surcharged))
     for code, reference in sorted(set(wanted)):
         await ledger.ensure_house(session, code=code, currency=decision.currency, reference=reference, now=now)
 

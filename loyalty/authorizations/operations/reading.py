@@ -97,10 +97,12 @@ async def authorization_facts(
     )
 
 
-async def person_of(session: AsyncSession, *, card: CardFacts, customer_id: UUID | None, book: Book, day: date) -> Person:
+async def person_of(
+    session: AsyncSession, *, card: CardFacts, customer_id: UUID | None, book: Book, day: date, agreements: bool = False
+) -> Person:
     """Read what rules ask about the customer: the same as the pump's full read."""
     person = Person(card.account_id, card.chain_id, None, card.account_kind)
-    if book.asks_customer or book.counters:
+    if book.asks_customer or book.counters or agreements:
         known = await facts_of(session, account_id=card.account_id, customer_id=customer_id)
         person = person._replace(**known)
     subjects = [subject for subject in (card.chain_id, card.account_id, person.customer_id) if subject is not None]
@@ -136,7 +138,9 @@ async def offer_for(
     book = await book_at(session, snapshot=snapshot, instant=instant)
     local = local_time(instant, place.zone)
     account = await get_account(session, account_id=card.account_id)
-    person = await person_of(session, card=card, customer_id=account.customer_id, book=book, day=local.date())
+    person = await person_of(
+        session, card=card, customer_id=account.customer_id, book=book, day=local.date(), agreements=snapshot.has_agreements
+    )
     free: Mapping[UUID, int] = {}
     if book.budgets:
         free = await (gather if lock else free_of)(session, budget_ids=book.budgets, share=0)

@@ -49,6 +49,7 @@ DIRECTIONS = proved_by(
         WHEN 2 THEN coalesce(hd.code, '') <> 'bonus' OR c.purse_id IS NULL
         WHEN 3 THEN d.purse_id IS NULL OR coalesce(hc.code, '') <> 'sales'
         WHEN 4 THEN coalesce(hd.code, '') <> 'discount' OR coalesce(hc.code, '') <> 'sales'
+        WHEN 19 THEN coalesce(hd.code, '') <> 'sales' OR coalesce(hc.code, '') <> 'surcharge'
         WHEN 5 THEN coalesce(hd.code, '') <> 'tender' OR coalesce(hc.code, '') <> 'sales'
         WHEN 8 THEN coalesce(hc.code, '') <> 'fee'
         WHEN 10 THEN coalesce(hd.code, '') <> 'migration' OR c.purse_id IS NULL

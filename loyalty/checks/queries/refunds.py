@@ -27,7 +27,7 @@ TRANSFERS = proved_by(
     SELECT r.account_id, r.refund_id, r.gross_minor, coalesce(m.amount, 0)::bigint AS transfers_minor
     FROM refunds r
     LEFT JOIN (
-        SELECT t.account_id, t.operation_id, sum(t.amount_minor) AS amount,
+        SELECT t.account_id, t.operation_id, sum(t.amount_minor) FILTER (WHERE o.kind <> 19) AS amount,
             sum(t.amount_minor) FILTER (WHERE o.kind = 3) AS card, sum(t.amount_minor) FILTER (WHERE o.kind = 4) AS discount,
             count(*) FILTER (WHERE o.transfer_id IS NULL) AS strays, min(o.operation_id::text) AS sale_id,
                 max(o.operation_id::text) AS last_sale_id

@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.customers.model import Customer
 from loyalty.ledger.model import Account
 from loyalty.pricing.compiling import Book, Names
-from loyalty.pricing.document import Document
+from loyalty.pricing.document import Channel, Document
 from loyalty.pricing.model import Agreement, AgreementStatus, BookStatus, Rulebook, Standing
 from loyalty.stations.model import District, Region, Station
 
@@ -67,6 +67,28 @@ async def number_live_at(session: AsyncSession, *, instant: datetime) -> int | N
     return number
 
 
+async def channel_book(session: AsyncSession, *, instant: datetime, channel: Channel) -> Book | None:
+    """Return the book that was live at an instant with nothing in it but the rules that name a channel; None where there is none of them.
+
+    For cold operations of a channel that few rules name: the hundreds of others are not compiled.
+    """
+    row = (
+        await session.scalars(
+            select(Rulebook)
+            .where(Rulebook.status == BookStatus.APPROVED, Rulebook.activates_at <= instant)
+            .order_by(Rulebook.activates_at.desc(), Rulebook.number.desc())
+            .limit(1)
+        )
+    ).first()
+    if row is None:
+        return None
+    rules = [rule for rule in row.document.get("rules", ()) if channel.value in rule.get("when", {}).get("channels", ())]
+    if not rules:
+        return None
+    document = msgspec.convert(row.document | {"rules": rules}, Document, strict=False)
+    return Book(row.number, document, await names(session), activates_at=row.activates_at)
+
+
 async def latest_document(session: AsyncSession, *, now: datetime | None = None) -> tuple[int | None, Document]:
     """Return number and document of the book that is live at `now`, or that will be last; an empty one where there is none."""
     statement = select(Rulebook).where(Rulebook.status == BookStatus.APPROVED)
@@ -95,6 +117,7 @@ async def facts_of(session: AsyncSession, *, account_id: UUID, customer_id: UUID
                 Customer.flyer_code.label("flyer"),
                 Customer.birthday,
                 Standing.tier,
+                cast(Standing.agreement, Text).label("agreement"),
             )
             .outerjoin(Standing, Standing.customer_id == Customer.customer_id)
             .where(Customer.customer_id == customer_id)

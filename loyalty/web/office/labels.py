@@ -140,6 +140,7 @@ TRANSFER_KIND: Final[Mapping[TransferKind, Toned]] = {
     TransferKind.BONUS: (N_("Bonus"), "info"),
     TransferKind.SALE: (N_("Sale"), ""),
     TransferKind.DISCOUNT: (N_("Discount"), ""),
+    TransferKind.SURCHARGE: (N_("Surcharge"), ""),
     TransferKind.TENDER: (N_("Other tender"), ""),
     TransferKind.REFUND: (N_("Refund"), "warn"),
     TransferKind.VOID: (N_("Void"), "warn"),

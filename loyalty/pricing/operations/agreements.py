@@ -1,0 +1,208 @@
+"""A company's agreement: drafted, approved by somebody else, ended; compiled into what the pump reads, in the same transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty import revisions
+from loyalty.audit import operations as audit
+from loyalty.audit.model import Actor
+from loyalty.db import locked
+from loyalty.errors import NotFound, Refusal
+from loyalty.ids import uuid7
+from loyalty.ledger.model import HouseCode
+from loyalty.ledger.operations import ensure_house
+from loyalty.pricing.agreements import Line, Term
+from loyalty.pricing.model import AGREEMENT_MOVES, Agreement, AgreementStatus
+
+
+class AgreementNotFound(NotFound):
+    zh = "没有找到该协议。"
+    en = "There is no such agreement."
+
+
+class AgreementCannotMove(Refusal):
+    """Its present status does not lead there."""
+
+    zh = "协议当前状态为 {status}，不能变为 {to}。"
+    en = "The agreement is {status}; it cannot become {to}."
+    next_zh = "请刷新后核对最新状态。"
+    next_en = "Look at its present status first."
+
+
+class AgreementNotSound(Refusal):
+    """It says nothing, or something that cannot be."""
+
+    status = 422
+    zh = "协议的 {field} 不正确。"
+    en = "The {field} of the agreement is not right."
+    next_zh = "请改正后再提交。"
+    next_en = "Correct it and submit again."
+
+
+class AgreementNeedsAnother(Refusal):
+    """Whoever drafted it does not approve it."""
+
+    status = 403
+    zh = "协议须由另一人审批。"
+    en = "An agreement is approved by somebody other than its maker."
+    next_zh = "请由有权审批的其他人员办理。"
+    next_en = "Let another person with that right approve it."
+
+
+class NewAgreement(NamedTuple):
+    """What is agreed. `funder` bears a price below the pump's, and has the surcharge above it."""
+
+    code: str
+    customer_id: UUID
+    name_zh: str
+    name_en: str
+    currency: str
+    lowest_wins: bool
+    funder: str
+    lines: Sequence[Line]
+    starts_at: datetime
+    ends_at: datetime | None = None
+
+
+async def draft_agreement(session: AsyncSession, *, agreement: NewAgreement, actor: Actor, now: datetime) -> UUID:
+    """Draft an agreement, the next revision of its code; nothing is priced by it before it is approved.
+
+    :raises AgreementNotSound: if it has no line, names one goods twice, or ends before it begins
+    """
+    places = [(line.product, line.station) for line in agreement.lines]
+    if not places or len(set(places)) < len(places):
+        raise AgreementNotSound(field="lines")
+    if agreement.ends_at is not None and agreement.ends_at <= agreement.starts_at:
+        raise AgreementNotSound(field="ends_at")
+    latest = await session.scalar(select(func.max(Agreement.revision)).where(Agreement.code == agreement.code))
+    agreement_id = uuid7(now)
+    await session.execute(
+        insert(Agreement).values(
+            agreement_id=agreement_id,
+            code=agreement.code,
+            revision=(latest or 0) + 1,
+            customer_id=agreement.customer_id,
+            name_zh=agreement.name_zh,
+            name_en=agreement.name_en,
+            status=AgreementStatus.DRAFT,
+            currency=agreement.currency,
+            lowest_wins=agreement.lowest_wins,
+            funder=agreement.funder,
+            lines=[msgspec.to_builtins(line) for line in agreement.lines],
+            starts_at=agreement.starts_at,
+            ends_at=agreement.ends_at,
+            made_by=actor.staff_id,
+            made_at=now,
+        )
+    )
+    await _record(session, agreement_id, "pricing.agreement_drafted", actor, now, code=agreement.code)
+    return agreement_id
+
+
+async def approve_agreement(session: AsyncSession, *, agreement_id: UUID, actor: Actor, now: datetime) -> None:
+    """Let an agreement stand from its beginning on; the one of the same code that stood before ends there.
+
+    :raises AgreementNotFound: if there is none
+    :raises AgreementCannotMove: if it is no draft
+    :raises AgreementNeedsAnother: if its maker approves it
+    """
+    row = await _movable(session, agreement_id, AgreementStatus.APPROVED)
+    if row.made_by is not None and row.made_by == actor.staff_id:
+        raise AgreementNeedsAnother
+    row.status = AgreementStatus.APPROVED
+    row.approved_by, row.approved_at = actor.staff_id, now
+    before = await session.scalars(
+        locked(
+            select(Agreement).where(
+                Agreement.code == row.code, Agreement.status == AgreementStatus.APPROVED, Agreement.agreement_id != agreement_id
+            )
+        )
+    )
+    for earlier in before:
+        if earlier.starts_at >= row.starts_at:
+            earlier.status = AgreementStatus.ENDED
+        elif earlier.ends_at is None or earlier.ends_at > row.starts_at:
+            earlier.ends_at = row.starts_at
+    await session.flush()
+    for code in (HouseCode.DISCOUNT, HouseCode.SURCHARGE):
+        await ensure_house(session, code=code, currency=row.currency, reference=row.funder, now=now)
+    await _compile(session, row.customer_id, now)
+    await _record(session, agreement_id, "pricing.agreement_approved", actor, now, code=row.code)
+
+
+async def end_agreement(session: AsyncSession, *, agreement_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """Take an agreement back, or give a draft up; what was sold under it stays.
+
+    :raises AgreementNotFound: if there is none
+    :raises AgreementCannotMove: if it has ended
+    """
+    row = await _movable(session, agreement_id, AgreementStatus.ENDED)
+    row.status = AgreementStatus.ENDED
+    await session.flush()
+    await _compile(session, row.customer_id, now)
+    await _record(session, agreement_id, "pricing.agreement_ended", actor, now, code=row.code, reason=reason)
+
+
+async def _movable(session: AsyncSession, agreement_id: UUID, to: AgreementStatus) -> Agreement:
+    row = (await session.scalars(locked(select(Agreement).where(Agreement.agreement_id == agreement_id)))).one_or_none()
+    if row is None:
+        raise AgreementNotFound(agreement=agreement_id)
+    if to not in AGREEMENT_MOVES[row.status]:
+        raise AgreementCannotMove(status=row.status.value, to=to.value)
+    return row
+
+
+_COMPILE = text(
+    """
+    WITH RECURSIVE family AS (
+        SELECT CAST(:customer AS uuid) AS customer_id
+        UNION ALL
+        SELECT c.customer_id FROM family f JOIN customers c ON c.merged_into = f.customer_id
+    )
+    INSERT INTO standings AS s (customer_id, agreement, changed_at)
+    SELECT customer_id, CAST(:terms AS jsonb), :now FROM family ORDER BY customer_id
+    ON CONFLICT (customer_id) DO UPDATE SET agreement = excluded.agreement, changed_at = excluded.changed_at
+    """
+)
+
+
+async def _compile(session: AsyncSession, customer_id: UUID, now: datetime) -> None:
+    """Write what the pump reads: a customer's approved agreements that run, or will; for the record and all merged into it."""
+    rows = await session.scalars(
+        select(Agreement)
+        .where(
+            Agreement.customer_id == customer_id,
+            Agreement.status == AgreementStatus.APPROVED,
+            Agreement.ends_at.is_(None) | (Agreement.ends_at > now),
+        )
+        .order_by(Agreement.starts_at, Agreement.code)
+    )
+    terms = [
+        Term(
+            code=row.code,
+            revision=row.revision,
+            name_zh=row.name_zh,
+            name_en=row.name_en,
+            currency=row.currency,
+            lowest_wins=row.lowest_wins,
+            funder=row.funder,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            lines=tuple(msgspec.convert(line, Line) for line in row.lines),
+        )
+        for row in rows
+    ]
+    document = msgspec.json.encode(terms).decode() if terms else None
+    await session.execute(_COMPILE, {"customer": customer_id, "terms": document, "now": now})
+    # Workers learn whether there are agreements at all with their next snapshot.
+    await revisions.bump(session, revisions.Kind.RULE)
+
+
+async def _record(session: AsyncSession, agreement_id: UUID, action: str, actor: Actor, now: datetime, **facts: str) -> None:
+    await audit.record(session, actor=actor, action=action, subject=("agreement", agreement_id), facts=facts, now=now)
