@@ -15,6 +15,7 @@ from loyalty.policy import load_policy
 from loyalty.settings import Settings
 from loyalty.stations.queries import find_terminal, snapshot_stations
 
+from .campaigns import judge, plan_ahead, reckon_up, set_up
 from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
 from .days import DAYS, Business, Forecourt, trade
 from .holders import make_crowd
@@ -47,8 +48,10 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await make_partitions(session, now=now, months_back=1)
             await open_first_period(session, period=clock.period_of(clock.local_date(now, ZONE)), now=began)
             chain = await make_chain(session, policy=policy, log_ins=log_ins, began=began, now=now)
+            await set_up(session, chain, now=now)
             progress("Demo: blank cards, fifty customers, their cards and first loads …")
             crowd = await make_crowd(session, chain, policy=policy, log_ins=log_ins, now=now)
+            await judge(session, since=began, now=began + timedelta(minutes=5))
             # Before the commit: a chain whose secrets nobody knows would be of no use.
             keep(log_ins, settings.keys_dir)
         progress(f"Demo: {DAYS} days of fills …")
@@ -57,7 +60,10 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
         rng = random.Random(2026)  # noqa: S311 - the same week each time
         await trade(Business(forecourt, chain, crowd, policy, rng), now=now)
         await forecourt.stop()
+        progress("Demo: points, gifts, tiers, and next month's rules …")
         async with transaction(sessions) as session:
+            await reckon_up(session, chain, policy=policy, now=now)
+            await plan_ahead(session, chain, now=now)
             await seal(session, now=now)
         return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))
     finally:

@@ -19,8 +19,6 @@ from loyalty.ids import StaffId, StationId
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.rules import LimitSet, WindowLimit
 from loyalty.policy import Policy
-from loyalty.pricing.document import Funder, PerUnit, Rule, When
-from loyalty.pricing.operations import publish_rule
 from loyalty.stations.model import FuelKind, ProductCategory, TerminalKind, Unit
 from loyalty.stations.operations import (
     EntityFacts,
@@ -243,11 +241,3 @@ async def _card_products(session: AsyncSession, chain: Chain, policy: Policy) ->
             now=chain.began,
         )
         chain.card_products[code] = made.product_id
-    terms = (
-        ("gold-litre", "金卡每升优惠", "Gold card, per litre", 3_000, When(card_products=("gold",), categories=("fuel",))),
-        ("fleet-diesel", "车队柴油优惠", "Fleet diesel", 2_000, When(card_products=("fleet",), products=("0",))),
-        ("company-92", "单位卡每升优惠", "Company card, per litre", 1_000, When(card_products=("company",), categories=("fuel",))),
-    )
-    for code, zh, en, rate, when in terms:
-        rule = Rule(code=code, name_zh=zh, name_en=en, effect=PerUnit(rate_e4=rate), funders=(Funder(funder="head-office"),), when=when)
-        await publish_rule(session, rule=rule, now=chain.began)

@@ -1,6 +1,6 @@
 """What the office finds on its desk: an adjustment to check, a purchase to match, accounts to close, a customer who is there twice."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -58,7 +58,11 @@ async def _purchase(session: AsyncSession, chain: Chain, crowd: Crowd, policy: P
         items=[Item(account_id=card.account_id, amount_minor=PURCHASED_MINOR, card_id=card.card_id) for card in cards],
         buyer=Buyer(party=Party.ORGANISATION, customer_id=account.customer_id),
         agent=Declared(
-            party=Party.PERSON, name="冯建国", id_type=IdentifierType.RESIDENT_ID, id_number=resident_id(177), contact="13958100177"
+            party=Party.PERSON,
+            name="冯建国",
+            id_type=IdentifierType.RESIDENT_ID,
+            id_number=resident_id(177, date(1984, 5, 17)),
+            contact="13958100177",
         ),
         tender=Tender.BANK_TRANSFER,
         bank=transfer_of(owner.name, place=2),

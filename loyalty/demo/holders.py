@@ -3,7 +3,7 @@
 import random
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -35,6 +35,7 @@ from loyalty.topups.model import Tender
 from loyalty.topups.operations import BankTransfer, Bonus, StatementLine, confirm_bank_load, load
 
 from .chain import COUNTER_STATION, STATIONS, SYSTEM, ZONE, Chain
+from .rules import FLYER
 from .secrets import DemoCard, LogIns, new_pin
 
 _SURNAMES = "李王张刘陈杨黄周吴徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾"
@@ -152,14 +153,14 @@ async def make_crowd(session: AsyncSession, chain: Chain, *, policy: Policy, log
     stock = _Stock()
     await stock.lay_in(session, chain)
     rng = random.Random(7)  # noqa: S311 - the same names each time; what must be secret is drawn elsewhere
-    issuing = _Issuing(session, chain, stock, crowd, policy)
+    issuing = _Issuing(session, chain, stock, crowd, policy, now)
     referrers: list[CustomerId] = []
     for number in range(PERSONS):
         await _person(issuing, rng, number, referrers)
     for _ in range(6):
         await _bearer(issuing, rng)
     for place, organisation in enumerate(ORGANISATIONS):
-        await _organisation(issuing, place, *organisation, now=now)
+        await _organisation(issuing, place, *organisation)
     wanted = {
         "personal": "personal 记名卡",
         "gold": "gold 金卡",
@@ -190,6 +191,7 @@ class _Issuing:
     stock: _Stock
     crowd: Crowd
     policy: Policy
+    now: datetime
     references: "count[int]" = field(default_factory=lambda: count(1))
 
     async def card(
@@ -245,9 +247,16 @@ class _Issuing:
         )
 
 
-def resident_id(number: int) -> str:
+def born(number: int, today: date) -> date:
+    """Return somebody's birthday: every sixth has it these days. Those were born in leap years, so that the day exists."""
+    if number % 6 == 0:
+        return (today + timedelta(days=number // 6 % 7 - 2)).replace(year=1960 + number // 6 * 4)
+    return date(1958 + number % 45, number % 12 + 1, number % 27 + 1)
+
+
+def resident_id(number: int, birthday: date) -> str:
     """Return a resident's number that nobody has: of the code of a whole province's cities, which is never given out."""
-    payload = f"330100{1958 + number % 45}{number % 12 + 1:02}{number % 27 + 1:02}{number:03}"
+    payload = f"330100{birthday:%Y%m%d}{number:03}"
     return payload + ric.calc_check_digit(payload + "0")
 
 
@@ -267,16 +276,19 @@ async def _person(issuing: _Issuing, rng: random.Random, number: int, referrers:
     station = list(STATIONS)[number % len(STATIONS)]
     cashier = chain.person(f"cashier:{station}")
     name = _SURNAMES[number % len(_SURNAMES)] + _GIVEN[(number * 7 + number // 20) % len(_GIVEN)]
-    facts = CustomerFacts(kind=CustomerKind.PERSON, name=name, phone=f"1385710{number:04}")
+    birthday = born(number, local_date(issuing.now, ZONE))
+    facts = CustomerFacts(kind=CustomerKind.PERSON, name=name, phone=f"1385710{number:04}", birthday=birthday)
     referrer = rng.choice(referrers) if referrers and number % 9 == 4 else None
     developed = Development(
         staff_id=chain.staff[f"cashier:{station}"],
         station_id=chain.stations[station],
-        flyer_code="AUTUMN26" if number % 5 == 0 else None,
+        flyer_code=FLYER if number % 5 == 0 else None,
         referrer_id=referrer,
     )
-    customer_id = await add_customer(session, facts=facts, developed=developed, actor=cashier, now=chain.began)
-    await _verified(issuing, customer_id, IdentifierType.RESIDENT_ID, resident_id(number), station)
+    # Who brings somebody was there before.
+    entered_at = chain.began - timedelta(minutes=2 * (PERSONS - number))
+    customer_id = await add_customer(session, facts=facts, developed=developed, actor=cashier, now=entered_at)
+    await _verified(issuing, customer_id, IdentifierType.RESIDENT_ID, resident_id(number, birthday), station)
     if number % 3 == 0:
         await declare_consent(
             session,
@@ -294,9 +306,11 @@ async def _person(issuing: _Issuing, rng: random.Random, number: int, referrers:
         developed=Developed(
             staff_id=chain.staff[f"cashier:{station}"],
             station_id=chain.stations[station],
-            flyer_code="AUTUMN26" if number % 5 == 0 else None,
+            flyer_code=FLYER if number % 5 == 0 else None,
             referrer_customer_id=referrer,
         ),
+        # Whose monthly wash is for one car.
+        plate=f"浙{'A' if station.startswith('HZ') else 'B'}{number:02}K{number % 10}6" if number % 3 == 1 else None,
     )
     tender = rng.choice((Tender.CASH, Tender.WECHAT, Tender.WECHAT, Tender.ALIPAY, Tender.CARD))
     amount = rng.choice((50_000, 100_000, 100_000, 150_000, 200_000, 300_000))
@@ -317,7 +331,7 @@ async def _verified(issuing: _Issuing, customer_id: CustomerId, type_: Identifie
 
 
 async def _organisation(
-    issuing: _Issuing, place: int, name: str, name_en: str, product: str, cards: int, station: str, amount_minor: int, *, now: datetime
+    issuing: _Issuing, place: int, name: str, name_en: str, product: str, cards: int, station: str, amount_minor: int
 ) -> None:
     """Make an organisation with its contact, its bank account, its cards and limits; it pays by bank transfer, which finance confirms."""
     session, chain = issuing.session, issuing.chain
@@ -368,7 +382,7 @@ async def _organisation(
         now=chain.began + timedelta(hours=3),
     )
     if place == 0:
-        await _transfer(issuing, first, station, 5_000_000, bank, now - timedelta(hours=2))
+        await _transfer(issuing, first, station, 5_000_000, bank, issuing.now - timedelta(hours=2))
 
 
 async def _transfer(issuing: _Issuing, card: Card, station: str, amount_minor: int, bank: BankTransfer, now: datetime) -> UUID:
