@@ -97,7 +97,7 @@ def decide_advice(
     if outcome is not None and offer is not None:
         offering.take(decision, outcome)
         offering.count(decision, outcome, offer.share, reserve=False)
-        offering.tell(answer, outcome, place)
+        offering.tell(answer, outcome, place, offer.book)
     decision.counted = (share, decision.quantity_milli, 1)
     decision.counter_day = local.date()
     decision.status = Status.COMPLETED

@@ -177,7 +177,7 @@ def _approve(
     answer.authorization = reference(decision.account_id, decision.subject_id)
     answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
     if priced.plan.rules or outcome.applied:
-        offering.tell(answer, outcome, place)
+        offering.tell(answer, outcome, place, offer.book)
     answer.expires_at = _expiry_written(decision.expires_at)
     if is_private(card):
         answer.available_after_minor = funds - held

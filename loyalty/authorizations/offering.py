@@ -7,10 +7,11 @@ from uuid import UUID
 
 import msgspec
 
-from loyalty.money import round_half_up, split
+from loyalty.money import round_half_up
 from loyalty.pricing.agreements import Agreed, Term, agreed_for, decode_terms, evaluate_agreed
 from loyalty.pricing.basket import CARD, Basket, Goods, Moment, Person, Where
 from loyalty.pricing.bounding import Count, Question
+from loyalty.pricing.calculators import split_funders
 from loyalty.pricing.compiling import Book, CompiledRule, Plan, linear_rate
 from loyalty.pricing.document import Channel, PerUnit
 from loyalty.pricing.evaluating import Applied, Outcome, all_counts
@@ -33,8 +34,6 @@ _E4: Final = 10_000
 _json: Final = msgspec.json.Encoder().encode
 FUEL: Final = "fuel"
 SURCHARGE: Final = "surcharge"
-STATION: Final = "station"
-"""The funder that is the station of the sale itself."""
 
 
 @lru_cache(maxsize=4096)
@@ -145,10 +144,7 @@ def by_funder(applied: Sequence[Applied], station_id: UUID) -> dict[str, int]:
 
 def shares(rule: CompiledRule, given: int, station_id: UUID) -> list[tuple[str, int]]:
     """Return a benefit's funders and what each bears; the sale's station by its own name."""
-    names = [f"station:{station_id}" if funder.funder == STATION else funder.funder for funder in rule.funders]
-    if len(names) == 1:
-        return [(names[0], given)]
-    return list(zip(names, split(given, [funder.parts for funder in rule.funders]), strict=True))
+    return split_funders(rule.funders, given, station=f"station:{station_id}")
 
 
 def take(decision: Decision, outcome: Outcome) -> None:
@@ -214,12 +210,12 @@ def summary(outcome: Outcome, station_id: UUID) -> Discount | None:
     return Discount(rule.code, rule.revision, rate, funder, rule.name_zh, rule.name_en, outcome.discount_minor)
 
 
-def tell(answer: AuthorizationAnswer | SaleAnswer, outcome: Outcome, place: Place) -> None:
+def tell(answer: AuthorizationAnswer | SaleAnswer, outcome: Outcome, place: Place, book: Book | None) -> None:
     """Put into an answer which rules applied, and why the other candidates did not."""
     answer.discount = summary(outcome, place.station_id)
     answer.surcharge_minor = outcome.surcharge_minor
     answer.benefits = told(outcome)
-    answer.others = others(outcome, place.currency)
+    answer.others = others(outcome, place.currency, None if book is None else book.names)
 
 
 def told(outcome: Outcome) -> list[Benefit] | None:
@@ -242,12 +238,12 @@ def told(outcome: Outcome) -> list[Benefit] | None:
     ] or None
 
 
-def others(outcome: Outcome, currency: str) -> list[Other] | None:
+def others(outcome: Outcome, currency: str, names: Mapping[str, tuple[str, str]] | None) -> list[Other] | None:
     """Return the candidates that did not apply, each with its reason in words."""
     found: list[Other] = []
     for missed in outcome.missed:
         rule, miss = missed.rule.rule, missed.miss
-        zh, en = explain(missed.rule, miss, currency)
+        zh, en = explain(missed.rule, miss, currency, names)
         found.append(
             Other(
                 rule=rule.code,

@@ -154,7 +154,7 @@ def _benefits(
     decision.gross_minor += outcome.surcharge_minor
     answer.gross_minor, answer.discount_minor = decision.gross_minor, outcome.discount_minor
     if plan.rules or outcome.applied:
-        offering.tell(answer, outcome, place)
+        offering.tell(answer, outcome, place, offer.book)
     return outcome
 
 
@@ -347,7 +347,7 @@ def decide_completion(
     )
     if settled is not None:
         offering.take(decision, settled.outcome)
-        offering.tell(answer, settled.outcome, place)
+        offering.tell(answer, settled.outcome, place, book)
     _end(decision, request, original, held_before=held_before, held_after=held_after)
     answer.gross_minor, answer.discount_minor, answer.card_minor = decision.gross_minor, saved, share
     if share or request.quantity_milli:
