@@ -27,6 +27,10 @@ WALLETS = frozenset({Tender.WECHAT, Tender.ALIPAY})
 """Tenders that carry the wallet's own transaction number, one payment each, and that the wallet itself may reverse."""
 
 
+PAYS_AS: dict[Tender, str] = {**{tender: tender.value for tender in Tender}, Tender.CARD: "bank_card"}
+"""A tender as the rules name it: there `card` is the card's own money."""
+
+
 class Party(StrEnum):
     """Who stands in a real-name record."""
 
@@ -57,6 +61,15 @@ TOPUP_MOVES: dict[TopupStatus, frozenset[TopupStatus]] = {
     TopupStatus.REFUNDED: frozenset(),
     TopupStatus.REVERSED: frozenset(),
 }
+
+
+class ReturnKind(StrEnum):
+    """How a top-up, or a part of it, went back."""
+
+    VOID = "void"
+    REFUND = "refund"
+    REVERSAL = "reversal"
+    """By its wallet."""
 
 
 class PurchaseStatus(StrEnum):
@@ -236,8 +249,13 @@ class Topup(Base):
         one_of("tender", Tender),
         CheckConstraint("amount_minor > 0 AND bonus_minor >= 0 AND settled_minor BETWEEN 0 AND amount_minor", name="amounts"),
         CheckConstraint("returned_minor BETWEEN 0 AND amount_minor AND bonus_returned_minor BETWEEN 0 AND bonus_minor", name="returned"),
+        CheckConstraint(
+            "discount_minor BETWEEN 0 AND amount_minor AND discount_returned_minor BETWEEN 0 AND discount_minor", name="discount"
+        ),
         CheckConstraint("(status IN ('pending', 'cancelled')) = (booked_at IS NULL)", name="booked"),
         Index("ix_topups_account_id", "account_id", "topup_id"),
+        # How what they granted is found by time.
+        Index("ix_topups_granted", "booked_at", postgresql_where=text("detail IS NOT NULL")),
         Index("ix_topups_terminal_id", "terminal_id", "booked_at"),
         Index("ix_topups_station_id", "station_id", "booked_at"),
         Index("ix_topups_purchase_id", "purchase_id", postgresql_where=text("purchase_id IS NOT NULL")),
@@ -252,14 +270,25 @@ class Topup(Base):
     tender: Mapped[Tender]
     currency: Mapped[str]
     amount_minor: Mapped[int]
+    """What is loaded. What was paid is less by the discount."""
+    discount_minor: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """What the rules' funders put into the principal instead of the payer."""
     bonus_minor: Mapped[int]
+    """Bonus money in all: given by hand and by the rules, whose lots and funders stand in `detail`."""
     bonus_expires_at: Mapped[datetime | None]
+    """Of the bonus given by hand."""
     bonus_funder: Mapped[str | None]
+    """Of the bonus given by hand."""
     settled_minor: Mapped[int]
     """How much of it paid an open receivable."""
+    flyer: Mapped[str | None]
+    """The flyer code shown with it."""
+    detail: Mapped[dict[str, Any] | None]
+    """What the rules gave, in the form of `sales.detail`; of bonus money `lot` and `expires_at` too. None until it is booked, or for nothing."""
     returned_minor: Mapped[int]
     """How much of the load was taken back so far, bonus shortfall included."""
     bonus_returned_minor: Mapped[int]
+    discount_returned_minor: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     off_premises: Mapped[bool]
     payer_record_id: Mapped[UUID | None] = mapped_column(ForeignKey("real_names.record_id"))
     """Who paid, where that was not the holder."""
@@ -271,6 +300,46 @@ class Topup(Base):
     event_at: Mapped[datetime]
     requested_at: Mapped[datetime]
     booked_at: Mapped[datetime | None]
+
+
+    @property
+    def paid_minor(self) -> int:
+        """What the payer gives, or gave: the tender's share of the load."""
+        return self.amount_minor - self.discount_minor
+
+
+class TopupReturn(Base):
+    """What went back of a top-up at once; its id is the ledger's operation id. Never updated."""
+
+    __tablename__ = "topup_returns"
+    __table_args__ = (
+        one_of("kind", ReturnKind),
+        CheckConstraint(
+            "amount_minor > 0 AND paid_minor >= 0 AND discount_minor >= 0 AND bonus_minor >= 0 AND shortfall_minor >= 0", name="amounts"
+        ),
+        CheckConstraint("amount_minor = paid_minor + discount_minor + shortfall_minor", name="whole"),
+        Index("ix_topup_returns_topup_id", "topup_id", "return_id"),
+        Index("ix_topup_returns_granted", "booked_at", postgresql_where=text("benefits IS NOT NULL")),
+    )
+
+    return_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.account_id"))
+    topup_id: Mapped[UUID] = mapped_column(ForeignKey("topups.topup_id"))
+    kind: Mapped[ReturnKind]
+    amount_minor: Mapped[int]
+    """Of what was loaded: what is paid back, and what the funders get back out of the principal."""
+    paid_minor: Mapped[int]
+    """To the payer, by the tender it came with."""
+    discount_minor: Mapped[int]
+    bonus_minor: Mapped[int]
+    """Out of bonus lots."""
+    shortfall_minor: Mapped[int]
+    """Bonus spent already, kept back from the principal."""
+    benefits: Mapped[list[Any] | None]
+    """`[[rule, kind, so much], …]`: what goes back of what the rules gave. What is granted is taken back by the room that collects it."""
+    booked_at: Mapped[datetime]
+    staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
+    station_id: Mapped[UUID | None] = mapped_column(ForeignKey("stations.station_id"))
 
 
 class Fee(Base):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -129,6 +129,20 @@ async def count(session: AsyncSession, *, counts: Iterable[Count]) -> None:
                 set_={"amount": BenefitCounter.amount + added.excluded.amount, "count": BenefitCounter.count + added.excluded.count},
             )
         )
+
+
+async def hold_counters(session: AsyncSession, *, keys: Iterable[tuple[UUID, UUID, date]]) -> None:
+    """Make and lock counters, (subject, counter, window's first day) each, so that what is read of them next stays true until the commit.
+
+    In the order in which the pump's batch writes them; after purses, before budgets.
+    """
+    wanted = sorted(set(keys))
+    if not wanted:
+        return
+    rows = [{"subject_id": subject, "cap_id": counter, "start": start, "amount": 0, "count": 0} for subject, counter, start in wanted]
+    index = [BenefitCounter.subject_id, BenefitCounter.cap_id, BenefitCounter.start]
+    await session.execute(upsert(BenefitCounter).values(rows).on_conflict_do_nothing(index_elements=index))
+    await session.execute(select(*index).where(tuple_(*index).in_(wanted)).order_by(*index).with_for_update())
 
 
 async def counters_of(
