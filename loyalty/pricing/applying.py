@@ -10,7 +10,7 @@ from .bounding import Count, subject_of
 from .calculators import Worth
 from .compiling import CompiledRule, PlannedRule
 from .conditions import Miss, unmet, window_start
-from .document import Basis, Bonus, Bundle, Tiered, UnitPrice
+from .document import Basis, Bundle, Tiered, UnitPrice
 from .granting import note_grant
 from .running import NOTHING, Applied, Run
 
@@ -126,7 +126,7 @@ def _given(run: Run, planned: PlannedRule, total: int) -> int:
     """Return how much of a discount is given; nothing with a note why not."""
     rule = planned.rule
     if total <= 0:
-        run.miss(rule, why_nothing(rule))
+        run.miss(rule, _why_nothing(rule))
         return 0
     given, refused = total, None
     if rule.is_bounded or not run.is_plain:
@@ -186,8 +186,7 @@ def _make_cheaper(run: Run, one: Worth, places: Sequence[int]) -> list[int]:
     return rates
 
 
-def why_nothing(rule: CompiledRule) -> Miss:
-    """Return why a rule that was asked is worth nothing here."""
+def _why_nothing(rule: CompiledRule) -> Miss:
     effect = rule.effect
     if isinstance(effect, UnitPrice):
         return Miss("price_not_lower", effect.unit_price_e4)
@@ -195,6 +194,4 @@ def why_nothing(rule: CompiledRule) -> Miss:
         return Miss("bundle_incomplete")
     if isinstance(effect, Tiered):
         return Miss("below_bands", effect.bands[0].starts, effect.by.value)
-    if isinstance(effect, Bonus) and effect.bands:
-        return Miss("below_bands", effect.bands[0].starts, "amount")
     return NOTHING

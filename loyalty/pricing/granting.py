@@ -5,6 +5,7 @@ from loyalty.money import round_half_up
 from . import calculators
 from .calculators import E4
 from .compiling import PlannedRule
+from .conditions import Miss
 from .document import Bonus, Give, Points, PointsTimes
 from .running import NOTHING, Applied, Run
 
@@ -29,7 +30,9 @@ def note_grant(run: Run, planned: PlannedRule) -> bool:
     else:
         worth = grant_base(run, planned)[1] > 0
     if not worth or rule.code in run.empty:
-        run.miss(rule, NOTHING)
+        effect = rule.effect
+        below = isinstance(effect, Bonus) and effect.bands
+        run.miss(rule, Miss("below_bands", below[0].starts, "amount") if below else NOTHING)
         return False
     if rule.is_bounded or not run.is_plain:
         room, bound = run.within_room(rule, 1)
