@@ -32,6 +32,7 @@ from loyalty.web.cashier.routes import cashier
 from loyalty.web.me.routes import me
 from loyalty.web.office.routes import office
 from loyalty.web.office.rules_api import rules_api
+from loyalty.web.office.simulations_api import simulations_api
 from loyalty.web.problems import app_handlers
 from loyalty.web.routes import web_routes
 
@@ -71,7 +72,7 @@ def create_app(settings: Settings) -> Litestar:
         raise SettingRefused("A web process needs DATABASE_URL; `loyalty up` gives it that of the embedded server.")
     configure_logging(settings.log_level)
     return Litestar(
-        route_handlers=[health, *pos_handlers, *web_routes(demo=settings.fills_demo), office, rules_api, cashier, me],
+        route_handlers=[health, *pos_handlers, *web_routes(demo=settings.fills_demo), office, rules_api, simulations_api, cashier, me],
         dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},
         exception_handlers=app_handlers(),
         openapi_config=OpenAPIConfig(

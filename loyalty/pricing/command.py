@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
@@ -15,6 +16,7 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.errors import Refusal
 from loyalty.identity.queries import list_staff
+from loyalty.money import shown
 from loyalty.settings import Settings
 
 from .document import Document
@@ -24,6 +26,8 @@ from .merging import Change, changes_between
 from .operations import approvals, drafts
 from .queries import books
 from .queries.known import known_codes
+from .queries.simulating import simulate_basket
+from .simulating import Asked
 
 Work = Callable[[AsyncSession, argparse.Namespace, datetime], Awaitable[int]]
 FAULTY: Final = 3
@@ -66,6 +70,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compared.add_argument("before", type=int)
     compared.add_argument("after", type=int)
     compared.set_defaults(work=_diff)
+    simulated = verbs.add_parser("simulate", help="try a basket (JSON, as the API takes it) under what is live, a rulebook or a file")
+    simulated.add_argument("basket", type=Path, help="the basket; - is standard input")
+    under = simulated.add_mutually_exclusive_group()
+    under.add_argument("--book", type=int, metavar="NUMBER", help="this rulebook, whatever its status")
+    under.add_argument("--file", type=Path, help="a rulebook in TOML that need not be imported")
+    simulated.add_argument("--without", action="append", default=[], metavar="RULE", help="as if this rule were not there; repeatable")
+    simulated.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+    simulated.set_defaults(work=_simulate)
     submitted = verbs.add_parser("submit", help="hand a draft in; somebody else approves it in the office")
     submitted.add_argument("number", type=int)
     submitted.add_argument("--as", dest="staff", metavar="NUMBER", required=True, help="the employee number of whoever submits it")
@@ -160,6 +172,30 @@ async def _submit(session: AsyncSession, arguments: argparse.Namespace, now: dat
     actor = await _actor(session, arguments.staff, now)
     await approvals.submit(session, number=book.number, version=book.version, note=arguments.note, actor=actor, now=now)
     _say(f"Rulebook {book.number} is submitted. Somebody else approves it in the office, under Rules.")
+    return 0
+
+
+async def _simulate(session: AsyncSession, arguments: argparse.Namespace, _now: datetime) -> int:
+    """Print what each rule gives, or why it gives nothing."""
+    read = sys.stdin.buffer.read() if str(arguments.basket) == "-" else _bytes_of(arguments.basket)
+    try:
+        asked = msgspec.json.decode(read, type=Asked)
+    except msgspec.MsgspecError as error:
+        raise RulesRefused(f"The basket cannot be read: {error}.") from error
+    asked = msgspec.structs.replace(asked, without=(*asked.without, *arguments.without))
+    document = None if arguments.file is None else read_rulebook(_bytes_of(arguments.file))
+    found = await simulate_basket(session, asked=asked, number=arguments.book, document=document)
+    if arguments.json:
+        _say(msgspec.json.encode(found).decode())
+        return 0
+    for line in found.lines:
+        off, pays = shown(line.discount_minor, found.currency), shown(line.pays_minor, found.currency)
+        _say(f"{line.product:<12} {shown(line.amount_minor, found.currency):>12} − {off:>10} = {pays:>12}")
+    for one in found.applied:
+        amount = shown(one.given, found.currency) if one.kind in {"discount", "bonus"} else f"{one.given} {one.item or one.kind}"
+        _say(f"  gives  {one.rule:<28} {amount:>12}  {one.name_zh} / {one.name_en}")
+    for missed in found.missed:
+        _say(f"  not    {missed.rule:<28} {'':>12}  {missed.zh} / {missed.en}")
     return 0
 
 
