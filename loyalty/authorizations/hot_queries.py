@@ -66,7 +66,7 @@ LEFT JOIN LATERAL (
     SELECT array_agg(b.cap_id) AS caps, array_agg(b.start) AS starts, array_agg(b.amount) AS amounts, array_agg(b.count) AS times
     FROM benefit_counters b
     WHERE b.subject_id = ANY (ARRAY[c.chain_id, c.account_id, coalesce(h.merged_into, h.customer_id)]) AND b.cap_id = ANY ($4::uuid[])
-        AND (b.start BETWEEN r.day - 31 AND r.day OR b.start = date '0001-01-01')
+        AND (b.start BETWEEN r.day - 31 AND r.day OR b.start = date '-infinity')
 ) b ON true""",
 )
 """With what rules ask about the customer: read only while a live rule does."""

@@ -120,7 +120,7 @@ class BenefitCounter(Base):
     cap_id: Mapped[UUID] = mapped_column(primary_key=True)
     """`rules.cap_id`: whose cap (rule or group), per what, of whom."""
     start: Mapped[date] = mapped_column(primary_key=True)
-    """0001-01-01 for ever."""
+    """For ever: `date.min`, which the driver stores as -infinity."""
     amount: Mapped[int]
     count: Mapped[int] = mapped_column(Integer)
 
