@@ -91,18 +91,30 @@ async def edit_tier(desk: NamedDependency[Desk], code: FromPath[str]) -> Page:
     return await desk.ask(name, await _fields(desk, tier), submit=_("Save"), back=PATH, crumbs=crumbs, columns=True, note=note, sub=code)
 
 
-@post(["/tiers/new", "/tiers/{code:str}/edit"], status_code=303)
-async def save_tier(desk: NamedDependency[Desk], code: FromPath[str] | None = None) -> Page:
-    """Make or change a tier."""
+@post("/tiers/new", status_code=303)
+async def make_tier(desk: NamedDependency[Desk]) -> Page:
+    """Make a tier."""
     desk.require(Permission.EDIT_DISCOUNTS)
+    _ = desk.gettext
+    code = desk.form.text("code", _("Code"), longest=48).lower()
+    if code and not all(letter.isascii() and (letter.isalnum() or letter in "._-") for letter in code):
+        desk.form.fault("code", _("Code"), _("is lower case letters, digits, . and - only"))
+    return await _save(desk, code)
+
+
+@post("/tiers/{code:str}/edit", status_code=303)
+async def change_tier(desk: NamedDependency[Desk], code: FromPath[str]) -> Page:
+    """Change what a tier asks and brings."""
+    desk.require(Permission.EDIT_DISCOUNTS)
+    await get_tier(desk.session, code=code)
+    return await _save(desk, code)
+
+
+async def _save(desk: Desk, code: str) -> Page:
     _ = desk.gettext
     form = desk.form
     programme = await get_programme(desk.session)
     currency = "CNY" if programme is None else programme.currency
-    if code is None:
-        code = form.text("code", _("Code"), longest=48).lower()
-        if code and not all(letter.isascii() and (letter.isalnum() or letter in "._-") for letter in code):
-            form.fault("code", _("Code"), _("is lower case letters, digits, . and - only"))
     facts = TierFacts(
         name_zh=form.text("name_zh", _("Chinese name"), longest=80),
         name_en=form.text("name_en", _("English name"), longest=80),
@@ -245,4 +257,4 @@ async def keep_tier(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) ->
     return await desk.done(f"/office/customers/{customer_id}", _("Saved"))
 
 
-handlers = [settings, set_settings, new_tier, edit_tier, save_tier, customer_tier, give_tier, keep_tier]
+handlers = [settings, set_settings, new_tier, edit_tier, make_tier, change_tier, customer_tier, give_tier, keep_tier]
