@@ -116,8 +116,10 @@ def evaluate_agreed(question: Question, plan: Plan, agreed: Mapping[int, Agreed]
         return under
     alone = evaluate(question, plan)
     if alone.surcharge_minor - alone.discount_minor < under.surcharge_minor - under.discount_minor:
-        for one in agreed.values():
-            alone.missed.append(Missed(_rule(one, "discount"), Miss("better_offer", alone.applied[0].rule.code)))
+        # Against a surcharge the pump's price alone can be the lower, without any rule.
+        better = next((one.rule.code for one in alone.applied if one.lines is not None), None)
+        miss = Miss("price_not_lower") if better is None else Miss("better_offer", better)
+        alone.missed += [Missed(_rule(one, "discount"), miss) for one in agreed.values()]
         return alone
     return under
 

@@ -1,8 +1,9 @@
 """A company's agreement: drafted, approved by somebody else, ended; compiled into what the pump reads, in the same transaction."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -12,13 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty import revisions
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
+from loyalty.customers.queries import get_customer
 from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import uuid7
 from loyalty.ledger.model import HouseCode
 from loyalty.ledger.operations import ensure_house
+from loyalty.money import minor_digits
 from loyalty.pricing.agreements import Line, Term
 from loyalty.pricing.model import AGREEMENT_MOVES, Agreement, AgreementStatus
+from loyalty.stations.model import Product, ProductCategory, Station
+
+_CODE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
+_FUNDER: Final = re.compile(r"[a-z0-9][a-z0-9._:-]{0,63}")
+_NAME_MAX: Final = 80
+_LINES_MAX: Final = 200
+_VALUE_MAX: Final = 10**9
 
 
 class AgreementNotFound(NotFound):
@@ -43,6 +53,24 @@ class AgreementNotSound(Refusal):
     en = "The {field} of the agreement is not right."
     next_zh = "请改正后再提交。"
     next_en = "Correct it and submit again."
+
+
+class AgreementNotADraft(Refusal):
+    """What was approved or has ended never changes."""
+
+    zh = "协议已不是草稿，不能修改。"
+    en = "The agreement is no draft any more; it cannot be changed."
+    next_zh = "请起草它的下一版。"
+    next_en = "Draft its next revision."
+
+
+class AgreementMovedOn(Refusal):
+    """Somebody drafted the next revision meanwhile, or this request came before."""
+
+    zh = "协议 {code} 现为第 {revision} 版。"
+    en = "Agreement {code} is at revision {revision} now."
+    next_zh = "请核对最新一版后再起草。"
+    next_en = "Look at that one before drafting the next."
 
 
 class AgreementNeedsAnother(Refusal):
@@ -70,39 +98,94 @@ class NewAgreement(NamedTuple):
     ends_at: datetime | None = None
 
 
-async def draft_agreement(session: AsyncSession, *, agreement: NewAgreement, actor: Actor, now: datetime) -> UUID:
+async def draft_agreement(session: AsyncSession, *, agreement: NewAgreement, after: int | None = None, actor: Actor, now: datetime) -> UUID:
     """Draft an agreement, the next revision of its code; nothing is priced by it before it is approved.
 
-    :raises AgreementNotSound: if it has no line, names one goods twice, or ends before it begins
+    `after` is the revision that the maker knows as the latest, 0 for a code that is new: so a request that comes twice counts once.
+
+    :raises AgreementNotSound: if it has no line, names one goods twice, ends before it begins, or names what is not there
+    :raises AgreementMovedOn: if another revision is the latest
+    :raises CustomerNotFound: if there is no such customer
     """
-    places = [(line.product, line.station) for line in agreement.lines]
-    if not places or len(set(places)) < len(places):
-        raise AgreementNotSound(field="lines")
-    if agreement.ends_at is not None and agreement.ends_at <= agreement.starts_at:
-        raise AgreementNotSound(field="ends_at")
-    latest = await session.scalar(select(func.max(Agreement.revision)).where(Agreement.code == agreement.code))
+    await _sound(session, agreement)
+    latest = await session.scalar(select(func.max(Agreement.revision)).where(Agreement.code == agreement.code)) or 0
+    if after is not None and after != latest:
+        raise AgreementMovedOn(code=agreement.code, revision=latest)
     agreement_id = uuid7(now)
+    values = _values(agreement) | {"made_by": actor.staff_id, "made_at": now}
     await session.execute(
         insert(Agreement).values(
-            agreement_id=agreement_id,
-            code=agreement.code,
-            revision=(latest or 0) + 1,
-            customer_id=agreement.customer_id,
-            name_zh=agreement.name_zh,
-            name_en=agreement.name_en,
-            status=AgreementStatus.DRAFT,
-            currency=agreement.currency,
-            lowest_wins=agreement.lowest_wins,
-            funder=agreement.funder,
-            lines=[msgspec.to_builtins(line) for line in agreement.lines],
-            starts_at=agreement.starts_at,
-            ends_at=agreement.ends_at,
-            made_by=actor.staff_id,
-            made_at=now,
+            agreement_id=agreement_id, code=agreement.code, revision=latest + 1, status=AgreementStatus.DRAFT, **values
         )
     )
     await _record(session, agreement_id, "pricing.agreement_drafted", actor, now, code=agreement.code)
     return agreement_id
+
+
+async def change_agreement(session: AsyncSession, *, agreement_id: UUID, agreement: NewAgreement, actor: Actor, now: datetime) -> None:
+    """Change a draft. Whoever changed it last is its maker: somebody else approves it.
+
+    :raises AgreementNotFound: if there is none
+    :raises AgreementNotADraft: if it is approved or has ended
+    :raises AgreementNotSound: as `draft_agreement`, and if its code or company would be another
+    """
+    row = (await session.scalars(locked(select(Agreement).where(Agreement.agreement_id == agreement_id)))).one_or_none()
+    if row is None:
+        raise AgreementNotFound(agreement=agreement_id)
+    if row.status is not AgreementStatus.DRAFT:
+        raise AgreementNotADraft
+    if agreement.code != row.code:
+        raise AgreementNotSound(field="code")
+    await _sound(session, agreement)
+    for name, value in (_values(agreement) | {"made_by": actor.staff_id, "made_at": now}).items():
+        setattr(row, name, value)
+    await session.flush()
+    await _record(session, agreement_id, "pricing.agreement_changed", actor, now, code=row.code)
+
+
+def _values(agreement: NewAgreement) -> dict[str, Any]:
+    """Return what a draft keeps of what was asked; its code and revision are its own."""
+    kept = agreement._asdict() | {"lines": [msgspec.to_builtins(line) for line in agreement.lines]}
+    del kept["code"]
+    return kept
+
+
+async def _sound(session: AsyncSession, agreement: NewAgreement) -> None:
+    texts = {
+        "code": _CODE.fullmatch(agreement.code),
+        "funder": _FUNDER.fullmatch(agreement.funder),
+        "name_zh": 0 < len(agreement.name_zh) <= _NAME_MAX,
+        "name_en": 0 < len(agreement.name_en) <= _NAME_MAX,
+        "ends_at": agreement.ends_at is None or agreement.ends_at > agreement.starts_at,
+        "currency": _is_currency(agreement.currency),
+        "lines": await _lines_are_sound(session, agreement.lines),
+    }
+    for field, is_right in texts.items():
+        if not is_right:
+            raise AgreementNotSound(field=field)
+    await get_customer(session, customer_id=agreement.customer_id)
+    # A code is one company's for ever: approving a revision ends the one before it.
+    others = select(Agreement.agreement_id).where(Agreement.code == agreement.code, Agreement.customer_id != agreement.customer_id)
+    if await session.scalar(others.limit(1)) is not None:
+        raise AgreementNotSound(field="code")
+
+
+def _is_currency(currency: str) -> bool:
+    try:
+        return minor_digits(currency) >= 0 and len(currency) == 3
+    except KeyError:
+        return False
+
+
+async def _lines_are_sound(session: AsyncSession, lines: Sequence[Line]) -> bool:
+    """Say whether each names other goods, with a value, and only fuels and stations that there are."""
+    places = {(line.product, line.station) for line in lines}
+    if not 0 < len(lines) <= _LINES_MAX or len(places) < len(lines) or any(not 0 < line.value_e4 <= _VALUE_MAX for line in lines):
+        return False
+    products, stations = {line.product for line in lines} - {None}, {line.station for line in lines} - {None}
+    fuels = select(func.count()).where(Product.code.in_(products), Product.category == ProductCategory.FUEL)
+    known = select(func.count()).where(Station.station_id.in_(stations))
+    return await session.scalar(fuels) == len(products) and await session.scalar(known) == len(stations)
 
 
 async def approve_agreement(session: AsyncSession, *, agreement_id: UUID, actor: Actor, now: datetime) -> None:
