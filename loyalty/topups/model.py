@@ -63,15 +63,6 @@ TOPUP_MOVES: dict[TopupStatus, frozenset[TopupStatus]] = {
 }
 
 
-class ReturnKind(StrEnum):
-    """How a top-up, or a part of it, went back."""
-
-    VOID = "void"
-    REFUND = "refund"
-    REVERSAL = "reversal"
-    """By its wallet."""
-
-
 class PurchaseStatus(StrEnum):
     """A purchase is confirmed or cancelled whole; afterwards its items live on their own."""
 
@@ -284,7 +275,7 @@ class Topup(Base):
     flyer: Mapped[str | None]
     """The flyer code shown with it."""
     detail: Mapped[dict[str, Any] | None]
-    """What the rules gave, in the form of `sales.detail`; of bonus money `lot` and `expires_at` too. None until it is booked, or for nothing."""
+    """What the rules gave, in the form of `sales.detail`; of bonus money `lot` and `expires_at` too. None before it is booked."""
     returned_minor: Mapped[int]
     """How much of the load was taken back so far, bonus shortfall included."""
     bonus_returned_minor: Mapped[int]
@@ -301,45 +292,10 @@ class Topup(Base):
     requested_at: Mapped[datetime]
     booked_at: Mapped[datetime | None]
 
-
     @property
     def paid_minor(self) -> int:
         """What the payer gives, or gave: the tender's share of the load."""
         return self.amount_minor - self.discount_minor
-
-
-class TopupReturn(Base):
-    """What went back of a top-up at once; its id is the ledger's operation id. Never updated."""
-
-    __tablename__ = "topup_returns"
-    __table_args__ = (
-        one_of("kind", ReturnKind),
-        CheckConstraint(
-            "amount_minor > 0 AND paid_minor >= 0 AND discount_minor >= 0 AND bonus_minor >= 0 AND shortfall_minor >= 0", name="amounts"
-        ),
-        CheckConstraint("amount_minor = paid_minor + discount_minor + shortfall_minor", name="whole"),
-        Index("ix_topup_returns_topup_id", "topup_id", "return_id"),
-        Index("ix_topup_returns_granted", "booked_at", postgresql_where=text("benefits IS NOT NULL")),
-    )
-
-    return_id: Mapped[UUID] = mapped_column(primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.account_id"))
-    topup_id: Mapped[UUID] = mapped_column(ForeignKey("topups.topup_id"))
-    kind: Mapped[ReturnKind]
-    amount_minor: Mapped[int]
-    """Of what was loaded: what is paid back, and what the funders get back out of the principal."""
-    paid_minor: Mapped[int]
-    """To the payer, by the tender it came with."""
-    discount_minor: Mapped[int]
-    bonus_minor: Mapped[int]
-    """Out of bonus lots."""
-    shortfall_minor: Mapped[int]
-    """Bonus spent already, kept back from the principal."""
-    benefits: Mapped[list[Any] | None]
-    """`[[rule, kind, so much], …]`: what goes back of what the rules gave. What is granted is taken back by the room that collects it."""
-    booked_at: Mapped[datetime]
-    staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
-    station_id: Mapped[UUID | None] = mapped_column(ForeignKey("stations.station_id"))
 
 
 class Fee(Base):

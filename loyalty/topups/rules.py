@@ -3,7 +3,7 @@
 Amounts are minor units of one currency. The figures come from a policy profile; nothing here knows one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -200,18 +200,49 @@ def cap_of(policy: Policy, kind: AccountKind, *, allocated: bool = False) -> int
             return None
 
 
+def own_principal(purses: Iterable[PurseView]) -> PurseView:
+    """Return the account's own principal purse: a company's pool, a person's money."""
+    return next(purse for purse in purses if purse.kind == PurseKind.PRINCIPAL and purse.card_id is None)
+
+
+def debt_of(purses: Iterable[PurseView]) -> int:
+    """Return what the holder owes in money, ≥ 0; a points debt is none."""
+    return -sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE and purse.unit != POINTS)
+
+
+def counted_balance(policy: Policy, purses: Sequence[PurseView]) -> int:
+    """Return what an account holds that counts towards its cap."""
+    bonus = sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.BONUS) if policy.cap.counts_bonus else 0
+    return own_principal(purses).balance_minor + bonus
+
+
+def cap_room(policy: Policy, kind: AccountKind, purses: Sequence[PurseView]) -> int | None:
+    """Return the most that may be loaded now, what it would pay off a receivable included and bonus left out; None without a cap."""
+    cap = cap_of(policy, kind)
+    return None if cap is None else max(cap - counted_balance(policy, purses), 0) + debt_of(purses)
+
+
 def require_under_cap(
-    policy: Policy, *, kind: AccountKind, currency: str, balance_minor: int, added_minor: int, allocated: bool = False
+    policy: Policy,
+    *,
+    kind: AccountKind,
+    currency: str,
+    balance_minor: int,
+    added_minor: int,
+    bonus_minor: int = 0,
+    allocated: bool = False,
 ) -> None:
     """Hold the cap: the balance after the load, what it pays off a receivable left out, is at most the cap.
 
     :param balance_minor: what the card holds that counts towards the cap, holds included
+    :param bonus_minor: how much of what is added is bonus money, which is not loaded but comes with it
     :raises OverCap: if it would pass it; the facts say how much may still be loaded
     """
     cap = cap_of(policy, kind, allocated=allocated)
     if cap is None or balance_minor + added_minor <= cap:
         return
-    room = max(cap - balance_minor, 0)
+    # Less loaded brings no more bonus, so so much certainly fits.
+    room = max(cap - balance_minor - bonus_minor, 0)
     raise OverCap(
         rule=policy.cap.rule,
         cap=shown(cap, currency),
@@ -242,21 +273,11 @@ class LoadState(NamedTuple):
     principal_minor: int
     """The account's own principal that is free now."""
     bonus_left_minor: int
-    """What its bonus lot holds now."""
+    """What its bonus lots hold now."""
     loaded_since_minor: int
     """Principal that later loads brought, net."""
     used_before: bool
     """Whether the account had bought anything before this load."""
-
-
-class LoadRefund(NamedTuple):
-    """How a load goes back. `paid_minor` to the payer, the rest to the bonus's funder."""
-
-    paid_minor: int
-    bonus_minor: int
-    """From the bonus lot."""
-    shortfall_minor: int
-    """Bonus that was spent already, kept back from the principal."""
 
 
 def refundable_minor(policy: Policy, load: LoadState, *, booked_at: datetime, now: datetime, currency: str) -> int:
@@ -286,20 +307,6 @@ def refundable_minor(policy: Policy, load: LoadState, *, booked_at: datetime, no
     return unused
 
 
-def split_load_refund(load: LoadState, *, amount_minor: int, currency: str) -> LoadRefund:
-    """Divide a refund of `amount_minor` of a load: its bonus goes back first, in proportion and cumulatively, so that the last is exact.
-
-    :raises RefundTooLarge: if the bonus already spent eats it up
-    """
-    gone = load.returned_minor + amount_minor
-    due = round_half_up(load.bonus_minor * gone, load.amount_minor) - load.bonus_returned_minor
-    from_lot = min(due, load.bonus_left_minor)
-    shortfall = due - from_lot
-    if shortfall >= amount_minor:
-        raise RefundTooLarge(room=shown(0, currency), room_minor=0, wanted=shown(amount_minor, currency))
-    return LoadRefund(paid_minor=amount_minor - shortfall, bonus_minor=from_lot, shortfall_minor=shortfall)
-
-
 class Movement(NamedTuple):
     """Transfers of one kind on one sort of purse since the balance was last zero, summed."""
 
@@ -319,7 +326,18 @@ class Basis(NamedTuple):
     given_minor: int
 
 
-_BROUGHT = frozenset({TransferKind.LOAD, TransferKind.BONUS, TransferKind.OPENING, TransferKind.ADJUSTMENT, TransferKind.ALLOCATION})
+_BROUGHT = frozenset(
+    {
+        TransferKind.LOAD,
+        TransferKind.BONUS,
+        TransferKind.DISCOUNT,
+        TransferKind.OPENING,
+        TransferKind.ADJUSTMENT,
+        TransferKind.ALLOCATION,
+    }
+)
+_GIVEN = frozenset({TransferKind.DISCOUNT, TransferKind.BONUS_RETURN})
+"""In principal too it is the funders' money: what a discount put in, and what goes back to them out of it."""
 _TAKEN_BACK = frozenset(
     {
         TransferKind.ADJUSTMENT,
@@ -346,7 +364,7 @@ def basis_of(movements: Iterable[Movement]) -> Basis:
             signed = -move.amount_minor
         else:
             continue
-        if move.purse_kind == PurseKind.PRINCIPAL and move.kind != TransferKind.BONUS_RETURN:
+        if move.purse_kind == PurseKind.PRINCIPAL and move.kind not in _GIVEN:
             paid += signed
         else:
             given += signed

@@ -14,10 +14,8 @@ from loyalty.topups.model import Party, Tender
 from loyalty.topups.rules import (
     Basis,
     Buying,
-    LoadState,
     Movement,
     OverCap,
-    RefundTooLarge,
     SecondPersonNeeded,
     TenderNotAllowed,
     basis_of,
@@ -30,7 +28,6 @@ from loyalty.topups.rules import (
     require_tender,
     require_under_cap,
     shown,
-    split_load_refund,
     years_later,
 )
 
@@ -152,39 +149,12 @@ def test_closing_empties_every_purse_exactly(purses, debts, share):
     assert not dead & {source for source, _ in plan.refunded}
 
 
-@given(
-    amount=st.integers(1, 10**7), bonus=st.integers(0, 10**6), left=st.integers(0, 10**6), parts=st.lists(st.integers(1, 10**7), max_size=5)
-)
-def test_partial_refunds_of_a_load_give_back_its_bonus_exactly_and_never_more_than_was_paid(amount, bonus, left, parts):
-    lot = min(left, bonus)
-    state = LoadState(amount, bonus, 0, 0, amount, lot, 0, used_before=False)
-    paid = taken = 0
-    for part in [*parts, amount]:
-        wanted = min(part, amount - state.returned_minor)
-        if not wanted:
-            break
-        try:
-            refund = split_load_refund(state, amount_minor=wanted, currency="CNY")
-        except RefundTooLarge:
-            return
-        paid += refund.paid_minor
-        taken += refund.bonus_minor + refund.shortfall_minor
-        state = state._replace(
-            returned_minor=state.returned_minor + wanted,
-            bonus_returned_minor=taken,
-            bonus_left_minor=state.bonus_left_minor - refund.bonus_minor,
-        )
-        assert paid <= amount
-        assert state.bonus_left_minor >= 0
-    if state.returned_minor == amount:
-        # The lot gave all it had; what was spent of it came out of the principal.
-        assert (taken, state.bonus_left_minor, paid) == (bonus, 0, amount - (bonus - lot))
-
-
 def test_only_money_brought_in_is_the_basis_of_a_closing():
     principal, bonus = PurseKind.PRINCIPAL, PurseKind.BONUS
     moves = [
         Movement(principal, TransferKind.LOAD, True, False, 1_000),
+        Movement(principal, TransferKind.DISCOUNT, True, False, 40),
+        Movement(principal, TransferKind.BONUS_RETURN, False, False, 40),
         Movement(bonus, TransferKind.BONUS, True, False, 100),
         Movement(principal, TransferKind.SALE, False, False, 500),
         Movement(principal, TransferKind.REFUND, True, False, 50),

@@ -49,6 +49,7 @@ from .freezes import (
     thaw_account,
 )
 from .loads import CardNotLoadable, PaymentReferenceNeeded, StationMayNotLoad, load
+from .offers import OfferChanged, quote_topup
 from .purchases import (
     Buyer,
     CurrenciesDiffer,
@@ -95,6 +96,7 @@ __all__ = [
     "Item",
     "LoadNotRefundable",
     "NotTheLastMovement",
+    "OfferChanged",
     "OverCap",
     "Payee",
     "PayeeIsNotTheOwner",
@@ -130,6 +132,7 @@ __all__ = [
     "propose_adjustment",
     "purchase",
     "quote_closure",
+    "quote_topup",
     "record_real_name",
     "refund_topup",
     "reject_adjustment",

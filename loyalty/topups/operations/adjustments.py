@@ -17,9 +17,8 @@ from loyalty.ledger.rules import PurseView, allocate
 from loyalty.money import decimal_text, shown
 from loyalty.topups.model import ADJUSTMENT_MOVES, Adjustment, AdjustmentKind, AdjustmentStatus
 from loyalty.topups.queries import get_adjustment_for_update
-from loyalty.topups.rules import require_amount, require_second_person
+from loyalty.topups.rules import debt_of, own_principal, require_amount, require_second_person
 
-from .booking import debt_of, own_principal
 from .freezes import hold_frozen_amounts
 from .traces import note, require_move, staff_of
 

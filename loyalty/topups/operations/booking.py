@@ -1,7 +1,7 @@
 """Booking one load: the checks under the locked purses, and the legs."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,15 +14,13 @@ from loyalty.ledger.model import Account, AccountStatus, HouseCode, PurseKind, T
 from loyalty.ledger.operations import AccountNotOpen, Leg
 from loyalty.ledger.queries import lock_purses
 from loyalty.ledger.rules import PurseView
-from loyalty.money import POINTS
 from loyalty.policy import Policy
 from loyalty.topups.model import Tender, Topup
-from loyalty.topups.rules import require_under_cap
+from loyalty.topups.offering import BONUS, DISCOUNT, OFFICE, expiry_of
+from loyalty.topups.rules import counted_balance, debt_of, own_principal, require_under_cap
 
 from .freezes import hold_frozen_amounts
-
-OFFICE = "office"
-"""Stands for the station in the reference of a tender that no station took."""
+from .offers import give, require_told
 
 
 class Bonus(NamedTuple):
@@ -43,27 +41,20 @@ def require_open(account: Account) -> None:
         raise AccountNotOpen(status=account.status.value, account=account.account_id)
 
 
-def own_principal(purses: list[PurseView]) -> PurseView:
-    """Return the account's own principal purse: a company's pool, a person's money."""
-    return next(purse for purse in purses if purse.kind == PurseKind.PRINCIPAL and purse.card_id is None)
-
-
-def debt_of(purses: list[PurseView]) -> int:
-    """Return what the holder owes in money, ≥ 0; a points debt is none."""
-    return -sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE and purse.unit != POINTS)
-
-
 def judge_cap(policy: Policy, account: Account, purses: list[PurseView], *, amount_minor: int, bonus_minor: int) -> None:
     """Hold the cap for a load onto the account's own purse, what it pays off a receivable left out.
 
     :raises OverCap: if the balance would pass it
     """
-    balance = own_principal(purses).balance_minor
-    added = amount_minor - min(debt_of(purses), amount_minor)
-    if policy.cap.counts_bonus:
-        balance += sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.BONUS)
-        added += bonus_minor
-    require_under_cap(policy, kind=account.kind, currency=account.currency, balance_minor=balance, added_minor=added)
+    bonus = bonus_minor if policy.cap.counts_bonus else 0
+    require_under_cap(
+        policy,
+        kind=account.kind,
+        currency=account.currency,
+        balance_minor=counted_balance(policy, purses),
+        added_minor=amount_minor - min(debt_of(purses), amount_minor) + bonus,
+        bonus_minor=bonus,
+    )
 
 
 async def tender_house(session: AsyncSession, *, station_id: UUID | None, tender: Tender, currency: str, now: datetime) -> UUID:
@@ -72,13 +63,20 @@ async def tender_house(session: AsyncSession, *, station_id: UUID | None, tender
     return await ledger.ensure_house(session, code=HouseCode.TENDER, currency=currency, reference=reference, now=now)
 
 
-async def book(session: AsyncSession, *, policy: Policy, account: Account, topup: Topup, now: datetime) -> None:
-    """Book a top-up on its locked, open account: tender to principal, an open receivable paid first, bonus to its lot.
+async def book(
+    session: AsyncSession, *, policy: Policy, account: Account, topup: Topup, now: datetime, pays_minor: int | None = None
+) -> None:
+    """Book a top-up on its locked, open account under the rules: tender to principal, an open receivable paid first, bonus to its lots.
+
+    What was paid at the counter is decided by the rules of its moment, a bank transfer by those of its confirmation.
 
     :raises OverCap: if the balance would pass the card's cap
+    :raises OfferChanged: if `pays_minor`, what the customer was told to pay, is not what he pays
     """
     require_open(account)
     purses = await lock_purses(session, account_id=account.account_id)
+    await give(session, account=account, topup=topup, instant=now if topup.tender is Tender.BANK_TRANSFER else topup.event_at)
+    require_told(topup, pays_minor=pays_minor)
     judge_cap(policy, account, purses, amount_minor=topup.amount_minor, bonus_minor=topup.bonus_minor)
     legs = await _legs(session, topup, purses, now)
     await ledger.post(session, account_id=topup.account_id, legs=legs, operation_id=topup.topup_id, event_at=topup.event_at, now=now)
@@ -104,24 +102,51 @@ async def _legs(session: AsyncSession, topup: Topup, purses: list[PurseView], no
     def leg(debit: UUID, credit: UUID, amount_minor: int, kind: TransferKind) -> Leg:
         return Leg(debit, credit, amount_minor, kind, topup.currency, topup.card_id, topup.station_id)
 
-    legs = [leg(house, principal, topup.amount_minor, TransferKind.LOAD)]
+    legs = [leg(house, principal, topup.paid_minor, TransferKind.LOAD)] if topup.paid_minor else []
+    for funder, amount in _borne(topup, DISCOUNT).items():
+        funded = await ledger.ensure_house(session, code=HouseCode.DISCOUNT, currency=topup.currency, reference=funder, now=now)
+        legs.append(leg(funded, principal, amount, TransferKind.DISCOUNT))
     left = topup.amount_minor
     for purse in purses:
         if purse.kind == PurseKind.RECEIVABLE and purse.unit == topup.currency and purse.balance_minor < 0 and left > 0:
             paid = min(-purse.balance_minor, left)
             legs.append(leg(principal, purse.purse_id, paid, TransferKind.SETTLEMENT))
             left -= paid
-    if topup.bonus_minor:
-        funder = await ledger.ensure_house(
-            session, code=HouseCode.BONUS, currency=topup.currency, reference=topup.bonus_funder or OFFICE, now=now
-        )
-        lot = await ledger.ensure_purse(
-            session,
-            account_id=topup.account_id,
-            kind=PurseKind.BONUS,
-            unit=topup.currency,
-            expires_at=topup.bonus_expires_at,
-            now=now,
-        )
-        legs.append(leg(funder, lot, topup.bonus_minor, TransferKind.BONUS))
+    legs += [leg(funded, lot, amount, TransferKind.BONUS) for (funded, lot), amount in (await _bonus(session, topup, now)).items()]
     return legs
+
+
+def _borne(topup: Topup, kind: str) -> dict[str, int]:
+    """Return what each funder bears of a kind of benefits."""
+    borne: dict[str, int] = {}
+    for benefit in (topup.detail or {}).get("benefits", ()):
+        for funder, amount in benefit["funders"] if benefit["kind"] == kind else ():
+            borne[funder] = borne.get(funder, 0) + amount
+    return {funder: amount for funder, amount in borne.items() if amount}
+
+
+async def _bonus(session: AsyncSession, topup: Topup, now: datetime) -> dict[tuple[UUID, UUID], int]:
+    """Return the bonus money as (funder's account, lot) → amount: by hand and by rules, a lot for each end; the rules' lots are noted."""
+    # Copies: a row's document is written where it is another one than before.
+    benefits: list[dict[str, Any]] = [dict(one) for one in (topup.detail or {}).get("benefits", ())]
+    by_rules = [one for one in benefits if one["kind"] == BONUS]
+    by_hand = topup.bonus_minor - sum(one["given"] for one in by_rules)
+    given: dict[tuple[UUID, UUID], int] = {}
+
+    async def put(funder: str, expires_at: datetime | None, amount: int) -> UUID:
+        house = await ledger.ensure_house(session, code=HouseCode.BONUS, currency=topup.currency, reference=funder, now=now)
+        lot = await ledger.ensure_purse(
+            session, account_id=topup.account_id, kind=PurseKind.BONUS, unit=topup.currency, expires_at=expires_at, now=now
+        )
+        if amount:
+            given[house, lot] = given.get((house, lot), 0) + amount
+        return lot
+
+    if by_hand:
+        await put(topup.bonus_funder or OFFICE, topup.bonus_expires_at, by_hand)
+    for benefit in by_rules:
+        for funder, amount in benefit["funders"]:
+            benefit["lot"] = str(await put(funder, expiry_of(benefit), amount))
+    if by_rules:
+        topup.detail = (topup.detail or {}) | {"benefits": benefits}
+    return given

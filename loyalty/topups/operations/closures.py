@@ -21,6 +21,7 @@ from loyalty.ledger.rules import house_id
 from loyalty.money import shown
 from loyalty.policy import Policy
 from loyalty.topups.model import CLOSURE_MOVES, AccountClosure, ClosureReason, ClosureStatus, PayoutMethod, Tender
+from loyalty.topups.offering import OFFICE
 from loyalty.topups.queries import (
     bonus_granted_by,
     get_closure_for_update,
@@ -34,6 +35,7 @@ from loyalty.topups.rules import (
     Closing,
     basis_of,
     closing_refund,
+    debt_of,
     months_later,
     party_of,
     plan_closing,
@@ -42,7 +44,7 @@ from loyalty.topups.rules import (
     require_second_person,
 )
 
-from .booking import OFFICE, debt_of, require_open, tender_house
+from .booking import require_open, tender_house
 from .real_names import Declared, record_real_name
 from .traces import note, require_move, staff_of, take_reference
 from .transfers import account_number

@@ -14,9 +14,10 @@ from loyalty.ledger.queries import get_account_for_update, lock_purses
 from loyalty.money import decimal_text
 from loyalty.stations.queries import get_station
 from loyalty.topups.model import Fee, Tender
-from loyalty.topups.rules import require_amount
+from loyalty.topups.offering import OFFICE
+from loyalty.topups.rules import own_principal, require_amount
 
-from .booking import OFFICE, own_principal, require_open, tender_house
+from .booking import require_open, tender_house
 from .loads import use_reference
 from .traces import note
 

@@ -81,11 +81,14 @@ async def load(
     reference: str | None = None,
     off_premises: bool = False,
     bonus: Bonus | None = None,
+    flyer: str | None = None,
+    pays_minor: int | None = None,
 ) -> Topup:
-    """Top an account up: booked at once, or, by bank transfer, waiting for finance.
+    """Top an account up under the rules: booked at once, or, by bank transfer, waiting for finance.
 
-    `payer` is whoever pays where that is not the holder; `reference` the wallet's or the acquirer's number; `bonus` promotional money on
-    top. The principal pays an open receivable first.
+    `payer` is whoever pays where that is not the holder; `reference` the wallet's or the acquirer's number; `bonus` money given by hand,
+    beside what the rules give; `flyer` the code that the customer shows; `pays_minor` what he was told to pay: less than `amount_minor`
+    where the rules take something off. The principal pays an open receivable first.
 
     :raises AccountNotFound: if there is no such account
     :raises AccountNotOpen: if it is frozen or closed
@@ -99,6 +102,7 @@ async def load(
     :raises PaymentAlreadyUsed: if that payment was used before
     :raises BankAccountsNeeded: if a transfer lacks one of its ends
     :raises PayerIsNotTheOrganisation: if an organisation pays from another's account
+    :raises OfferChanged: if the rules say now that another amount than `pays_minor` is to be paid
     """
     require_amount(amount_minor)
     account = await get_account_for_update(session, account_id=account_id)
@@ -129,9 +133,20 @@ async def load(
         reference=reference,
         off_premises=off_premises,
         bonus=bonus,
+        flyer=flyer,
     )
     made.payer_record_id = payer_record_id
-    await settle_tender(session, policy=rules, account=account, topup=made, paying=paying, bank=bank, actor=actor, now=now)
+    await settle_tender(
+        session,
+        policy=rules,
+        account=account,
+        topup=made,
+        paying=paying,
+        bank=bank,
+        actor=actor,
+        now=now,
+        pays_minor=pays_minor,
+    )
     return made
 
 
@@ -181,6 +196,7 @@ def new_topup(
     reference: str | None,
     off_premises: bool,
     bonus: Bonus | None,
+    flyer: str | None = None,
 ) -> Topup:
     """Return a top-up that is not booked yet."""
     return Topup(
@@ -194,9 +210,12 @@ def new_topup(
         bonus_minor=0 if bonus is None else bonus.amount_minor,
         bonus_expires_at=None if bonus is None else bonus.expires_at,
         bonus_funder=None if bonus is None else bonus.funder,
+        discount_minor=0,
         settled_minor=0,
         returned_minor=0,
         bonus_returned_minor=0,
+        discount_returned_minor=0,
+        flyer=flyer.strip() if flyer and flyer.strip() else None,
         off_premises=off_premises,
         station_id=station_id,
         terminal_id=terminal_id,
@@ -217,14 +236,18 @@ async def settle_tender(
     bank: BankTransfer | None,
     actor: Actor,
     now: datetime,
+    pays_minor: int | None = None,
 ) -> None:
     """Book a new top-up by its tender: a transfer waits, everything else moves now. A purchase uses up its payment's number itself.
+
+    The payment's number is used up last, since what was paid is known when the rules have been asked.
 
     :raises PaymentReferenceNeeded: if a wallet's number is missing
     :raises PaymentAlreadyUsed: if that payment was used before
     :raises BankAccountsNeeded: if a transfer lacks one of its ends
     :raises PayerIsNotTheOrganisation: if an organisation pays from another's account
     :raises OverCap: if the balance would pass the cap
+    :raises OfferChanged: if it is not `pays_minor` that is to be paid
     """
     session.add(topup)
     await session.flush()
@@ -244,28 +267,40 @@ async def settle_tender(
         note(session, subject=("topup", topup.topup_id), moved_to=TopupStatus.PENDING, actor=actor, now=now)
         await session.flush()
         return
+    if topup.tender in WALLETS and not topup.reference:
+        raise PaymentReferenceNeeded
+    await finish(session, policy=policy, account=account, topup=topup, actor=actor, now=now, pays_minor=pays_minor)
     if topup.purchase_id is None:
         await use_reference(
             session,
             tender=topup.tender,
             reference=topup.reference,
             subject=("topup", topup.topup_id),
-            amount_minor=topup.amount_minor,
+            amount_minor=topup.paid_minor,
             currency=topup.currency,
             now=now,
         )
-    await finish(session, policy=policy, account=account, topup=topup, actor=actor, now=now)
 
 
-async def finish(session: AsyncSession, *, policy: Policy, account: Account, topup: Topup, actor: Actor, now: datetime) -> None:
+async def finish(
+    session: AsyncSession,
+    *,
+    policy: Policy,
+    account: Account,
+    topup: Topup,
+    actor: Actor,
+    now: datetime,
+    pays_minor: int | None = None,
+) -> None:
     """Book a pending top-up on its locked account.
 
     :raises CannotMove: if it is not pending
+    :raises OfferChanged: if it is not `pays_minor` that is to be paid
     """
     require_move(TOPUP_MOVES, topup.status, TopupStatus.BOOKED)
     topup.status = TopupStatus.BOOKED
     topup.booked_at = now
-    await book(session, policy=policy, account=account, topup=topup, now=now)
+    await book(session, policy=policy, account=account, topup=topup, now=now, pays_minor=pays_minor)
     note(session, subject=("topup", topup.topup_id), moved_to=TopupStatus.BOOKED, actor=actor, now=now)
     await session.flush()
 

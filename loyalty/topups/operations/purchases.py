@@ -13,6 +13,7 @@ from loyalty.errors import Refusal
 from loyalty.ids import uuid7
 from loyalty.ledger.model import Account, AccountKind
 from loyalty.ledger.queries import get_account_for_update
+from loyalty.money import shown
 from loyalty.policy import Policy
 from loyalty.topups.model import PURCHASE_MOVES, Party, Purchase, PurchaseStatus, Tender, Topup
 from loyalty.topups.queries import get_purchase_for_update, items_of, owner_of
@@ -21,6 +22,7 @@ from loyalty.topups.rules import Buying, needs_real_name, real_name_needed, requ
 from .booking import Bonus
 from .confirmations import StatementLine, cancel_item, confirm_item, require_same_amount, use_statement_line
 from .loads import new_topup, require_place, settle_tender, use_reference
+from .offers import OfferChanged, hold_all
 from .real_names import Declared, record_real_name
 from .traces import note, require_move
 from .transfers import BankTransfer, Paying
@@ -84,16 +86,20 @@ async def purchase(
     off_premises: bool = False,
     station_id: UUID | None = None,
     terminal_id: UUID | None = None,
+    flyer: str | None = None,
+    pays_minor: int | None = None,
 ) -> Purchased:
     """Load several cards, just issued or old, in one purchase paid once.
 
-    Cash and real-name thresholds judge the whole; caps judge each card. By bank transfer all items wait for one statement line.
-    Cards are issued by their own room in the same transaction before.
+    Cash and real-name thresholds judge the whole of what is loaded; caps and the rules' benefits are each card's. By bank transfer all
+    items wait for one statement line. `pays_minor` is what the buyer was told to pay in all. Cards are issued by their own room in the
+    same transaction before.
 
     :raises PurchaseIsEmpty: if there are no items
     :raises CurrenciesDiffer: if the accounts are of several currencies
     :raises TenderNotAllowed: if the rule asks for a bank transfer
     :raises RealNameNeeded: if buyer or agent must be on record and is not
+    :raises OfferChanged: if the rules say now that another amount is to be paid
     :raises Refusal: whatever `load` raises for one of the items
     """
     if not items:
@@ -135,21 +141,25 @@ async def purchase(
     session.add(made)
     await session.flush()
     if tender is not Tender.BANK_TRANSFER:
+        require_move(PURCHASE_MOVES, made.status, PurchaseStatus.BOOKED)
+        made.status = PurchaseStatus.BOOKED
+        made.booked_at = now
+    topups = await _load_items(
+        session, made, items, accounts, policy=rules, buyer=buyer, bank=bank, reference=reference, flyer=flyer, actor=actor, now=now
+    )
+    paid = sum(topup.paid_minor for topup in topups)
+    if tender is not Tender.BANK_TRANSFER:
         await use_reference(
             session,
             tender=tender,
             reference=reference,
             subject=("purchase", made.purchase_id),
-            amount_minor=buying.total_minor,
+            amount_minor=paid,
             currency=currency,
             now=now,
         )
-        require_move(PURCHASE_MOVES, made.status, PurchaseStatus.BOOKED)
-        made.status = PurchaseStatus.BOOKED
-        made.booked_at = now
-    topups = await _load_items(
-        session, made, items, accounts, policy=rules, buyer=buyer, bank=bank, reference=reference, actor=actor, now=now
-    )
+    if pays_minor is not None and paid != pays_minor:
+        raise OfferChanged(pays=shown(paid, currency), pays_minor=paid, told=shown(pays_minor, currency), told_minor=pays_minor)
     note(session, subject=("purchase", made.purchase_id), moved_to=made.status, actor=actor, now=now)
     await session.flush()
     return Purchased(purchase=made, items=topups)
@@ -170,6 +180,11 @@ async def confirm_purchase(
     require_same_amount(statement, found.total_minor, found.currency)
     await use_statement_line(session, statement=statement, subject=("purchase", purchase_id), currency=found.currency, now=now)
     items = await items_of(session, purchase_id=purchase_id)
+    accounts = {
+        account_id: await get_account_for_update(session, account_id=account_id)
+        for account_id in sorted({item.account_id for item in items})
+    }
+    await hold_all(session, accounts=accounts, topups=items, instant=now)
     for topup in items:
         await confirm_item(session, policy=policy, topup=topup, statement=statement, actor=actor, now=now)
     found.status = PurchaseStatus.BOOKED
@@ -261,6 +276,7 @@ async def _load_items(
     buyer: Buyer,
     bank: BankTransfer | None,
     reference: str | None,
+    flyer: str | None,
     actor: Actor,
     now: datetime,
 ) -> list[Topup]:
@@ -269,9 +285,8 @@ async def _load_items(
     paying = Paying(buyer.party, buyer.customer_id, name)
     topups: list[Topup] = []
     for item in items:
-        account = accounts[item.account_id]
         topup = new_topup(
-            account,
+            accounts[item.account_id],
             amount_minor=item.amount_minor,
             tender=made.tender,
             actor=actor,
@@ -283,8 +298,13 @@ async def _load_items(
             reference=reference,
             off_premises=made.off_premises,
             bonus=item.bonus,
+            flyer=flyer,
         )
         topup.purchase_id = made.purchase_id
-        await settle_tender(session, policy=policy, account=account, topup=topup, paying=paying, bank=bank, actor=actor, now=now)
         topups.append(topup)
+    if made.tender is not Tender.BANK_TRANSFER:
+        await hold_all(session, accounts=accounts, topups=topups, instant=made.event_at)
+    for topup in topups:
+        account = accounts[topup.account_id]
+        await settle_tender(session, policy=policy, account=account, topup=topup, paying=paying, bank=bank, actor=actor, now=now)
     return topups

@@ -1,6 +1,7 @@
 """Taking a top-up back: voided while it is the account's last movement, else refunded by the profile, or reversed by its wallet."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,13 +12,16 @@ from loyalty.audit.model import Actor
 from loyalty.errors import Refusal
 from loyalty.ids import uuid7
 from loyalty.ledger import operations as ledger
-from loyalty.ledger.model import Account, AccountStatus, PurseKind, Transfer, TransferKind
+from loyalty.ledger.model import Account, AccountStatus, HouseCode, PurseKind, Transfer, TransferKind
 from loyalty.ledger.operations import AccountNotOpen, Leg
 from loyalty.ledger.queries import get_account_for_update, lock_purses, transfers_of
-from loyalty.ledger.rules import PurseView
+from loyalty.ledger.rules import PurseView, house_id
 from loyalty.money import shown
 from loyalty.policy import Policy
+from loyalty.pricing.operations import budgets
 from loyalty.topups.model import TOPUP_MOVES, WALLETS, Tender, Topup, TopupStatus
+from loyalty.topups.model_returns import ReturnKind, TopupReturn
+from loyalty.topups.offering import BONUS, DISCOUNT, OFFICE, expiry_of
 from loyalty.topups.queries import (
     bought_before,
     get_topup_for_update,
@@ -25,18 +29,11 @@ from loyalty.topups.queries import (
     loaded_since,
     moved_after,
     payment_subject,
+    returns_of,
 )
-from loyalty.topups.rules import (
-    LoadRefund,
-    LoadState,
-    RefundTooLarge,
-    refundable_minor,
-    require_amount,
-    require_second_person,
-    split_load_refund,
-)
+from loyalty.topups.returning import BY_HAND, Loaded, LoadRefund, by_hand, counts_back, plan_refund, told_back, uses_back
+from loyalty.topups.rules import LoadState, RefundTooLarge, own_principal, refundable_minor, require_amount, require_second_person
 
-from .booking import own_principal
 from .loads import PaymentReferenceNeeded
 from .traces import CannotMove, note, require_move, staff_of, take_reference
 
@@ -68,8 +65,13 @@ class TopupRefunded(msgspec.Struct, frozen=True, kw_only=True):
     paid_minor: int
     """To the payer, by the tender it came with."""
     bonus_returned_minor: int
+    """Out of bonus lots."""
     shortfall_minor: int
     """Bonus already spent, kept back from the principal."""
+    discount_minor: int
+    """To the funders of what the payer had not paid."""
+    told: tuple[str, str] | None
+    """What became of the bonus, in Chinese and English; None where there was none."""
 
 
 async def void_topup(
@@ -98,23 +100,21 @@ async def void_topup(
     if topup.returned_minor:
         raise CannotMove(status="partly_refunded", to=TopupStatus.VOIDED.value)
     _require_two(rules, topup, topup.amount_minor, actor, approved_by)
-    await lock_purses(session, account_id=account.account_id)
+    purses = await lock_purses(session, account_id=account.account_id)
     if await moved_after(session, topup=topup):
         raise NotTheLastMovement(topup=topup_id)
-    await _use_reversal(session, topup, reversal_reference, topup.amount_minor, now)
     booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
+    loaded = await _loaded(session, topup, booked)
+    refund = plan_refund(loaded, amount_minor=topup.amount_minor, lots=_lots(purses), currency=topup.currency, keep_back=False)
+    await _use_reversal(session, topup, reversal_reference, topup.paid_minor, now)
+    await _give_back(session, topup, loaded, refund)
+    operation_id = uuid7(now)
     await ledger.post(
-        session,
-        account_id=topup.account_id,
-        legs=[_mirror(row) for row in booked],
-        operation_id=uuid7(now),
-        event_at=now,
-        now=now,
+        session, account_id=topup.account_id, legs=[_mirror(row) for row in booked], operation_id=operation_id, event_at=now, now=now
     )
+    _note_return(session, topup, refund, ReturnKind.VOID, operation_id, actor, now)
     topup.status = TopupStatus.VOIDED
-    topup.returned_minor = topup.amount_minor
-    topup.bonus_returned_minor = topup.bonus_minor
-    await _trace(session, topup, TopupStatus.VOIDED, "topups.voided", actor, reason, topup.amount_minor, approved_by, now)
+    await _trace(session, topup, TopupStatus.VOIDED, "topups.voided", actor, reason, refund, approved_by, now)
     return topup
 
 
@@ -147,31 +147,37 @@ async def refund_topup(
     assert topup.booked_at is not None
     rules = policy.for_currency(topup.currency)
     purses = await lock_purses(session, account_id=account.account_id)
-    state = await _state_of(session, topup, purses)
+    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
+    loaded = await _loaded(session, topup, booked)
+    state = await _state_of(session, topup, loaded, purses)
     room = refundable_minor(rules, state, booked_at=topup.booked_at, now=now, currency=topup.currency)
     wanted = room if amount_minor is None else amount_minor
     require_amount(wanted)
     if wanted > room:
         raise RefundTooLarge(room=shown(room, topup.currency), room_minor=room, wanted=shown(wanted, topup.currency))
-    refund = split_load_refund(state, amount_minor=wanted, currency=topup.currency)
+    refund = plan_refund(loaded, amount_minor=wanted, lots=_lots(purses), currency=topup.currency)
     _require_two(rules, topup, wanted, actor, approved_by)
     await _use_reversal(session, topup, reversal_reference, refund.paid_minor, now)
-    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
+    await _give_back(session, topup, loaded, refund)
     operation_id = uuid7(now)
-    await ledger.post(
-        session, account_id=topup.account_id, legs=_refund_legs(booked, refund), operation_id=operation_id, event_at=now, now=now
-    )
-    topup.returned_minor += wanted
-    topup.bonus_returned_minor += refund.bonus_minor + refund.shortfall_minor
+    principal = own_principal(purses).purse_id
+    legs = _pieces(topup, booked, refund, [(principal, wanted)])
+    if refund.paid_minor:
+        load = _of_kind(booked, TransferKind.LOAD)
+        legs.append(_leg(load, principal, load.debit_id, refund.paid_minor, TransferKind.REFUND))
+    await ledger.post(session, account_id=topup.account_id, legs=legs, operation_id=operation_id, event_at=now, now=now)
+    _note_return(session, topup, refund, ReturnKind.REFUND, operation_id, actor, now)
     if topup.returned_minor == topup.amount_minor:
         topup.status = TopupStatus.REFUNDED
-    await _trace(session, topup, TopupStatus.REFUNDED, "topups.refunded", actor, reason, wanted, approved_by, now)
+    await _trace(session, topup, TopupStatus.REFUNDED, "topups.refunded", actor, reason, refund, approved_by, now)
     return TopupRefunded(
         operation_id=operation_id,
         topup=topup,
         paid_minor=refund.paid_minor,
         bonus_returned_minor=refund.bonus_minor,
         shortfall_minor=refund.shortfall_minor,
+        discount_minor=refund.discount_minor,
+        told=told_back(refund, topup.currency),
     )
 
 
@@ -197,7 +203,7 @@ async def reverse_wallet_payment(
         kind=f"{tender.value}_reversal",
         reference=reversal_reference,
         subject=subject,
-        amount_minor=sum(topup.amount_minor for topup in reversed_now),
+        amount_minor=sum(topup.paid_minor for topup in reversed_now),
         currency=reversed_now[0].currency,
         now=now,
     )
@@ -211,22 +217,25 @@ async def _reverse_item(session: AsyncSession, *, topup_id: UUID, reason: str, a
     receivable = await ledger.ensure_purse(session, account_id=topup.account_id, kind=PurseKind.RECEIVABLE, unit=topup.currency, now=now)
     purses = await lock_purses(session, account_id=topup.account_id)
     booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
-    load = _of_kind(booked, TransferKind.LOAD)
+    loaded = await _loaded(session, topup, booked)
     owed = topup.amount_minor - topup.returned_minor
-    free = max(min(own_principal(purses).available_minor, owed), 0)
-    legs = [
-        Leg(debit, load.debit_id, amount, TransferKind.VOID, topup.currency, topup.card_id, topup.station_id, load.transfer_id)
-        for debit, amount in ((load.credit_id, free), (receivable, owed - free))
-        if amount
-    ]
-    bonus = _bonus_left(booked, purses, topup.bonus_minor - topup.bonus_returned_minor)
-    if bonus is not None:
-        legs.append(bonus)
-    await ledger.post(session, account_id=topup.account_id, legs=legs, operation_id=uuid7(now), event_at=now, now=now)
+    refund = plan_refund(loaded, amount_minor=owed, lots=_lots(purses), currency=topup.currency, keep_back=False)
+    await _give_back(session, topup, loaded, refund)
+    own = own_principal(purses)
+    free = max(min(own.available_minor, owed), 0)
+    # The wallet's money first: what is short is owed, whoever put it in.
+    sources = [(own.purse_id, free), (receivable, owed - free)]
+    legs: list[Leg] = []
+    if refund.paid_minor:
+        load = _of_kind(booked, TransferKind.LOAD)
+        taken, sources = _taken(sources, refund.paid_minor)
+        legs = [_leg(load, debit, load.debit_id, amount, TransferKind.VOID) for debit, amount in taken]
+    legs += _pieces(topup, booked, refund, sources)
+    operation_id = uuid7(now)
+    await ledger.post(session, account_id=topup.account_id, legs=legs, operation_id=operation_id, event_at=now, now=now)
+    _note_return(session, topup, refund, ReturnKind.REVERSAL, operation_id, actor, now)
     topup.status = TopupStatus.REVERSED
-    topup.returned_minor = topup.amount_minor
-    topup.bonus_returned_minor += bonus.amount_minor if bonus is not None else 0
-    await _trace(session, topup, TopupStatus.REVERSED, "topups.reversed", actor, reason, owed, None, now)
+    await _trace(session, topup, TopupStatus.REVERSED, "topups.reversed", actor, reason, refund, None, now)
     return topup
 
 
@@ -267,58 +276,124 @@ async def _use_reversal(session: AsyncSession, topup: Topup, reference: str | No
     )
 
 
+def _leg(row: Transfer, debit: UUID, credit: UUID, amount_minor: int, kind: TransferKind) -> Leg:
+    return Leg(debit, credit, amount_minor, kind, row.unit, row.card_id, row.station_id, row.transfer_id)
+
+
 def _mirror(row: Transfer) -> Leg:
-    return Leg(row.credit_id, row.debit_id, row.amount_minor, TransferKind.VOID, row.unit, row.card_id, row.station_id, row.transfer_id)
+    # What a funder put into the principal was given, not paid: its return is told apart, as closures reckon with it.
+    kind = TransferKind.BONUS_RETURN if row.kind is TransferKind.DISCOUNT else TransferKind.VOID
+    return _leg(row, row.credit_id, row.debit_id, row.amount_minor, kind)
 
 
 def _of_kind(rows: list[Transfer], kind: TransferKind) -> Transfer:
     return next(row for row in rows if row.kind is kind)
 
 
-def _bonus_left(booked: list[Transfer], purses: list[PurseView], granted_minor: int) -> Leg | None:
-    """Return the leg that gives back what is left of a top-up's bonus."""
-    grant = next((row for row in booked if row.kind is TransferKind.BONUS), None)
-    if grant is None:
-        return None
-    lot = next(purse for purse in purses if purse.purse_id == grant.credit_id)
-    amount = max(min(lot.available_minor, granted_minor), 0)
-    if not amount:
-        return None
-    return Leg(
-        grant.credit_id, grant.debit_id, amount, TransferKind.BONUS_RETURN, grant.unit, grant.card_id, grant.station_id, grant.transfer_id
+def _lots(purses: list[PurseView]) -> dict[UUID, int]:
+    """Return what is free in each bonus lot."""
+    return {purse.purse_id: purse.available_minor for purse in purses if purse.kind == PurseKind.BONUS}
+
+
+Sources = list[tuple[UUID, int]]
+"""Purses that give principal back, each so much at most, in this order."""
+
+
+def _taken(sources: Sources, amount_minor: int) -> tuple[Sources, Sources]:
+    """Take an amount from the first sources first; return what each gave, and what is left."""
+    taken: Sources = []
+    left: Sources = []
+    for purse_id, there in sources:
+        given = min(there, amount_minor)
+        amount_minor -= given
+        taken += [(purse_id, given)] if given else []
+        left += [(purse_id, there - given)] if there > given else []
+    assert not amount_minor, "the sources hold what goes back"
+    return taken, left
+
+
+def _pieces(topup: Topup, booked: list[Transfer], refund: LoadRefund, sources: Sources) -> list[Leg]:
+    """Return the legs that give each funder its part back: out of its lot, or out of these sources."""
+    grants = {(row.debit_id, row.credit_id): row for row in booked if row.kind is TransferKind.BONUS}
+    discounts = {row.debit_id: row for row in booked if row.kind is TransferKind.DISCOUNT}
+    legs: list[Leg] = []
+    for piece in refund.pieces:
+        code = HouseCode.DISCOUNT if piece.kind == DISCOUNT else HouseCode.BONUS
+        house = house_id(code, topup.currency, piece.funder)
+        row = discounts[house] if piece.lot is None else grants[house, piece.lot]
+        if piece.source is not None:
+            taken = [(piece.source, piece.amount_minor)]
+        else:
+            taken, sources = _taken(sources, piece.amount_minor)
+        legs += [_leg(row, debit, house, amount, TransferKind.BONUS_RETURN) for debit, amount in taken]
+    return legs
+
+
+async def _loaded(session: AsyncSession, topup: Topup, booked: list[Transfer]) -> Loaded:
+    """Return a top-up's benefits and what went back of them; bonus money given by hand is one of them."""
+    benefits: list[dict[str, Any]] = list((topup.detail or {}).get("benefits", ()))
+    earlier = [row.benefits or [] for row in await returns_of(session, topup_id=topup.topup_id)]
+    hand = topup.bonus_minor - sum(one["given"] for one in benefits if one["kind"] == BONUS)
+    if hand:
+        funder = topup.bonus_funder or OFFICE
+        house = house_id(HouseCode.BONUS, topup.currency, funder)
+        lots = {UUID(one["lot"]) for one in benefits if one["kind"] == BONUS and expiry_of(one) != topup.bonus_expires_at}
+        lot = next(
+            row.credit_id for row in booked if row.kind is TransferKind.BONUS and row.debit_id == house and row.credit_id not in lots
+        )
+        benefits.append(by_hand(hand, funder, lot))
+        # The release before kept no rows of what went back.
+        known = sum(amount for back in earlier for _, kind, amount in back if kind == BONUS)
+        if topup.bonus_returned_minor > known:
+            earlier.insert(0, [[BY_HAND, BONUS, topup.bonus_returned_minor - known]])
+    return Loaded(topup.amount_minor, topup.returned_minor, benefits, earlier)
+
+
+async def _give_back(session: AsyncSession, topup: Topup, loaded: Loaded, refund: LoadRefund) -> None:
+    """Give counters and budgets back what the rules took of them; what they granted is taken back by the room that collects it."""
+    await budgets.count(session, counts=counts_back((topup.detail or {}).get("counts", ()), loaded, refund.amount_minor))
+    await budgets.take(session, uses=uses_back(loaded, refund.back))
+
+
+def _note_return(
+    session: AsyncSession, topup: Topup, refund: LoadRefund, kind: ReturnKind, operation_id: UUID, actor: Actor, now: datetime
+) -> None:
+    topup.returned_minor += refund.amount_minor
+    topup.bonus_returned_minor += refund.bonus_minor + refund.shortfall_minor
+    topup.discount_returned_minor += refund.discount_minor
+    session.add(
+        TopupReturn(
+            return_id=operation_id,
+            account_id=topup.account_id,
+            topup_id=topup.topup_id,
+            kind=kind,
+            amount_minor=refund.amount_minor,
+            paid_minor=refund.paid_minor,
+            discount_minor=refund.discount_minor,
+            bonus_minor=refund.bonus_minor,
+            shortfall_minor=refund.shortfall_minor,
+            benefits=[list(one) for one in refund.back] or None,
+            booked_at=now,
+            staff_id=actor.staff_id,
+            station_id=topup.station_id,
+        )
     )
 
 
-async def _state_of(session: AsyncSession, topup: Topup, purses: list[PurseView]) -> LoadState:
-    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup.topup_id, booked_at=topup.booked_at)
-    bonus = _bonus_left(booked, purses, topup.bonus_minor - topup.bonus_returned_minor)
+async def _state_of(session: AsyncSession, topup: Topup, loaded: Loaded, purses: list[PurseView]) -> LoadState:
+    rest = plan_refund(
+        loaded, amount_minor=topup.amount_minor - topup.returned_minor, lots=_lots(purses), currency=topup.currency, keep_back=False
+    )
     return LoadState(
         amount_minor=topup.amount_minor,
         bonus_minor=topup.bonus_minor,
         returned_minor=topup.returned_minor,
         bonus_returned_minor=topup.bonus_returned_minor,
         principal_minor=own_principal(purses).available_minor,
-        bonus_left_minor=bonus.amount_minor if bonus is not None else 0,
+        bonus_left_minor=rest.bonus_minor,
         loaded_since_minor=await loaded_since(session, topup=topup),
         used_before=await bought_before(session, topup=topup),
     )
-
-
-def _refund_legs(booked: list[Transfer], refund: LoadRefund) -> list[Leg]:
-    load = _of_kind(booked, TransferKind.LOAD)
-
-    def back(row: Transfer, debit: UUID, credit: UUID, amount_minor: int, kind: TransferKind) -> Leg:
-        return Leg(debit, credit, amount_minor, kind, row.unit, row.card_id, row.station_id, row.transfer_id)
-
-    legs: list[Leg] = []
-    if refund.bonus_minor or refund.shortfall_minor:
-        grant = _of_kind(booked, TransferKind.BONUS)
-        if refund.bonus_minor:
-            legs.append(back(grant, grant.credit_id, grant.debit_id, refund.bonus_minor, TransferKind.BONUS_RETURN))
-        if refund.shortfall_minor:
-            legs.append(back(grant, load.credit_id, grant.debit_id, refund.shortfall_minor, TransferKind.BONUS_RETURN))
-    legs.append(back(load, load.credit_id, load.debit_id, refund.paid_minor, TransferKind.REFUND))
-    return legs
 
 
 async def _trace(
@@ -328,18 +403,23 @@ async def _trace(
     action: str,
     actor: Actor,
     reason: str,
-    amount_minor: int,
+    refund: LoadRefund,
     approved_by: UUID | None,
     now: datetime,
 ) -> None:
-    facts = {"amount_minor": amount_minor, "currency": topup.currency, "reason": reason, "approved_by": approved_by}
+    amount = refund.amount_minor
+    facts = {"amount_minor": amount, "currency": topup.currency, "reason": reason, "approved_by": approved_by}
     note(
         session,
         subject=("topup", topup.topup_id),
         moved_to=to,
         actor=actor,
         reason=reason,
-        facts={"amount_minor": amount_minor, "approved_by": None if approved_by is None else str(approved_by)},
+        facts={
+            "amount_minor": amount,
+            "paid_minor": refund.paid_minor,
+            "approved_by": None if approved_by is None else str(approved_by),
+        },
         now=now,
     )
     await audit.record(

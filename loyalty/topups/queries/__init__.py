@@ -39,6 +39,7 @@ from .loads import (
     list_pending_transfers,
     list_topups,
     payment_subject,
+    returns_of,
 )
 from .movements import (
     bonus_granted_by,
@@ -88,6 +89,7 @@ __all__ = [
     "movements_since_empty",
     "owner_of",
     "payment_subject",
+    "returns_of",
     "running_closure",
     "waiting",
 ]

@@ -17,6 +17,7 @@ from loyalty.topups.model import (
     TopupEvent,
     TopupStatus,
 )
+from loyalty.topups.model_returns import TopupReturn
 
 
 class TopupNotFound(NotFound):
@@ -91,6 +92,12 @@ async def get_purchase_for_update(session: AsyncSession, *, purchase_id: UUID) -
 async def items_of(session: AsyncSession, *, purchase_id: UUID) -> list[Topup]:
     """Return a purchase's items, by account: the order in which they are locked."""
     statement = select(Topup).where(Topup.purchase_id == purchase_id).order_by(Topup.account_id, Topup.topup_id)
+    return list((await session.scalars(statement)).all())
+
+
+async def returns_of(session: AsyncSession, *, topup_id: UUID) -> list[TopupReturn]:
+    """Return what went back of a top-up, the first return first."""
+    statement = select(TopupReturn).where(TopupReturn.topup_id == topup_id).order_by(TopupReturn.return_id)
     return list((await session.scalars(statement)).all())
 
 

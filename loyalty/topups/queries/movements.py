@@ -68,13 +68,17 @@ async def movements_since_empty(session: AsyncSession, *, account_id: UUID) -> l
 
 
 async def moved_after(session: AsyncSession, *, topup: Topup) -> bool:
-    """Say whether the account has moved since this booked top-up: then it is not its last movement."""
+    """Say whether the account's money has moved since this booked top-up: then it is not its last movement.
+
+    Points do not count: those that the top-up itself earned are posted soon after it.
+    """
     assert topup.booked_at is not None
     later = select(Transfer.transfer_id).where(
         Transfer.account_id == topup.account_id,
         # Ids are made from booking time: an index condition, and one for the partitions.
         Transfer.transfer_id >= uuid7_floor(topup.booked_at),
         Transfer.operation_id != topup.topup_id,
+        Transfer.unit == topup.currency,
     )
     return await session.scalar(later.limit(1)) is not None
 

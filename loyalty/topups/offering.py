@@ -1,0 +1,254 @@
+"""What the rules say of a top-up: a basket of one line, what it earns, and what is missing for more. Pure."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from loyalty.authorizations.offering import documents, others, told
+from loyalty.authorizations.wire import Benefit, Other
+from loyalty.clock import day_bounds
+from loyalty.ids import NOBODY
+from loyalty.money import shown
+from loyalty.pricing.basket import TOPUP_GOODS, Basket, Goods, Moment, Person, Where
+from loyalty.pricing.bounding import Question, subject_of
+from loyalty.pricing.compiling import Book, CompiledCap, CompiledRule, Plan
+from loyalty.pricing.conditions import Miss, window_start
+from loyalty.pricing.document import Bonus, By, Channel, Several, Tiered
+from loyalty.pricing.evaluating import Outcome, all_counts, budget_uses, evaluate
+from loyalty.pricing.freezing import BudgetUse
+from loyalty.pricing.running import Missed
+
+from .model import PAYS_AS, Tender
+
+OFFICE: Final = "office"
+"""Stands for the station where no station took the money."""
+SHARE: Final = 0
+"""The share of budgets that cold operations draw on."""
+DISCOUNT: Final = "discount"
+BONUS: Final = "bonus"
+_TAGS: Final = frozenset({TOPUP_GOODS})
+_NEXT_MAX: Final = 3
+
+
+class Asked(NamedTuple):
+    """The rules as one top-up meets them: nothing of it depends on the amount."""
+
+    book: Book
+    plan: Plan
+    where: Where
+    person: Person
+    moment: Moment
+    tender: Tender
+    flyers: tuple[str, ...] = ()
+
+
+def goods_of(amount_minor: int) -> tuple[Goods, ...]:
+    """Return a top-up's one line: money, which has neither quantity nor price."""
+    return (Goods(TOPUP_GOODS, _TAGS, 0, 0, amount_minor),)
+
+
+def basket_of(amount_minor: int, tender: Tender, flyers: tuple[str, ...] = ()) -> Basket:
+    """Return a top-up as the rules look at it."""
+    return Basket(goods_of(amount_minor), Channel.TOPUP, (PAYS_AS[tender],), flyers)
+
+
+def counter_keys(asked: Asked) -> set[tuple[UUID, UUID, date]]:
+    """Return the counters that bear on a top-up: whose, which, and the first day of its window."""
+    day, person = asked.moment.local.date(), asked.person
+    keys: set[tuple[UUID, UUID, date]] = set()
+    caps: list[CompiledCap] = [cap for planned in asked.plan.rules for cap in planned.rule.caps]
+    caps += [cap for group in asked.plan.capped for cap in group.caps]
+    for cap in caps:
+        subject = subject_of(person, cap.of)
+        if cap.counter is not None and subject is not None:
+            keys.add((subject, cap.counter, window_start(cap.per, day)))
+    for planned in asked.plan.rules:
+        nth = planned.rule.when.nth
+        subject = None if nth is None else subject_of(person, nth.of)
+        if nth is not None and subject is not None and planned.rule.nth_counter is not None:
+            keys.add((subject, planned.rule.nth_counter, window_start(nth.per, day)))
+    return keys
+
+
+def budgets_of(plan: Plan) -> list[UUID]:
+    """Return the budgets that a top-up may draw on."""
+    return sorted({planned.rule.budget for planned in plan.rules if planned.rule.budget is not None})
+
+
+def decide(asked: Asked, amount_minor: int, free: Mapping[UUID, int]) -> Outcome:
+    """Say what a top-up of so much earns; `free` is what the budgets still have.
+
+    A bank transfer brings what was sent, so nothing can be paid less: a discount is told as not for this tender.
+    """
+    off = frozenset(
+        planned.rule.code for planned in asked.plan.rules if asked.tender is Tender.BANK_TRANSFER and planned.rule.kind == DISCOUNT
+    )
+    basket = basket_of(amount_minor, asked.tender, asked.flyers)
+    question = Question(asked.book, asked.where, basket, asked.person, asked.moment, budgets=free, without=off)
+    outcome = evaluate(question, asked.plan)
+    if off:
+        by_transfer = Miss("tender", "", PAYS_AS[Tender.BANK_TRANSFER])
+        outcome.missed = [Missed(one.rule, by_transfer) if one.miss.why == "disabled" else one for one in outcome.missed]
+    return outcome
+
+
+def bonus_of(outcome: Outcome) -> int:
+    """Return the bonus money of all rules together, minor units."""
+    return sum(one.given for one in outcome.applied if one.rule.kind == BONUS)
+
+
+def uses_of(outcome: Outcome) -> list[BudgetUse]:
+    """Return what a top-up takes of budgets: at once, since nothing of it waits for a completion."""
+    return [BudgetUse(budget, SHARE, 0, given) for budget, given in sorted(budget_uses(outcome).items())]
+
+
+def detail_of(asked: Asked, outcome: Outcome, station_id: UUID | None, zone: str) -> dict[str, Any] | None:
+    """Return what a top-up keeps, in the form of a sale's: benefits, and what they counted; None for nothing.
+
+    Bonus money carries the end of its lot: the end of the station's day, so many days after this one.
+    """
+    detail = documents(outcome, station_id or NOBODY, SHARE, all_counts(outcome))
+    for benefit, one in zip(detail.get("benefits", ()), outcome.applied, strict=True):
+        benefit["funders"] = [[OFFICE if name == f"station:{NOBODY}" else name, amount] for name, amount in benefit["funders"]]
+        effect = one.rule.effect
+        if isinstance(effect, Bonus):
+            ends = None
+            if effect.expires_days is not None:
+                ends = day_bounds(asked.moment.local.date() + timedelta(days=effect.expires_days), zone)[1].isoformat()
+            benefit["expires_at"] = ends
+    return detail or None
+
+
+def expiry_of(benefit: Mapping[str, Any]) -> datetime | None:
+    """Return when a bonus' lot ends."""
+    ends = benefit.get("expires_at")
+    return None if ends is None else datetime.fromisoformat(ends)
+
+
+class Gain(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a rule would give at a larger amount, in all; `now` is what it gives already."""
+
+    rule: str
+    kind: str
+    amount: int
+    now: int = 0
+    name_zh: str
+    name_en: str
+    item: str | None = None
+
+
+class NextStep(msgspec.Struct, frozen=True, kw_only=True):
+    """So much more, and what that is worth: in words a cashier reads out."""
+
+    more_minor: int
+    amount_minor: int
+    gains: list[Gain]
+    zh: str
+    en: str
+
+
+class TopupQuote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a top-up of so much would give here and now; nothing is held, so a budget's last remainder may be another's."""
+
+    amount_minor: int
+    pays_minor: int
+    discount_minor: int = 0
+    bonus_minor: int = 0
+    currency: str
+    benefits: list[Benefit] = []
+    others: list[Other] = []
+    next: list[NextStep] = []
+    at_confirmation: bool = False
+    """A bank transfer: what it earns is decided when finance confirms it, by the rules of that day."""
+
+
+def quoted(asked: Asked, amount_minor: int, free: Mapping[UUID, int], *, currency: str, most_minor: int | None) -> TopupQuote:
+    """Say what a top-up would give, why not more, and what is missing for the next bands up to `most_minor`."""
+    outcome = decide(asked, amount_minor, free)
+    return TopupQuote(
+        amount_minor=amount_minor,
+        pays_minor=amount_minor - outcome.discount_minor,
+        discount_minor=outcome.discount_minor,
+        bonus_minor=bonus_of(outcome),
+        currency=currency,
+        benefits=told(outcome) or [],
+        others=others(outcome, currency, asked.book.names) or [],
+        next=next_steps(asked, amount_minor, free, currency=currency, most_minor=most_minor),
+        at_confirmation=asked.tender is Tender.BANK_TRANSFER,
+    )
+
+
+def next_steps(asked: Asked, amount_minor: int, free: Mapping[UUID, int], *, currency: str, most_minor: int | None) -> list[NextStep]:
+    """Return the nearest larger amounts at which a rule gives more than one minor unit less would: where a band or a threshold begins."""
+    now = _given(decide(asked, amount_minor, free))
+    steps: list[NextStep] = []
+    for amount in sorted(_edges((planned.rule for planned in asked.plan.rules), amount_minor)):
+        if most_minor is not None and amount > most_minor:
+            break
+        at, below = decide(asked, amount, free), _given(decide(asked, amount - 1, free))
+        gains = [
+            Gain(
+                rule=one.rule.code,
+                kind=one.rule.kind,
+                amount=one.given,
+                now=now.get(one.rule.code, 0),
+                name_zh=one.rule.rule.name_zh,
+                name_en=one.rule.rule.name_en,
+                item=one.rule.gives,
+            )
+            for one in at.applied
+            if one.given > max(below.get(one.rule.code, 0), now.get(one.rule.code, 0))
+        ]
+        if gains:
+            steps.append(_step(amount - amount_minor, amount, gains, currency))
+        if len(steps) == _NEXT_MAX:
+            break
+    return steps
+
+
+def _given(outcome: Outcome) -> dict[str, int]:
+    return {one.rule.code: one.given for one in outcome.applied}
+
+
+def _edges(rules: Iterable[CompiledRule], amount_minor: int) -> set[int]:
+    """Return the amounts above this one at which a rule begins to give, or gives more at once."""
+    edges: set[int] = set()
+    for rule in rules:
+        edges.add(rule.when.least_minor or 0)
+        effect = rule.effect
+        if isinstance(effect, Tiered) and effect.by is By.AMOUNT:
+            edges.update(band.starts for band in effect.bands)
+        if isinstance(effect, Bonus):
+            edges.update(band.starts for band in effect.bands)
+            if effect.several is Several.REPEAT:
+                edges.update((amount_minor // band.starts + 1) * band.starts for band in effect.bands if band.starts)
+    return {edge for edge in edges if edge > amount_minor}
+
+
+_KINDS: Final = {
+    DISCOUNT: ("立减", "off"),
+    BONUS: ("赠送", "bonus"),
+    "points": ("积分", "points"),
+    "gift": ("礼品", "gift"),
+    "voucher": ("券", "voucher"),
+    "wash": ("免费洗车", "free wash"),
+}
+
+
+def _step(more_minor: int, amount_minor: int, gains: list[Gain], currency: str) -> NextStep:
+    zh = "、".join(f"{_worth(gain, currency)[0]}（{gain.name_zh}）" for gain in gains)
+    en = ", ".join(f"{_worth(gain, currency)[1]} ({gain.name_en})" for gain in gains)
+    more = shown(more_minor, currency)
+    return NextStep(more_minor=more_minor, amount_minor=amount_minor, gains=gains, zh=f"再充 {more}：{zh}", en=f"{more} more: {en}")
+
+
+def _worth(gain: Gain, currency: str) -> tuple[str, str]:
+    zh, en = _KINDS.get(gain.kind, ("", gain.kind))
+    if gain.kind in {DISCOUNT, BONUS}:
+        return f"{zh} {shown(gain.amount, currency)}", f"{shown(gain.amount, currency)} {en}"
+    if gain.kind == "points":
+        return f"{gain.amount} {zh}", f"{gain.amount} {en}"
+    return f"{zh} × {gain.amount}", f"{gain.amount} × {en}"
