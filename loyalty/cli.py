@@ -50,6 +50,7 @@ COMMANDS = (
     Command("replay", "loyalty.replay.command", "turn imported transactions into POS traffic through the API"),
     Command("pos", "loyalty.pos.command", "simulate terminals playing a station day, over the API"),
     Command("rules", "loyalty.pricing.command", "list, compare, export and import rulebooks as TOML files"),
+    Command("agreements", "loyalty.pricing.agreement_command", "export and import company agreements as TOML files"),
     Command("demo", "loyalty.demo_command", "fill an empty database with the demo chain"),
 )
 

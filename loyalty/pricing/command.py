@@ -147,10 +147,10 @@ async def _export(session: AsyncSession, arguments: argparse.Namespace, now: dat
 
 
 async def _import(session: AsyncSession, arguments: argparse.Namespace, now: datetime) -> int:
-    read = sys.stdin.buffer.read() if str(arguments.file) == "-" else _bytes_of(arguments.file)
+    read = sys.stdin.buffer.read() if str(arguments.file) == "-" else bytes_of(arguments.file)
     document = read_rulebook(read)
     if not arguments.check:
-        actor = await _actor(session, arguments.staff, now)
+        actor = await actor_named(session, arguments.staff, now)
         note = arguments.note or f"from {arguments.file.name}"
         number = await drafts.start_draft(session, note=note, actor=actor, now=now)
         await drafts.replace_document(session, number=number, version=1, document=document, actor=actor, now=now)
@@ -169,7 +169,7 @@ async def _diff(session: AsyncSession, arguments: argparse.Namespace, _now: date
 
 async def _submit(session: AsyncSession, arguments: argparse.Namespace, now: datetime) -> int:
     book = await books.get_book(session, number=arguments.number)
-    actor = await _actor(session, arguments.staff, now)
+    actor = await actor_named(session, arguments.staff, now)
     await approvals.submit(session, number=book.number, version=book.version, note=arguments.note, actor=actor, now=now)
     _say(f"Rulebook {book.number} is submitted. Somebody else approves it in the office, under Rules.")
     return 0
@@ -177,13 +177,13 @@ async def _submit(session: AsyncSession, arguments: argparse.Namespace, now: dat
 
 async def _simulate(session: AsyncSession, arguments: argparse.Namespace, _now: datetime) -> int:
     """Print what each rule gives, or why it gives nothing."""
-    read = sys.stdin.buffer.read() if str(arguments.basket) == "-" else _bytes_of(arguments.basket)
+    read = sys.stdin.buffer.read() if str(arguments.basket) == "-" else bytes_of(arguments.basket)
     try:
         asked = msgspec.json.decode(read, type=Asked)
     except msgspec.MsgspecError as error:
         raise RulesRefused(f"The basket cannot be read: {error}.") from error
     asked = msgspec.structs.replace(asked, without=(*asked.without, *arguments.without))
-    document = None if arguments.file is None else read_rulebook(_bytes_of(arguments.file))
+    document = None if arguments.file is None else read_rulebook(bytes_of(arguments.file))
     found = await simulate_basket(session, asked=asked, number=arguments.book, document=document)
     if arguments.json:
         _say(msgspec.json.encode(found).decode())
@@ -199,7 +199,7 @@ async def _simulate(session: AsyncSession, arguments: argparse.Namespace, _now: 
     return 0
 
 
-async def _actor(session: AsyncSession, number: str | None, now: datetime) -> Actor:
+async def actor_named(session: AsyncSession, number: str | None, now: datetime) -> Actor:
     """Return who acts: the member of staff that was named, else the command line itself."""
     if number is None:
         return _BY_COMMAND
@@ -241,7 +241,7 @@ def _plain(value: Any) -> str:
     return "—" if value is None else str(value)
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
