@@ -156,7 +156,7 @@ def _approve(
             left = max(0, funds if reason is Reason.INSUFFICIENT_FUNDS else priced.net_minor)
             return decline(decision, answer, _too_little(reason, limit, card, place, product, left_minor=left, left_milli=max(0, quantity)))
     gross, outcome = priced.gross_minor, priced.outcome
-    held = max(0, min(_most_due(offer, product, decision, priced), funds))
+    held = max(0, min(_most_due(priced), funds))
     decision.hold(allocate(purses, held, terms.spend_order), purses, exact=exact and is_private(card))
     decision.status = _APPROVED
     decision.gross_minor, decision.quantity_milli = gross, quantity
@@ -249,14 +249,13 @@ def _affordable(offer: Offer, product: Product, decision: Decision, money_minor:
     return best
 
 
-def _most_due(offer: Offer, product: Product, decision: Decision, priced: Priced) -> int:
-    """Return the most that a fill within the approval can cost: less fuel may miss a threshold and cost more than all of it."""
-    sized = frozenset(one.rule.code for one in priced.outcome.applied if one.lines is not None and one.rule.depends_on_size)
-    if not sized:
-        return priced.net_minor
-    goods = (offering.fuel(product, priced.quantity_milli, decision.unit_price_e4, priced.gross_minor),)
-    _, without = offer.evaluate(goods, decision.flow, without=sized)
-    return max(priced.net_minor, priced.gross_minor - without.discount_minor + without.surcharge_minor)
+def _most_due(priced: Priced) -> int:
+    """Return the most that a fill within the approval can cost: less fuel may miss a threshold and cost more than all of it.
+
+    What hangs on a size is left out; what stacks on the rest is at least what it is now, since more is left for it then.
+    """
+    sure = [one.given for one in priced.outcome.applied if one.lines is not None and not one.rule.depends_on_size]
+    return priced.gross_minor - sum(sure) + priced.outcome.surcharge_minor
 
 
 def _too_little(

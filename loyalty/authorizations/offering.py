@@ -12,9 +12,9 @@ from loyalty.pricing.agreements import Agreed, Term, agreed_for, decode_terms, e
 from loyalty.pricing.basket import CARD, Basket, Goods, Moment, Person, Where
 from loyalty.pricing.bounding import Count, Question
 from loyalty.pricing.calculators import split_funders
-from loyalty.pricing.compiling import Book, CompiledRule, Plan, linear_rate
+from loyalty.pricing.compiling import Book, Plan
 from loyalty.pricing.document import Channel, PerUnit
-from loyalty.pricing.evaluating import Applied, Outcome, all_counts
+from loyalty.pricing.evaluating import Applied, Missed, Outcome, all_counts
 from loyalty.pricing.explaining import explain
 from loyalty.pricing.freezing import BudgetUse, Frozen, Settled, book_of_term, freeze, settle
 
@@ -30,7 +30,7 @@ _CHANNELS: Final = {
     int(Flow.SHOP): Channel.SHOP,
 }
 _ONLY_CARD: Final = (CARD,)
-_E4: Final = 10_000
+_OTHERS_MAX: Final = 4096
 _json: Final = msgspec.json.Encoder().encode
 FUEL: Final = "fuel"
 SURCHARGE: Final = "surcharge"
@@ -89,7 +89,7 @@ class Offer:
             return None
         if self.book.is_empty:
             return 0
-        return linear_rate(self.plan(Basket((goods,), _CHANNELS[flow])))
+        return self.plan(Basket((goods,), _CHANNELS[flow])).rate_e4
 
     def evaluate(
         self, goods: tuple[Goods, ...], flow: int, tenders: tuple[str, ...] = _ONLY_CARD, *, without: frozenset[str] = frozenset()
@@ -137,14 +137,21 @@ def by_funder(applied: Sequence[Applied], station_id: UUID) -> dict[str, int]:
     for one in applied:
         if one.lines is None:
             continue
-        for funder, amount in shares(one.rule, one.given, station_id):
+        for funder, amount in shares(one, station_id):
             borne[funder] = borne.get(funder, 0) + amount
     return borne
 
 
-def shares(rule: CompiledRule, given: int, station_id: UUID) -> list[tuple[str, int]]:
+def shares(one: Applied, station_id: UUID) -> list[tuple[str, int]]:
     """Return a benefit's funders and what each bears; the sale's station by its own name."""
-    return split_funders(rule.funders, given, station=f"station:{station_id}")
+    if one.borne is None:
+        one.borne = split_funders(one.rule.funders, one.given, station=_station(station_id))
+    return one.borne
+
+
+@lru_cache(maxsize=16_384)
+def _station(station_id: UUID) -> str:
+    return f"station:{station_id}"
 
 
 def take(decision: Decision, outcome: Outcome) -> None:
@@ -181,7 +188,7 @@ def documents(outcome: Outcome, station_id: UUID, share: int, counted: Sequence[
             "base_minor": one.base_minor,
             "wanted": one.wanted,
             "given": one.given,
-            "funders": shares(one.rule, one.given, station_id),
+            "funders": shares(one, station_id),
             "name_zh": rule.name_zh,
             "name_en": rule.name_en,
         }
@@ -206,7 +213,7 @@ def summary(outcome: Outcome, station_id: UUID) -> Discount | None:
         return None
     rule = best.rule.rule
     rate = best.rule.effect.rate_e4 if isinstance(best.rule.effect, PerUnit) else 0
-    funder = shares(best.rule, best.given, station_id)[0][0]
+    funder = shares(best, station_id)[0][0]
     return Discount(rule.code, rule.revision, rate, funder, rule.name_zh, rule.name_en, outcome.discount_minor)
 
 
@@ -240,19 +247,31 @@ def told(outcome: Outcome) -> list[Benefit] | None:
 
 def others(outcome: Outcome, currency: str, names: Mapping[str, tuple[str, str]] | None) -> list[Other] | None:
     """Return the candidates that did not apply, each with its reason in words."""
-    found: list[Other] = []
-    for missed in outcome.missed:
+    if not outcome.missed:
+        return None
+    return [_other(missed, outcome.book, currency, names) for missed in outcome.missed]
+
+
+_others: dict[tuple[int, Missed, str], Other] = {}
+
+
+def _other(missed: Missed, book: int, currency: str, names: Mapping[str, tuple[str, str]] | None) -> Other:
+    """Return a candidate's reason in words; most are the same for many customers, so they are kept."""
+    key = (book, missed, currency)
+    known = _others.get(key)
+    if known is None:
         rule, miss = missed.rule.rule, missed.miss
         zh, en = explain(missed.rule, miss, currency, names)
-        found.append(
-            Other(
-                rule=rule.code,
-                revision=rule.revision,
-                why=miss.why,
-                need=miss.need,
-                have=miss.have,
-                zh=f"{rule.name_zh}：{zh}",
-                en=f"{rule.name_en}: {en}",
-            )
+        known = Other(
+            rule=rule.code,
+            revision=rule.revision,
+            why=miss.why,
+            need=miss.need,
+            have=miss.have,
+            zh=f"{rule.name_zh}：{zh}",
+            en=f"{rule.name_en}: {en}",
         )
-    return found or None
+        if len(_others) >= _OTHERS_MAX:
+            _others.clear()
+        _others[key] = known
+    return known

@@ -177,6 +177,8 @@ class Plan(NamedTuple):
     """The groups with caps, inner ones first."""
     chooses: bool = False
     """Whether one rule that applies can keep another from applying."""
+    rate_e4: int | None = None
+    """The one rate per unit that all comes to, where nothing else can matter; None where more must be asked."""
 
 
 class _Placed(NamedTuple):
@@ -279,7 +281,9 @@ class Book:
         root = self._grown(ROOT, planned)
         assert root is not None, "the root is always there"
         rules = tuple(planned[rule.code] for rule in self._rules if rule.code in planned)
-        return Plan(root, rules, min(later, default=None), max(sooner, default=None), tuple(_capped(root)), _chooses(root))
+        capped = tuple(_capped(root))
+        rate = None if capped else _rate(rules)
+        return Plan(root, rules, min(later, default=None), max(sooner, default=None), capped, _chooses(root), rate)
 
     def _place(self, rule: CompiledRule, names: Names) -> _Placed:
         when = rule.when
@@ -460,16 +464,13 @@ def _bundle_parts(rule: CompiledRule, goods: Sequence[Goods]) -> tuple[tuple[int
     )
 
 
-def linear_rate(plan: Plan) -> int | None:
-    """Return the one rate per unit that a plan comes to where nothing else can matter; None where more than that must be asked.
-
-    Nothing but one per-unit rule without conditions: then a quantity for an amount is found by division.
-    """
-    if not plan.rules:
+def _rate(rules: Sequence[PlannedRule]) -> int | None:
+    """Return the one rate per unit that rules come to: nothing but one per-unit rule without conditions, or nothing."""
+    if not rules:
         return 0
-    if len(plan.rules) > 1 or plan.capped:
+    if len(rules) > 1:
         return None
-    only = plan.rules[0].rule
+    only = rules[0].rule
     if isinstance(only.effect, PerUnit) and not only.caps and only.budget is None and not only.asks_customer and _is_plain(only.when):
         return only.effect.rate_e4
     return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from loyalty.money import round_half_up, share_out
+from loyalty.money import line_amount, round_half_up, share_out
 
 from .applying import not_asked, try_rule
 from .bounding import Count, Question, cap_miss, cap_room, counts_of
@@ -28,6 +28,8 @@ _CHEAPEST: Final = Mode.CHEAPEST
 
 def evaluate(question: Question, plan: Plan) -> Outcome:
     """Evaluate a basket; the plan is the book's for it."""
+    if plan.rate_e4 is not None and len(question.basket.goods) == 1 and not question.without:
+        return _only(question, plan)
     run = Run(question)
     if not plan.rules:
         return run.outcome
@@ -47,6 +49,25 @@ def evaluate(question: Question, plan: Plan) -> Outcome:
                 one.counts = counts_of(question, one.rule.caps, one.given)
         for group in plan.capped:
             _count_group(run, group)
+    return outcome
+
+
+def _only(question: Question, plan: Plan) -> Outcome:
+    """Evaluate one line of goods under at most one rate: what most fills come to, without the way through groups."""
+    outcome = Outcome(question.book.number, 1)
+    if plan.rules:
+        rule, line = plan.rules[0].rule, question.basket.goods[0]
+        if question.frozen is not None and rule.code not in question.frozen:
+            outcome.missed.append(Missed(rule, Miss("not_frozen")))
+            return outcome
+        digits, price, rate = question.where.digits, line.unit_price_e4, plan.rate_e4 or 0
+        whole = line_amount(line.quantity_milli, price, digits)
+        saved = min(whole - line_amount(line.quantity_milli, max(price - rate, 0), digits), line.amount_minor)
+        if saved > 0:
+            outcome.discounts[0] = saved
+            outcome.applied.append(Applied(rule, line.amount_minor, saved, saved, [saved], [rate]))
+        else:
+            outcome.missed.append(Missed(rule, NOTHING))
     return outcome
 
 

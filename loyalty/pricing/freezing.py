@@ -1,7 +1,7 @@
 """What an authorisation keeps of its rules, and how it is settled: the same book, the candidates of then, within what was set aside."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -159,16 +159,26 @@ def settle(book: Book, frozen: Frozen, where: Where, basket: Basket, moment: Mom
 
     `earlier`: whether a completion before this one delivered anything. Where none did, the visit itself is taken back.
     """
-    # Whose counters they are stands in what was frozen; here only which.
-    person = Person(NOBODY, NOBODY, NOBODY)
-    rooms = {rule.code: rule.most for rule in (*frozen.rules, *frozen.groups)}
-    question = Question(book, where, basket, person, moment, frozen=rooms)
+    rooms = {rule.code: rule.most for rule in frozen.rules}
+    for group in frozen.groups:
+        rooms[group.code] = group.most
+    question = Question(book, where, basket, _SOMEBODY, moment, frozen=rooms)
     plan = _plan(book, frozen, where, basket, moment)
     costs = any(line.amount_minor for line in basket.goods)
     agreed = {} if frozen.agreed is None else dict.fromkeys(range(len(basket.goods)), frozen.agreed)
     outcome = evaluate_agreed(question, plan, agreed) if costs else Outcome(book.number, len(basket.goods))
     delivered = earlier or costs or any(line.quantity_milli for line in basket.goods)
     counts, counted = _recount(frozen, outcome, final=final, delivered=delivered)
+    budgets = _budgets(book, frozen, outcome, final=final) if book.budgets else []
+    return Settled(outcome, counts, counted, budgets, None if final else _left(book, frozen, plan, outcome))
+
+
+_SOMEBODY: Final = Person(NOBODY, NOBODY, NOBODY)
+"""Whose counters they are stands in what was frozen; at settlement only which."""
+
+
+def _budgets(book: Book, frozen: Frozen, outcome: Outcome, *, final: bool) -> list[BudgetUse]:
+    """Return what becomes of what was set aside: used as far as it was given, the rest free again with the last completion."""
     given_of = _given(outcome)
     budgets: list[BudgetUse] = []
     for rule in frozen.rules:
@@ -179,7 +189,7 @@ def settle(book: Book, frozen: Frozen, where: Where, basket: Basket, moment: Mom
             budgets.append(BudgetUse(compiled.budget, frozen.share, -back, given))
     used = sum(budget_uses(outcome).values())
     assert used == sum([change.used for change in budgets]), "a budgeted rule gives only what was set aside"
-    return Settled(outcome, counts, counted, budgets, None if final else _left(book, frozen, plan, outcome))
+    return budgets
 
 
 def _plan(book: Book, frozen: Frozen, where: Where, basket: Basket, moment: Moment) -> Plan:

@@ -14,7 +14,7 @@ NOTHING: Final = Miss("nothing_left")
 class Applied:
     """A rule that applies. `wanted` is what it would give without caps and budget, `given` what it does."""
 
-    __slots__ = ("base_minor", "counts", "given", "lines", "rates", "rule", "wanted")
+    __slots__ = ("base_minor", "borne", "counts", "given", "lines", "rates", "rule", "wanted")
 
     def __init__(
         self, rule: CompiledRule, base_minor: int, wanted: int, given: int, lines: list[int] | None, rates: list[int] | None = None
@@ -29,6 +29,8 @@ class Applied:
         self.rates = rates
         """By how much it made a unit of each line cheaper; None where it goes by no rate, or only a part of it was given."""
         self.counts: list[Count] = []
+        self.borne: list[tuple[str, int]] | None = None
+        """Who bears how much of it, once that was worked out."""
 
 
 class Missed(NamedTuple):

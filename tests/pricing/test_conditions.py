@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from loyalty.pricing.basket import TOPUP_GOODS, Goods
-from loyalty.pricing.compiling import cap_id, linear_rate
+from loyalty.pricing.compiling import cap_id
 from loyalty.pricing.conditions import birthday_in, is_held_out, window_start
 from loyalty.pricing.document import (
     Basis,
@@ -320,7 +320,7 @@ def test_a_campaign_s_hold_out_group_is_drawn_by_a_fixed_hash():
     ],
 )
 def test_one_rate_stands_for_a_plan_only_where_nothing_else_can_matter(parts, rate):
-    assert linear_rate(plan_of(book(*parts))) == rate
+    assert plan_of(book(*parts)).rate_e4 == rate
 
 
 def test_every_condition_is_in_these_tables():

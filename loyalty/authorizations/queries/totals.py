@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations.model import Refund, Sale, SaleStatus
@@ -110,23 +110,28 @@ def _add_sale(sums: _Sums, gross_minor: int, card_minor: int, quantity_milli: in
         sums.tender(tender["tender"], taken=tender["amount_minor"])
 
 
+def _fact(name: str) -> ColumnElement[int]:
+    return cast(TopupEvent.facts[name].astext, BigInteger)
+
+
 async def _add_topups(
     session: AsyncSession, sums: _Sums, station_id: UUID, terminal_id: UUID | None, booked_from: datetime, booked_to: datetime
 ) -> tuple[int, int]:
     """Add loads and what was taken back of loads; return the loads' amount and how many rows there were."""
     place = (Topup.station_id == station_id, *_at(Topup.terminal_id, terminal_id))
     loads = await session.execute(
-        select(Topup.tender, func.sum(Topup.amount_minor), func.count())
+        select(Topup.tender, func.sum(Topup.amount_minor), func.sum(Topup.discount_minor), func.count())
         .where(*place, Topup.booked_at >= booked_from, Topup.booked_at < booked_to)
         .group_by(Topup.tender)
     )
     amount = rows = 0
-    for tender, taken, count in loads:
-        sums.tender(_TOPUP_TENDERS.get(tender, tender), taken=int(taken), count=count)
-        amount, rows = amount + int(taken), rows + count
+    for tender, loaded, discount, count in loads:
+        # In the till lies what was paid; what was loaded may be more.
+        sums.tender(_TOPUP_TENDERS.get(tender, tender), taken=int(loaded) - int(discount), count=count)
+        amount, rows = amount + int(loaded), rows + count
     ended = [TopupStatus.VOIDED.value, TopupStatus.REFUNDED.value, TopupStatus.REVERSED.value]
     back = await session.execute(
-        select(Topup.tender, func.sum(cast(TopupEvent.facts["amount_minor"].astext, BigInteger)), func.count())
+        select(Topup.tender, func.sum(func.coalesce(_fact("paid_minor"), _fact("amount_minor"))), func.count())
         .join(TopupEvent, TopupEvent.subject_id == Topup.topup_id)
         .where(*place, TopupEvent.moved_to.in_(ended), TopupEvent.happened_at >= booked_from, TopupEvent.happened_at < booked_to)
         .group_by(Topup.tender)
