@@ -1,4 +1,4 @@
-"""What sales granted: collected every minute, posted when its time has come, taken back with refunds; points run out at night."""
+"""What sales and top-ups granted: collected every minute, posted in time, taken back with refunds; points run out at night."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +12,7 @@ from loyalty.db import transaction
 from loyalty.errors import Refusal
 from loyalty.policy import load_policy
 from loyalty.rewards.operations.grant_returns import Unmirrored, find_refunds, mirror_refund, next_refunds, refunds_done
-from loyalty.rewards.operations.grants import activate_due, collect, collect_next
+from loyalty.rewards.operations.grants import SOURCES, Source, activate_due, collect, collect_next
 from loyalty.rewards.operations.points import expire_due, reckon_liability
 from loyalty.rewards.operations.things import hand_out_due
 
@@ -31,7 +31,9 @@ _log = structlog.get_logger("jobs")
 async def run(context: Context, now: datetime) -> int:
     """Collect, take back, post and hand out what there is by `now`, a chunk a transaction; return how many things were done."""
     until = now + timedelta(milliseconds=1)
-    done = await _collect(context, until=until, now=now)
+    done = 0
+    for source in SOURCES:
+        done += await _collect(context, source, until=until, now=now)
     async with transaction(context.sessions) as session:
         waiting = await next_refunds(session, until=until)
     done += await _mirror(context, waiting, now=now)
@@ -46,7 +48,8 @@ async def run_nightly(context: Context, now: datetime) -> int:
     while since < now:
         until = min(since + timedelta(hours=6), now)
         async with transaction(context.sessions) as session:
-            done += await collect(session, since=since, until=until, zone=context.settings.zone, now=now)
+            for source in SOURCES:
+                done += await collect(session, source=source, since=since, until=until, zone=context.settings.zone, now=now)
         since = until
     async with transaction(context.sessions) as session:
         waiting = await find_refunds(session, since=now - _SWEPT, until=now)
@@ -63,12 +66,12 @@ async def run_nightly(context: Context, now: datetime) -> int:
     return done
 
 
-async def _collect(context: Context, *, until: datetime, now: datetime) -> int:
+async def _collect(context: Context, source: Source, *, until: datetime, now: datetime) -> int:
     """Go on from the mark to `until` in spans that hold neither too few rows nor too many."""
     span, made = _SPAN, 0
     while True:
         async with transaction(context.sessions) as session:
-            progress = await collect_next(session, span=span, until=until, zone=context.settings.zone, now=now)
+            progress = await collect_next(session, source=source, span=span, until=until, zone=context.settings.zone, now=now)
         made += progress.made
         if progress.is_done:
             return made
@@ -82,14 +85,20 @@ async def _mirror(context: Context, waiting: list[Unmirrored], *, now: datetime)
     """Take back what each refund says, each in a transaction: one that cannot be is left to the checks, and the others go on."""
     policy = load_policy(context.settings.policy)
     done = 0
-    for account_id, refund_id in waiting:
+    for one in waiting:
         try:
             async with transaction(context.sessions) as session:
                 done += await mirror_refund(
-                    session, account_id=account_id, refund_id=refund_id, policy=policy, zone=context.settings.zone, now=now
+                    session,
+                    account_id=one.account_id,
+                    refund_id=one.refund_id,
+                    source=one.source,
+                    policy=policy,
+                    zone=context.settings.zone,
+                    now=now,
                 )
         except (Refusal, DBAPIError) as error:
-            _log.error("refund's benefits were not taken back", refund=str(refund_id), error=type(error).__qualname__)
+            _log.error("refund's benefits were not taken back", refund=str(one.refund_id), error=type(error).__qualname__)
     return done
 
 

@@ -57,6 +57,9 @@ BREACHES = {
     "refund-transfers": "UPDATE refunds SET gross_minor = gross_minor + 1 WHERE NOT void",
     "mirrors": "UPDATE transfers SET amount_minor = 1000000 WHERE mirrors IS NOT NULL",
     "topup-returns": "ALTER TABLE topups DROP CONSTRAINT ck_topups_returned; UPDATE topups SET returned_minor = amount_minor + 1",
+    "topup-benefits": "UPDATE topups SET discount_minor = 1",
+    "topup-return-rows": "INSERT INTO topup_returns SELECT gen_random_uuid(), account_id, topup_id, 'refund', 1, 1, 0, 0, 0, NULL, now() "
+    "FROM topups",
     "sales-unasked": "DELETE FROM requests WHERE operation = 3",
     "authorizations-unasked": "DELETE FROM requests WHERE operation = 1",
     "acknowledged-lost": "DELETE FROM sales WHERE authorization_id IS NULL",

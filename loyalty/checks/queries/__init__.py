@@ -2,7 +2,7 @@
 
 from loyalty.checks.model import Check
 
-from . import budgets, counting, leaks, ledger, points, pump, references, refunds, requests, seals, trail, vouchers
+from . import budgets, counting, leaks, ledger, points, pump, references, refunds, requests, seals, topups, trail, vouchers
 
 CHECKS: tuple[Check, ...] = (
     *ledger.CHECKS,
@@ -11,6 +11,7 @@ CHECKS: tuple[Check, ...] = (
     *refunds.CHECKS,
     *budgets.CHECKS,
     *points.CHECKS,
+    *topups.CHECKS,
     *vouchers.CHECKS,
     *requests.CHECKS,
     *references.CHECKS,

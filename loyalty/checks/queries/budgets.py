@@ -1,4 +1,4 @@
-"""Invariant 4: budgets are never exceeded, and what is used of them is what sales gave and refunds brought back."""
+"""Invariant 4: budgets are never exceeded, and what is used of them is what sales and top-ups gave and refunds brought back."""
 
 from .asking import proved_by
 
@@ -25,6 +25,15 @@ USED = proved_by(
         CROSS JOIN LATERAL jsonb_array_elements(f.benefits) r
         CROSS JOIN LATERAL jsonb_array_elements(s.detail -> 'benefits') b
         WHERE f.benefits IS NOT NULL AND b ? 'budget' AND b ->> 'rule' = r ->> 0 AND b ->> 'kind' = r ->> 1
+        UNION ALL
+        SELECT b -> 'budget' ->> 0, (b ->> 'given')::bigint
+        FROM topups t CROSS JOIN LATERAL jsonb_array_elements(t.detail -> 'benefits') b WHERE b ? 'budget'
+        UNION ALL
+        SELECT b -> 'budget' ->> 0, -(r ->> 2)::bigint
+        FROM topup_returns f JOIN topups t ON t.topup_id = f.topup_id
+        CROSS JOIN LATERAL jsonb_array_elements(f.benefits) r
+        CROSS JOIN LATERAL jsonb_array_elements(t.detail -> 'benefits') b
+        WHERE b ? 'budget' AND b ->> 'rule' = r ->> 0 AND b ->> 'kind' = r ->> 1
     ), used AS (SELECT code, sum(amount) AS amount FROM given GROUP BY code)
     SELECT b.code, s.used, coalesce(u.amount, 0)::bigint AS given
     FROM budgets b

@@ -48,7 +48,7 @@ DIRECTIONS = proved_by(
         WHEN 1 THEN coalesce(hd.code, '') <> 'tender' OR c.purse_id IS NULL
         WHEN 2 THEN coalesce(hd.code, '') <> 'bonus' OR c.purse_id IS NULL
         WHEN 3 THEN d.purse_id IS NULL OR coalesce(hc.code, '') <> 'sales'
-        WHEN 4 THEN coalesce(hd.code, '') <> 'discount' OR coalesce(hc.code, '') <> 'sales'
+        WHEN 4 THEN coalesce(hd.code, '') <> 'discount' OR (coalesce(hc.code, '') <> 'sales' AND coalesce(c.kind, 0) <> 1)
         WHEN 19 THEN coalesce(hd.code, '') <> 'sales' OR coalesce(hc.code, '') <> 'surcharge'
         WHEN 5 THEN coalesce(hd.code, '') <> 'tender' OR coalesce(hc.code, '') <> 'sales'
         WHEN 8 THEN coalesce(hc.code, '') <> 'fee'

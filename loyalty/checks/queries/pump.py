@@ -21,7 +21,9 @@ SALES = proved_by(
             coalesce(sum(amount_minor) FILTER (WHERE kind = 3), 0)::bigint AS card,
             coalesce(sum(amount_minor) FILTER (WHERE kind = 4), 0)::bigint AS discount,
             coalesce(sum(amount_minor) FILTER (WHERE kind = 5), 0)::bigint AS tenders
-        FROM transfers WHERE kind IN (3, 4, 5) GROUP BY account_id, operation_id
+        FROM transfers
+        WHERE kind IN (3, 5) OR (kind = 4 AND NOT EXISTS (SELECT FROM topups u WHERE u.topup_id = operation_id))
+        GROUP BY account_id, operation_id
     ) m ON m.account_id = s.account_id AND m.operation_id = s.sale_id
     WHERE s.sale_id IS NULL OR s.card_minor <> coalesce(m.card, 0) OR s.discount_minor <> coalesce(m.discount, 0)
         OR s.gross_minor <> s.card_minor + s.discount_minor + coalesce(m.tenders, 0)
@@ -53,23 +55,24 @@ CAPTURES = proved_by(
 
 TOPUPS = proved_by(
     """
-    SELECT t.account_id, t.topup_id, t.status, t.amount_minor, m.load AS load_transfers, t.bonus_minor, m.bonus AS bonus_transfers,
-        t.settled_minor, m.settled AS settlement_transfers
+    SELECT t.account_id, t.topup_id, t.status, t.amount_minor, t.discount_minor, m.load AS load_transfers,
+        m.discount AS discount_transfers, t.bonus_minor, m.bonus AS bonus_transfers, t.settled_minor, m.settled AS settlement_transfers
     FROM topups t
     LEFT JOIN (
         SELECT account_id, operation_id,
             coalesce(sum(amount_minor) FILTER (WHERE kind = 1), 0)::bigint AS load,
             coalesce(sum(amount_minor) FILTER (WHERE kind = 2), 0)::bigint AS bonus,
+            coalesce(sum(amount_minor) FILTER (WHERE kind = 4), 0)::bigint AS discount,
             coalesce(sum(amount_minor) FILTER (WHERE kind = 13), 0)::bigint AS settled
-        FROM transfers WHERE kind IN (1, 2, 13) GROUP BY account_id, operation_id
+        FROM transfers WHERE kind IN (1, 2, 4, 13) GROUP BY account_id, operation_id
     ) m ON m.account_id = t.account_id AND m.operation_id = t.topup_id
     WHERE CASE WHEN t.booked_at IS NULL THEN m.operation_id IS NOT NULL
-        ELSE (t.amount_minor, t.bonus_minor, t.settled_minor) IS DISTINCT FROM (coalesce(m.load, 0), coalesce(m.bonus, 0),
-            coalesce(m.settled, 0)) END
+        ELSE (t.amount_minor, t.discount_minor, t.bonus_minor, t.settled_minor) IS DISTINCT FROM (coalesce(m.load + m.discount, 0),
+            coalesce(m.discount, 0), coalesce(m.bonus, 0), coalesce(m.settled, 0)) END
     """,
     code="topup-transfers",
     invariant=2,
-    says="a booked top-up is its load, bonus and settlement transfers; one that is pending or cancelled has none",
+    says="a booked top-up is its load, discount, bonus and settlement transfers; one that is pending or cancelled has none",
 )
 
 LOADS = proved_by(

@@ -1,8 +1,8 @@
-"""What a refund takes back of what its sale had granted: exactly what the refund says, each once."""
+"""What a refund takes back of what its sale or top-up had granted: exactly what the refund says, each once."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -18,11 +18,12 @@ from loyalty.ledger.queries import get_account, lock_purses
 from loyalty.ledger.rules import house_id
 from loyalty.money import POINTS, share_out, split
 from loyalty.policy import Policy
-from loyalty.rewards.model_grants import SALE, VALUES, Grant, GrantKind, GrantReturn, GrantStatus
+from loyalty.rewards.model_grants import SALE, TOPUP, VALUES, Grant, GrantKind, GrantReturn, GrantStatus
 from loyalty.rewards.points_rules import Mirror, mirror_value
+from loyalty.topups.model_returns import TopupReturn
 
 from . import things
-from .grants import HOUSE_OF, OVERLAP, PURSE_OF, SALES, collect_one, lock_mark, move_mark
+from .grants import HOUSE_OF, OVERLAP, PURSE_OF, SALES, TOPUPS, collect_one, lock_mark, move_mark
 
 REFUNDS = "refund"
 """The mark of the refunds, beside those of the sources."""
@@ -43,17 +44,43 @@ WHERE EXISTS (
 """
 
 
+_UNMIRRORED_LOADS = """
+SELECT r.account_id, r.return_id FROM topup_returns r
+WHERE r.booked_at >= :since AND r.booked_at < :until AND r.benefits IS NOT NULL AND EXISTS (
+    SELECT FROM jsonb_array_elements(r.benefits) AS b
+    WHERE b ->> 1 IN ('points', 'gift', 'voucher', 'wash') AND (b ->> 2)::bigint > 0 AND NOT EXISTS (
+        SELECT FROM grant_returns g
+        WHERE g.account_id = r.account_id AND g.refund_id = r.return_id AND g.rule = b ->> 0 AND g.kind = b ->> 1)
+) ORDER BY r.account_id, r.return_id
+"""
+
+
 class Unmirrored(NamedTuple):
     """A refund whose benefits have not gone back."""
 
     account_id: UUID
     refund_id: UUID
+    source: str = SALE
+    """Of what: a sale, or a top-up."""
+
+
+class _Taken(NamedTuple):
+    """A refund, whatever of: what it says of its source's benefits."""
+
+    account_id: UUID
+    refund_id: UUID
+    source_id: UUID
+    event_at: datetime
+    benefits: Sequence[Sequence[Any]]
 
 
 async def find_refunds(session: AsyncSession, *, since: datetime, until: datetime) -> list[Unmirrored]:
-    """Return refunds booked in `[since, until)` of whose benefits some have not gone back."""
+    """Return refunds of sales and of top-ups booked in `[since, until)` of whose benefits some have not gone back."""
     rows = await session.execute(text(_UNMIRRORED), {"first": uuid7_floor(since), "last": uuid7_floor(until)})
-    return [Unmirrored(account_id, refund_id) for account_id, refund_id in rows]
+    loads = await session.execute(text(_UNMIRRORED_LOADS), {"since": since, "until": until})
+    return [Unmirrored(account_id, refund_id, SALE) for account_id, refund_id in rows] + [
+        Unmirrored(one, back, TOPUP) for one, back in loads
+    ]
 
 
 async def next_refunds(session: AsyncSession, *, until: datetime) -> list[Unmirrored]:
@@ -67,25 +94,38 @@ async def refunds_done(session: AsyncSession, *, until: datetime) -> None:
     await move_mark(session, source=REFUNDS, to=max(mark, until))
 
 
-async def mirror_refund(session: AsyncSession, *, account_id: UUID, refund_id: UUID, policy: Policy, zone: str, now: datetime) -> int:
-    """Take back what a refund says of its sale's benefits, its sale collected first; return how many grants it touched.
+async def mirror_refund(
+    session: AsyncSession, *, account_id: UUID, refund_id: UUID, policy: Policy, zone: str, now: datetime, source: str = SALE
+) -> int:
+    """Take back what a refund says of its source's benefits, the source collected first; return how many grants it touched.
 
     What still waits is struck. Of what is in the ledger the profile says how far it goes (`points.returns`); the grant's own lot gives
-    first. Things are taken back where they have not been handed out or redeemed.
+    first. Things are taken back where they have not been handed out or redeemed. A top-up's bonus money went back with it.
     """
-    refund = (await session.scalars(select(Refund).where(Refund.account_id == account_id, Refund.refund_id == refund_id))).one()
-    await collect_one(session, source=SALES, account_id=account_id, source_id=refund.sale_id, zone=zone, now=now)
+    taken = await _taken(session, source, account_id, refund_id)
+    rows = TOPUPS if source == TOPUP else SALES
+    await collect_one(session, source=rows, account_id=account_id, source_id=taken.source_id, zone=zone, now=now)
     touched = 0
-    for rule, kind, amount in refund.benefits or ():
-        if kind in _KINDS and amount > 0:
-            touched += await _mirror(session, refund, rule, GrantKind(kind), amount, policy, now)
+    for rule, kind, amount in taken.benefits:
+        if kind in _KINDS and amount > 0 and (source, kind) != (TOPUP, GrantKind.BONUS):
+            touched += await _mirror(session, taken, rule, GrantKind(kind), amount, policy, now)
     return touched
 
 
-async def _mirror(session: AsyncSession, refund: Refund, rule: str, kind: GrantKind, amount: int, policy: Policy, now: datetime) -> bool:
+async def _taken(session: AsyncSession, source: str, account_id: UUID, refund_id: UUID) -> _Taken:
+    if source == TOPUP:
+        back = (
+            await session.scalars(select(TopupReturn).where(TopupReturn.account_id == account_id, TopupReturn.return_id == refund_id))
+        ).one()
+        return _Taken(account_id, refund_id, back.topup_id, back.booked_at, back.benefits or ())
+    refund = (await session.scalars(select(Refund).where(Refund.account_id == account_id, Refund.refund_id == refund_id))).one()
+    return _Taken(account_id, refund_id, refund.sale_id, refund.event_at, refund.benefits or ())
+
+
+async def _mirror(session: AsyncSession, refund: _Taken, rule: str, kind: GrantKind, amount: int, policy: Policy, now: datetime) -> bool:
     """Take so much of one grant back; False where this refund already did, or there is no such grant (the checks name it)."""
     account_id = refund.account_id
-    mine = (Grant.account_id == account_id, Grant.source_id == refund.sale_id, Grant.rule == rule, Grant.kind == kind)
+    mine = (Grant.account_id == account_id, Grant.source_id == refund.source_id, Grant.rule == rule, Grant.kind == kind)
     grant = await session.scalar(locked(select(Grant).where(*mine)))
     if grant is None or await session.get(GrantReturn, (account_id, refund.refund_id, rule, kind)) is not None:
         return False
@@ -123,7 +163,7 @@ async def _mirror(session: AsyncSession, refund: Refund, rule: str, kind: GrantK
     return True
 
 
-async def _take_back(session: AsyncSession, grant: Grant, made: GrantReturn, refund: Refund, policy: Policy, now: datetime) -> None:
+async def _take_back(session: AsyncSession, grant: Grant, made: GrantReturn, refund: _Taken, policy: Policy, now: datetime) -> None:
     account = await get_account(session, account_id=grant.account_id)
     purses = await lock_purses(session, account_id=grant.account_id)
     mirror = mirror_value(
@@ -183,4 +223,4 @@ async def _shares(session: AsyncSession, grant: Grant, total: int) -> list[tuple
     return list(zip(houses, share_out(total, lefts), strict=True))
 
 
-__all__ = ["REFUNDS", "SALE", "Unmirrored", "find_refunds", "mirror_refund", "next_refunds", "refunds_done"]
+__all__ = ["REFUNDS", "SALE", "TOPUP", "Unmirrored", "find_refunds", "mirror_refund", "next_refunds", "refunds_done"]

@@ -21,7 +21,7 @@ from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
 from loyalty.ledger.operations import Leg
 from loyalty.ledger.queries import purses_of
 from loyalty.money import POINTS, split
-from loyalty.rewards.model_grants import SALE, VALUES, Grant, GrantKind, GrantMark, GrantStatus
+from loyalty.rewards.model_grants import SALE, TOPUP, VALUES, Grant, GrantKind, GrantMark, GrantStatus
 from loyalty.rewards.points_rules import lot_id, spendable_points, take_points
 
 OVERLAP: Final = timedelta(minutes=5)
@@ -51,6 +51,18 @@ SALES: Final = Source(
     "sale_id >= :first AND sale_id < :last",
     "account_id = :account_id AND sale_id = :source_id",
 )
+
+# A top-up's bonus money is posted with it: it stands in no grant.
+TOPUPS: Final = Source(
+    TOPUP,
+    """SELECT account_id, topup_id AS source_id, card_id, station_id, currency, detail || jsonb_build_object('benefits', (
+        SELECT coalesce(jsonb_agg(one ORDER BY place), '[]')
+        FROM jsonb_array_elements(detail -> 'benefits') WITH ORDINALITY AS b(one, place)
+        WHERE one ->> 'kind' <> 'bonus')) AS detail, event_at, booked_at FROM topups""",
+    "booked_at >= :since AND booked_at < :until AND detail IS NOT NULL",
+    "account_id = :account_id AND topup_id = :source_id",
+)
+SOURCES: Final = (SALES, TOPUPS)
 
 # The terms of a multiplier are those of the points before it in its group, which it multiplies.
 _COLLECT = """
