@@ -15,7 +15,8 @@ CARRY_OVER = """
 INSERT INTO rulebooks (status, note, document, version, made_at, changed_at, activates_at)
 SELECT 'approved', 'Carried over from the discount terms', jsonb_build_object(
         'currency', min(t.currency),
-        'groups', jsonb_build_array(jsonb_build_object('code', 'terms', 'mode', 'best', 'name_zh', '每升优惠', 'name_en', 'Per-unit terms')),
+        'groups', jsonb_build_array(jsonb_build_object(
+            'code', 'terms', 'mode', 'best', 'name_zh', '每升优惠', 'name_en', 'Per-unit terms')),
         'rules', jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
             'code', trim(both '-' from regexp_replace(lower(t.code), '[^a-z0-9._-]+', '-', 'g')) || '-r' || t.revision,
             'name_zh', t.name_zh, 'name_en', t.name_en, 'group', 'terms', 'revision', t.revision, 'currency', t.currency,

@@ -11,7 +11,6 @@ from .live import (
     number_live_at,
     snapshot_books,
 )
-from .terms import snapshot_terms
 
 __all__ = [
     "book_numbered",
@@ -23,5 +22,4 @@ __all__ = [
     "names",
     "number_live_at",
     "snapshot_books",
-    "snapshot_terms",
 ]

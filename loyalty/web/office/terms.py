@@ -1,4 +1,4 @@
-"""Terms: card products with spend order, fees and offline profile; discounts published revision by revision."""
+"""Terms: card products with spend order, fees and offline profile."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,15 @@ from loyalty.identity.rules import Permission
 from loyalty.ledger.rules import DEFAULT_ORDER, SpendStep
 from loyalty.limits.model import LimitKind, Window
 from loyalty.paging import Page as Found
-from loyalty.pricing.operations import publish_term
-from loyalty.pricing.queries import snapshot_terms
-from loyalty.pricing.rules import Term
-from loyalty.stations.rules import PUBLICATION_LEAD
 from loyalty.web.listing import Column
-from loyalty.web.office import cells, lookups
+from loyalty.web.office import cells
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.labels import LIMIT_KIND, PRODUCT_KIND, SPEND_STEP, WINDOW
 from loyalty.web.office.lists import List, show, single, three
-from loyalty.web.office.lookups import check, chips, field, heading, select
+from loyalty.web.office.lookups import check, chips, field, heading
 from loyalty.web.office.parts import Act, Cell, Facts, Field, Rows
 
 PRODUCTS = "/office/card-products"
-DISCOUNTS = "/office/discounts"
 
 
 @get(three("/card-products"))
@@ -287,114 +282,4 @@ async def change_product(desk: NamedDependency[Desk], product_id: FromPath[UUID]
     return await desk.done(f"{PRODUCTS}/{product_id}", desk.gettext("Saved"))
 
 
-@get(three("/discounts"))
-async def discounts(desk: NamedDependency[Desk]) -> Any:
-    """List the discounts that are valid or will be."""
-    desk.require(Permission.READ_CARDS)
-    _ = desk.gettext
-    cards, fuels, places = await lookups.card_products(desk), await lookups.products(desk), await lookups.places(desk)
-
-    async def fetch(_cursor: str | None, _limit: int) -> Found[Term]:
-        return await single(await snapshot_terms(desk.session, now=desk.now))
-
-    async def rows(found: Sequence[Term]) -> list[list[Cell]]:
-        everything = _("all")
-        return [
-            [
-                cells.text(f"{one.code} · {one.revision}"),
-                cells.text(desk.either(one.name_zh, one.name_en)),
-                Cell(desk.f.unit_price(one.rate_e4, one.currency), one.rate_e4),
-                cells.text(cards.get(one.card_product_id, "—") if one.card_product_id else everything),
-                cells.text(fuels.get(one.product_id, "—") if one.product_id else everything),
-                cells.text(places.names.get(one.station_id, "—") if one.station_id else everything),
-                cells.text(one.funder),
-                cells.when(desk, one.valid_from),
-                cells.when(desk, one.valid_to),
-            ]
-            for one in found
-        ]
-
-    return await show(
-        desk,
-        List(
-            title=_("Discount terms"),
-            sub=_("A revision is never changed: the next one takes its place"),
-            listing=desk.listing(DISCOUNTS, "", []),
-            columns=[
-                Column(_("Code")),
-                Column(_("Discount")),
-                Column(_("Off a unit"), "num"),
-                Column(_("Card product")),
-                Column(_("Product")),
-                Column(_("Station")),
-                Column(_("Funder")),
-                Column(_("From")),
-                Column(_("To")),
-            ],
-            fetch=fetch,
-            rows=rows,
-            acts=[Act(_("Publish a revision"), f"{DISCOUNTS}/new", primary=True) if desk.may(Permission.EDIT_DISCOUNTS) else None],
-            empty=_("No discount"),
-            name="discounts",
-        ),
-    )
-
-
-@get("/discounts/new")
-async def new_discount(desk: NamedDependency[Desk]) -> Page:
-    """Ask for a discount's next revision."""
-    desk.offer(Permission.EDIT_DISCOUNTS)
-    _ = desk.gettext
-
-    def choices(found: dict[UUID, str]) -> lookups.Options:
-        return [(str(key), name) for key, name in found.items()]
-
-    fields = [
-        field("code", _("Code"), autofocus=True, help=_("A known code makes its next revision.")),
-        field("name_zh", _("Chinese name")),
-        field("name_en", _("English name")),
-        field("rate", _("Off a unit"), num=True, help=_("Up to four decimals, below the price.")),
-        field("currency", _("Currency"), value="CNY"),
-        select("card_product", _("Card product"), choices(await lookups.card_products(desk)), blank=_("All"), required=False),
-        select("product", _("Product"), choices(await lookups.products(desk)), blank=_("All"), required=False),
-        select("station", _("Station"), (await lookups.places(desk)).options(), blank=_("All"), required=False),
-        field("funder", _("Funder"), value="issuer", help=_("Who bears it: issuer, or a partner's code.")),
-        field("from", _("From"), type="datetime-local", required=False, help=_("Empty: a minute from now.")),
-        field("to", _("To"), type="datetime-local", required=False, help=_("Empty: until the next revision.")),
-    ]
-    crumbs = [(_("Discount terms"), DISCOUNTS), (_("Publish a revision"), "")]
-    return await desk.ask(_("Publish a revision"), fields, submit=_("Publish"), back=DISCOUNTS, crumbs=crumbs, columns=True)
-
-
-@post("/discounts/new", status_code=303)
-async def publish_discount(desk: NamedDependency[Desk]) -> Page:
-    """Publish a discount's next revision."""
-    desk.require(Permission.EDIT_DISCOUNTS)
-    _ = desk.gettext
-    form = desk.form
-    code, funder = form.text("code", _("Code"), longest=40), form.text("funder", _("Funder"), longest=40)
-    name_zh, name_en = form.text("name_zh", _("Chinese name"), longest=60), form.text("name_en", _("English name"), longest=60)
-    rate, currency = form.price("rate", _("Off a unit")), form.text("currency", _("Currency"), longest=3).upper()
-    begins, ends = form.instant("from", _("From"), required=False), form.instant("to", _("To"), required=False)
-    ids = {name: form.uuid(name, _("Choice"), required=False) for name in ("card_product", "product", "station")}
-    form.check()
-    assert rate is not None
-    await publish_term(
-        desk.session,
-        code=code,
-        name_zh=name_zh,
-        name_en=name_en,
-        rate_e4=rate,
-        currency=currency,
-        funder=funder,
-        valid_from=begins or desk.now + PUBLICATION_LEAD,
-        valid_to=ends,
-        card_product_id=ids["card_product"],
-        product_id=ids["product"],
-        station_id=ids["station"],
-        now=desk.now,
-    )
-    return await desk.done(DISCOUNTS, _("Published"))
-
-
-handlers = [products, product, new_product, make_product, edit_product, change_product, discounts, new_discount, publish_discount]
+handlers = [products, product, new_product, make_product, edit_product, change_product]
