@@ -23,6 +23,7 @@ from loyalty.web.office import (
     dispenses,
     failures,
     freezes,
+    gifts,
     home,
     log_in,
     me,
@@ -30,6 +31,7 @@ from loyalty.web.office import (
     points,
     price_withdrawal,
     prices,
+    referrals,
     sales,
     shifts,
     staff,
@@ -42,6 +44,7 @@ from loyalty.web.office import (
     tiers,
     trail,
     transfers,
+    vouchers,
 )
 from loyalty.web.office.desk import AnyRequest, Page, SignInNeeded, provide_desk
 from loyalty.web.office.log_in import step_up_page
@@ -138,6 +141,9 @@ _PAGES = (
     tiers,
     tier_acts,
     points,
+    vouchers,
+    gifts,
+    referrals,
     stock,
     staff,
     staff_acts,
