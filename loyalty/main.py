@@ -25,11 +25,13 @@ from loyalty.cores import OwnCore
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import open_first_period
+from loyalty.policy import load_policy
 from loyalty.pos_api import handlers as pos_handlers
 from loyalty.pos_api.openapi import CompletedJson
 from loyalty.settings import SettingRefused, Settings
 from loyalty.web.cashier.routes import cashier
 from loyalty.web.me.routes import me
+from loyalty.web.office.agreements_api import agreements_api
 from loyalty.web.office.routes import office
 from loyalty.web.office.rules_api import rules_api
 from loyalty.web.office.simulations_api import simulations_api
@@ -72,7 +74,17 @@ def create_app(settings: Settings) -> Litestar:
         raise SettingRefused("A web process needs DATABASE_URL; `loyalty up` gives it that of the embedded server.")
     configure_logging(settings.log_level)
     return Litestar(
-        route_handlers=[health, *pos_handlers, *web_routes(demo=settings.fills_demo), office, rules_api, simulations_api, cashier, me],
+        route_handlers=[
+            health,
+            *pos_handlers,
+            *web_routes(demo=settings.fills_demo),
+            office,
+            rules_api,
+            agreements_api,
+            simulations_api,
+            cashier,
+            me,
+        ],
         dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},
         exception_handlers=app_handlers(),
         openapi_config=OpenAPIConfig(
@@ -152,7 +164,8 @@ async def _database(app: Litestar) -> AsyncIterator[None]:
         core = OwnCore()
         if settings.own_cores:
             core.take()
-        pump = Pump(settings.database_url, keep.sessions, core=core)
+        earns = load_policy(settings.policy).anonymous.points
+        pump = Pump(settings.database_url, keep.sessions, core=core, anonymous_points=earns)
         keep.pump = pump
         await pump.start()
         # What stands now lives as long as the process; the hot path makes no cycles, so the collector need not look often (measured: 7 %).

@@ -15,7 +15,7 @@ _CARD_COLUMNS: Final = """
 _PURSES: Final = """
     LEFT JOIN LATERAL (
         SELECT p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.card_id AS purse_card
-        FROM purses p WHERE p.account_id = c.account_id AND (p.card_id IS NULL OR p.card_id = c.card_id)
+        FROM purses p WHERE p.account_id = c.account_id AND p.kind <> 3 AND (p.card_id IS NULL OR p.card_id = c.card_id)
     ) p ON true
 """
 

@@ -41,6 +41,8 @@ class Snapshot:
         self.books: dict[int, Book] = {}
         """By number, in the order in which they become live."""
         self.has_agreements = False
+        self.anonymous_points = False
+        """Whether bearer cards earn points (the profile's `anonymous`)."""
         self.prices: dict[tuple[UUID, UUID], tuple[list[datetime], list[int]]] = {}
 
     def price(self, station_id: UUID, product_id: UUID, now: datetime) -> int | None:
@@ -65,7 +67,7 @@ class Snapshot:
         return [product.code for product in self.products.values() if product.category == "fuel"]
 
 
-async def load(session: AsyncSession, *, now: datetime) -> Snapshot:
+async def load(session: AsyncSession, *, now: datetime, anonymous_points: bool = False) -> Snapshot:
     """Read a new snapshot, in the caller's transaction."""
     made = Snapshot()
     made.revisions = list((await session.execute(text(hot_queries.REVISIONS))).scalar_one())
@@ -113,6 +115,7 @@ async def load(session: AsyncSession, *, now: datetime) -> Snapshot:
             limits=None if limits.quiet else limits,
         )
     made.books = {book.number: book for book in await snapshot_books(session, now=now)}
+    made.anonymous_points = anonymous_points
     made.has_agreements = await has_agreements(session)
     prices: dict[tuple[UUID, UUID], list[tuple[datetime, int]]] = {}
     for price in await snapshot_prices(session, now=now):

@@ -27,7 +27,16 @@ _UNKNOWN_MAX: Final = 10_000
 class Pump:
     """What a web process keeps for the hot routes. Who runs it in another time (a demo, a simulation) overrides `now`."""
 
-    def __init__(self, dsn: str, sessions: Sessions, *, application_name: str = "loyalty-hot", core: OwnCore | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        sessions: Sessions,
+        *,
+        application_name: str = "loyalty-hot",
+        core: OwnCore | None = None,
+        anonymous_points: bool = False,
+    ) -> None:
+        self.anonymous_points = anonymous_points
         self.sessions = sessions
         self.snapshot = Snapshot()
         self.cards = CardLane(dsn, self, application_name=application_name, core=core)
@@ -60,7 +69,7 @@ class Pump:
 
     async def _reload(self) -> None:
         async with transaction(self.sessions) as session:
-            self.snapshot = await load(session, now=self.now())
+            self.snapshot = await load(session, now=self.now(), anonymous_points=self.anonymous_points)
         self._known.clear()
         self._unknown.clear()
 

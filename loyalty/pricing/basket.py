@@ -48,6 +48,8 @@ class Person(NamedTuple):
     birthday: date | None = None
     opened_at: datetime | None = None
     registered_at: datetime | None = None
+    earns_points: bool = True
+    """False for a bearer card, unless the profile says otherwise."""
     agreement: str | None = None
     """A company's agreements, `agreements.Term` as JSON."""
     had: Mapping[tuple[UUID, date], tuple[int, int]] = {}

@@ -117,7 +117,8 @@ class CompiledRule:
         """Whether less fuel could cost more: thresholds, ladders, bundles."""
         self.gives = rule.effect.item if isinstance(rule.effect, Give) else None
         self.asks_customer = asks_customer(rule)
-        self.asks = self.asks_customer or any((*_asked_of_time(rule.when), rule.when.account_kinds, rule.when.tenders, nth))
+        plainly = any((*_asked_of_time(rule.when), rule.when.account_kinds, rule.when.tenders, nth))
+        self.asks = plainly or self.asks_customer or self.kind == "points"
         """Whether anything is asked but the place and the goods."""
         self.has_thresholds = any(bound is not None for bound in _thresholds(rule.when))
         self.asks_after = rule.when.basis is Basis.AFTER and (rule.when.least_minor is not None or rule.when.most_minor is not None)

@@ -36,6 +36,8 @@ def unmet(rule: CompiledRule, basket: Basket, person: Person, moment: Moment, ca
     missed = _time(when, moment.local) if when.weekdays or when.month_days or when.hours else None
     if missed is None and rule.asks_customer:
         missed = _customer(when, person, basket, moment) or _held_out(person, campaign)
+    if missed is None and rule.kind == "points" and not person.earns_points:
+        missed = Miss("bearer")
     if missed is None and when.account_kinds and person.account_kind not in when.account_kinds:
         missed = Miss("account_kind", " ".join(when.account_kinds), person.account_kind)
     if missed is None and when.tenders:

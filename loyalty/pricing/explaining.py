@@ -45,6 +45,7 @@ def explain(rule: CompiledRule | Rule, miss: Miss, currency: str, names: Mapping
 _FIXED: Final[dict[str, Words]] = {
     "customer": ("仅限指定客户", "for named customers only"),
     "unregistered": ("仅限记名客户", "for registered customers only"),
+    "bearer": ("不记名卡不积分", "bearer cards earn no points"),
     "flyer": ("需出示宣传单码", "needs the flyer's code"),
     "birthday": ("仅限生日期间", "around the birthday only"),
     "hold_out": ("该客户在对照组，不参加本活动", "this customer is in the comparison group"),

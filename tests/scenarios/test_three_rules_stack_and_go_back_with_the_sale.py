@@ -174,3 +174,15 @@ async def test_a_card_has_the_benefit_twice_a_day_and_no_more(house):
     assert saved == [500, 500, 0]
     house.time += timedelta(days=1)
     assert said(await house.sell(card, key=key(), milli=10_000, price=PRICE, amount=7_890))["discount_minor"] == 500
+
+
+async def test_a_bearer_earns_points_only_where_the_profile_says_so(house, book):
+    card = house.people.cards["anonymous"]
+    await house.reload()
+    sold = said(await house.sell(card, key=key(), milli=10_000, price=PRICE, amount=7_890))
+    assert "points" not in given(sold)
+    assert [one["en"] for one in sold["others"] if one["rule"] == "points"] == ["points: bearer cards earn no points"]
+    house.anonymous_points = True
+    await house.reload()
+    sold = said(await house.sell(card, key=key(), milli=10_000, price=PRICE, amount=7_890))
+    assert given(sold)["points"] == 10

@@ -61,7 +61,7 @@ class CardLane(Lane):
             decision.account_id, decision.card_id, decision.chain_id = card.account_id, card.card_id, card.chain_id
             decision.card_version, decision.card_tries = card.version, card.pin_tries
             terms = snapshot.card_terms.get(card.product_id)
-        offer = None if card is None or terms is None else self._offer(book, place, terms, card, rows[0], Moment(now, local))
+        offer = None if card is None or terms is None else self._offer(snapshot, book, place, terms, card, rows[0], Moment(now, local))
         assert request.presented is not None
         if isinstance(request.body, AuthorizationRequest):
             product = snapshot.products.get(request.body.product)
@@ -110,9 +110,13 @@ class CardLane(Lane):
             decided.write = Write.AUTHORIZATION
         return decided
 
-    def _offer(self, book: Book, place: Place, terms: CardTerms, card: CardFacts, row: Any, moment: Moment) -> Offer:
+    def _offer(
+        self, snapshot: Snapshot, book: Book, place: Place, terms: CardTerms, card: CardFacts, row: Any, moment: Moment
+    ) -> Offer:
         """Return what the rules know of this request; what other requests of the batch counted is added to what was read."""
         person = person_of(card, row)
+        if card.account_kind == "anonymous" and not snapshot.anonymous_points:
+            person = person._replace(earns_points=False)
         if self.counted:
             person = with_counts(person, self.counted)
         return Offer(book, place.where, terms.code, person, moment, free=self.free, share=self.share)

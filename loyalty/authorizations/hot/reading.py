@@ -66,7 +66,7 @@ def person_of(card: CardFacts, row: Any) -> Person:
     facts = row[_PERSON : _PERSON + 8]
     caps, starts, amounts, times = row[_PERSON + 8 : _PERSON + 12]
     had = {} if caps is None else dict(zip(zip(caps, starts, strict=True), zip(amounts, times, strict=True), strict=True))
-    return Person._make((card.account_id, card.chain_id, facts[0], card.account_kind, *facts[1:], had))
+    return Person._make((card.account_id, card.chain_id, facts[0], card.account_kind, *facts[1:7], True, facts[7], had))
 
 
 def with_counts(person: Person, counted: dict[tuple[UUID, UUID, int], list[int]]) -> Person:

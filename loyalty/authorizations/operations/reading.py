@@ -141,6 +141,8 @@ async def offer_for(
     person = await person_of(
         session, card=card, customer_id=account.customer_id, book=book, day=local.date(), agreements=snapshot.has_agreements
     )
+    if card.account_kind == "anonymous" and not snapshot.anonymous_points:
+        person = person._replace(earns_points=False)
     free: Mapping[UUID, int] = {}
     if book.budgets:
         free = await (gather if lock else free_of)(session, budget_ids=book.budgets, share=0)
