@@ -182,10 +182,10 @@ def quoted(asked: Asked, amount_minor: int, free: Mapping[UUID, int], *, currenc
 
 
 def next_steps(asked: Asked, amount_minor: int, free: Mapping[UUID, int], *, currency: str, most_minor: int | None) -> list[NextStep]:
-    """Return the nearest larger amounts at which a rule gives more than one minor unit less would: where a band or a threshold begins."""
+    """Return the nearest larger amounts at which a band or threshold of a rule begins, and gives more than one minor unit less would."""
     now = _given(decide(asked, amount_minor, free))
     steps: list[NextStep] = []
-    for amount in sorted(_edges((planned.rule for planned in asked.plan.rules), amount_minor)):
+    for amount, begun in sorted(_edges((planned.rule for planned in asked.plan.rules), amount_minor).items()):
         if most_minor is not None and amount > most_minor:
             break
         at, below = decide(asked, amount, free), _given(decide(asked, amount - 1, free))
@@ -200,7 +200,7 @@ def next_steps(asked: Asked, amount_minor: int, free: Mapping[UUID, int], *, cur
                 item=one.rule.gives,
             )
             for one in at.applied
-            if one.given > max(below.get(one.rule.code, 0), now.get(one.rule.code, 0))
+            if one.rule.code in begun and one.given > max(below.get(one.rule.code, 0), now.get(one.rule.code, 0))
         ]
         if gains:
             steps.append(_step(amount - amount_minor, amount, gains, currency))
@@ -213,19 +213,22 @@ def _given(outcome: Outcome) -> dict[str, int]:
     return {one.rule.code: one.given for one in outcome.applied}
 
 
-def _edges(rules: Iterable[CompiledRule], amount_minor: int) -> set[int]:
-    """Return the amounts above this one at which a rule begins to give, or gives more at once."""
-    edges: set[int] = set()
+def _edges(rules: Iterable[CompiledRule], amount_minor: int) -> dict[int, set[str]]:
+    """Return the amounts above this one at which rules begin to give, or give more at once, and which do."""
+    edges: dict[int, set[str]] = {}
     for rule in rules:
-        edges.add(rule.when.least_minor or 0)
+        starts = {rule.when.least_minor or 0}
         effect = rule.effect
         if isinstance(effect, Tiered) and effect.by is By.AMOUNT:
-            edges.update(band.starts for band in effect.bands)
+            starts.update(band.starts for band in effect.bands)
         if isinstance(effect, Bonus):
-            edges.update(band.starts for band in effect.bands)
+            starts.update(band.starts for band in effect.bands)
             if effect.several is Several.REPEAT:
-                edges.update((amount_minor // band.starts + 1) * band.starts for band in effect.bands if band.starts)
-    return {edge for edge in edges if edge > amount_minor}
+                starts.update((amount_minor // band.starts + 1) * band.starts for band in effect.bands if band.starts)
+        for start in starts:
+            if start > amount_minor:
+                edges.setdefault(start, set()).add(rule.code)
+    return edges
 
 
 _KINDS: Final = {
