@@ -26,11 +26,14 @@ from loyalty.authorizations.wire import (
     reference,
 )
 from loyalty.identity.rules import Permission
+from loyalty.stations.model import ProductCategory
+from loyalty.stations.queries import price_board
 from loyalty.web.cashier import queries
+from loyalty.web.cashier.benefits import teller_for
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.labels import AUTHORIZATION_TAGS
 from loyalty.web.cashier.sales import approve, spend, standing_in
-from loyalty.web.cashier.selling import declined
+from loyalty.web.cashier.selling import declined, favour_for, offer_for
 from loyalty.web.cashier.sheets import CardSheet, sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
 from loyalty.web.rendering import redirect
@@ -225,6 +228,9 @@ async def unresolved_page(till: NamedDependency[Till]) -> Page:
 
 async def _asked(till: Till, session: AsyncSession, sheet: CardSheet, *, said: Said | None = None) -> Page:
     typed = {name: values[-1] for name, values in till.form.texts().items() if values and not name.startswith("pin")}
+    offer = await offer_for(till, session, sheet)
+    teller = await teller_for(till, session, offer)
+    board = await price_board(session, station_id=till.place.station_id, at=till.now)
     return await draw(
         till,
         session,
@@ -232,6 +238,7 @@ async def _asked(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
         here="counter",
         card_id=sheet.card_id,
         sheet=sheet,
+        favour=await favour_for(till, session, sheet, offer, teller, [line for line in board if line.category is ProductCategory.FUEL]),
         declined=None if said is None else declined(till, said),
         token=bool(code_for(till.request, sheet.number_index)),
         typed=typed,

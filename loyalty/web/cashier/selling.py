@@ -1,5 +1,6 @@
 """A card on the counter: what it may take, and taking it. One form, its key made when it was drawn: Enter three times is one sale."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,12 +16,15 @@ from loyalty.authorizations.operations.quotes import offer_to
 from loyalty.authorizations.reasons import Reason
 from loyalty.authorizations.settling import goods_of
 from loyalty.authorizations.wire import Credential, FuelLine, Said, SaleAnswer, SaleRequest, ShopLine, Tender
+from loyalty.cards.model import ProductKind
 from loyalty.identity.rules import Permission
 from loyalty.limits.wording import limit_label
 from loyalty.pricing.basket import CARD
 from loyalty.stations.model import ProductCategory
 from loyalty.stations.queries import BoardLine, list_products, price_board
+from loyalty.web.benefits import Teller
 from loyalty.web.cashier import queries
+from loyalty.web.cashier.benefits import Favour, Saving, Waiting, favour_of, saving_of, shelves, teller_for, waiting_for
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.sheets import CardSheet, DueFill, due_of, sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
@@ -41,7 +45,7 @@ class Reckoned(msgspec.Struct, frozen=True, kw_only=True):
     """What is chosen, added up: `due_minor` is the card's share."""
 
     gross_minor: int
-    saved_minor: int
+    saving: Saving
     shop_minor: int
     tenders_minor: int
     due_minor: int
@@ -72,9 +76,10 @@ async def due(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
     """Add up what is chosen at this moment, while the form is being filled in."""
     async with reading(till) as session:
         sheet = await sheet_of(till, session, card_id=card_id)
-        offer = await _offer(till, session, sheet)
+        offer = await offer_for(till, session, sheet)
+        teller = await teller_for(till, session, offer)
         fills = due_of(till, offer, await queries.unpaid_fills(session, station_id=till.place.station_id))
-        reckoned = _reckon(till, sheet, fills, offer)
+        reckoned = _reckon(till, sheet, fills, offer, teller)
     return render(
         till.request,
         "cashier/due.html",
@@ -176,12 +181,26 @@ def _tenders(till: Till) -> list[Tender]:
     return tenders
 
 
-async def _offer(till: Till, session: AsyncSession, sheet: CardSheet) -> Offer | None:
+async def offer_for(till: Till, session: AsyncSession, sheet: CardSheet) -> Offer | None:
     """Return the rules as this card meets them."""
     return await offer_to(session, snapshot=till.pump.snapshot, place=till.place, number_index=sheet.number_index, now=till.now)
 
 
-def _reckon(till: Till, sheet: CardSheet, fills: list[DueFill], offer: Offer | None, *, chosen: str | None = None) -> Reckoned:
+async def favour_for(
+    till: Till, session: AsyncSession, sheet: CardSheet, offer: Offer | None, teller: Teller, board: Sequence[BoardLine]
+) -> Favour | None:
+    """Return what lies in this customer's favour; None for a card that buys nothing now."""
+    if not sheet.living or sheet.stopped:
+        return None
+    waiting: list[Waiting] = []
+    if sheet.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}:
+        waiting = await waiting_for(till, session, customer_id=sheet.customer_id, account_id=sheet.account_id)
+    return favour_of(till, offer, teller, shelves(till, board), waiting)
+
+
+def _reckon(
+    till: Till, sheet: CardSheet, fills: list[DueFill], offer: Offer | None, teller: Teller, *, chosen: str | None = None
+) -> Reckoned:
     """Add up what the form says, taking what cannot be read yet as nothing: somebody is still typing."""
     wanted = till.form.raw("fill") if chosen is None else chosen
     fill = next((each for each in fills if str(each.fill.fill_id) == wanted), None)
@@ -198,22 +217,24 @@ def _reckon(till: Till, sheet: CardSheet, fills: list[DueFill], offer: Offer | N
         line = _manual_fuel(till)
     gross = 0 if line is None else line.amount_minor
     lines, paid = _shop_lines(till), _tenders(till)
-    shop, tenders, saved = sum(each.amount_minor for each in lines), sum(tender.amount_minor for tender in paid), 0
+    shop, tenders, saving = sum(each.amount_minor for each in lines), sum(tender.amount_minor for tender in paid), Saving()
     articles = [(known.products.get(each.product), each.amount_minor) for each in lines]
     goods = goods_of(lines, articles, line, None if line is None else known.products.get(line.product), till.place.digits)
+    off = 0
     if offer is not None and goods:
-        flow = Flow.SHOP if line is None else Flow.PAY_AFTER
-        saved = offer.evaluate(goods, int(flow), (CARD, *(tender.tender for tender in paid)))[1].discount_minor
-    share = gross + shop - saved - tenders
+        flow, with_ = Flow.SHOP if line is None else Flow.PAY_AFTER, (CARD, *(tender.tender for tender in paid))
+        fuel = None if line is None else known.products.get(line.product)
+        saving, outcome = saving_of(till, offer, teller, goods, flow, with_, unit="piece" if fuel is None else fuel.unit)
+        off = outcome.discount_minor - outcome.surcharge_minor
+    share = gross + shop - off - tenders
     short = max(0, share - sheet.available_minor) if sheet.shows_money else 0
-    return Reckoned(
-        gross_minor=gross, saved_minor=saved, shop_minor=shop, tenders_minor=tenders, due_minor=share, fill=fill, short_minor=short
-    )
+    return Reckoned(gross_minor=gross, saving=saving, shop_minor=shop, tenders_minor=tenders, due_minor=share, fill=fill, short_minor=short)
 
 
 async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: Said | None = None, chosen: str = "") -> Page:
     waiting = await queries.unpaid_fills(session, station_id=till.place.station_id)
-    offer = await _offer(till, session, sheet)
+    offer = await offer_for(till, session, sheet)
+    teller = await teller_for(till, session, offer)
     fills = due_of(till, offer, waiting)
     free = [each for each in fills if not each.locked]
     if not chosen and len(free) == 1:
@@ -236,7 +257,8 @@ async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
         board=[line for line in board if line.category is ProductCategory.FUEL],
         goods=await _goods(till, session, board),
         tenders=[(code, till.gettext(label)) for code, label in OTHER_TENDERS],
-        reckoned=_reckon(till, sheet, fills, offer, chosen=chosen),
+        reckoned=_reckon(till, sheet, fills, offer, teller, chosen=chosen),
+        favour=await favour_for(till, session, sheet, offer, teller, board),
         declined=None if said is None else declined(till, said),
         token=bool(token),
         once=new_key(),

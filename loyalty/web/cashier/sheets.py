@@ -120,6 +120,7 @@ class DueFill(msgspec.Struct, frozen=True, kw_only=True):
 
     fill: FillLine
     saved_minor: int
+    """What the rules take off, less what a company's agreement adds."""
     due_minor: int
     locked: bool
 
@@ -205,7 +206,8 @@ def due_of(till: Till, offer: Offer | None, fills: Sequence[FillLine]) -> list[D
         product, saved = till.pump.snapshot.products_by_id.get(fill.product_id), 0
         if offer is not None and product is not None:
             goods = offering.fuel(product, fill.quantity_milli, fill.unit_price_e4, fill.amount_minor)
-            saved = offer.evaluate((goods,), int(Flow.PAY_AFTER))[1].discount_minor
+            outcome = offer.evaluate((goods,), int(Flow.PAY_AFTER))[1]
+            saved = outcome.discount_minor - outcome.surcharge_minor
         locked = fill.locked_until is not None and fill.locked_until > till.now
         made.append(DueFill(fill=fill, saved_minor=saved, due_minor=fill.amount_minor - saved, locked=locked))
     return made
