@@ -1,11 +1,14 @@
 """What holds when many do the same at once, each in a committed transaction of its own."""
 
 import asyncio
+from datetime import timedelta
 
 from loyalty.db import transaction
 from loyalty.ledger.queries import purses_of
+from loyalty.pricing.document import Bonus, Budget, Channel, Document, Fixed, Funder, Nth, Of, Rule, When
+from loyalty.pricing.operations import publish
 from loyalty.topups import operations
-from loyalty.topups.model import AdjustmentKind, FreezeScope, Tender
+from loyalty.topups.model import AdjustmentKind, FreezeScope, Party, Tender
 from loyalty.topups.operations import CannotMove, OverCap, PaymentAlreadyUsed
 
 from .conftest import Shop
@@ -103,3 +106,54 @@ def shop_in(shop, session):
     other = Shop(session, shop.now, shop.policy)
     other.__dict__.update(shop.__dict__ | {"session": session})
     return other
+
+
+async def test_the_first_top_up_is_one_however_many_load_at_once_and_a_budget_is_never_overspent(sessions, now, policy):
+    shop = await furnished(sessions, now, policy)
+    first = Rule(
+        code="first",
+        name_zh="首充",
+        name_en="First",
+        effect=Bonus(amount_minor=700),
+        funders=(Funder(funder="head-office"),),
+        when=When(channels=(Channel.TOPUP,), nth=Nth(count=1, of=Of.CUSTOMER)),
+    )
+    small = Rule(
+        code="small",
+        name_zh="小额",
+        name_en="Small",
+        effect=Fixed(amount_minor=300),
+        funders=(Funder(funder="head-office"),),
+        when=When(channels=(Channel.TOPUP,)),
+        budget="little",
+    )
+    async with transaction(sessions) as session:
+        here = shop_in(shop, session)
+        accounts = [shop.personal, *[await here.account("personal", shop.person_id) for _ in range(3)]]
+        budget = Budget(code="little", name_zh="小", name_en="Little", total=1_000)
+        await publish(session, document=Document(rules=(first, small), budgets=(budget,)), note="tests", now=now - timedelta(days=1))
+
+    async def load_once(account_id):
+        async with transaction(sessions) as session:
+            return await shop_in(shop, session).load(account_id, 10_000)
+
+    async def buy_once(order):
+        async with transaction(sessions) as session:
+            made = await operations.purchase(
+                session,
+                policy=policy,
+                items=[operations.Item(account_id=account_id, amount_minor=1_000) for account_id in order],
+                buyer=operations.Buyer(party=Party.PERSON, customer_id=shop.person_id),
+                tender=Tender.CASH,
+                station_id=shop.station_id,
+                actor=shop.cashier,
+                event_at=now,
+                now=now,
+            )
+            return made.items
+
+    work = [load_once(account_id) for account_id in accounts * 2] + [buy_once(order) for order in (accounts, accounts[::-1])]
+    topups = [topup for made in await asyncio.gather(*work) for topup in (made if isinstance(made, list) else [made])]
+    assert sum(topup.bonus_minor for topup in topups) == 700
+    assert sum(topup.discount_minor for topup in topups) == 1_000
+    assert sorted(topup.discount_minor for topup in topups)[-4:] == [100, 300, 300, 300]
