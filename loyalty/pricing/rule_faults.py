@@ -18,6 +18,7 @@ from .document import (
     Effect,
     Fixed,
     Give,
+    Group,
     Ladder,
     Per,
     Percent,
@@ -166,10 +167,19 @@ def _units(place: Place, rule: Rule, known: Known) -> Iterator[Fault]:
 
 
 def _multiplied(place: Place, rule: Rule, document: Document) -> Iterator[Fault]:
+    """What it multiplies stands before it in its group, or in a group within that."""
     order = (rule.priority, rule.code)
-    before = [one for one in document.rules if one.group == rule.group and (one.priority, one.code) < order]
-    if not any(isinstance(one.effect, Points) for one in before):
-        yield place.fault("effect", "nothing_to_multiply")
+    groups = {group.code: group for group in document.groups}
+    for one in document.rules:
+        member: Rule | Group | None = one if isinstance(one.effect, Points) else None
+        # Groups in a circle are another fault: the way up is no longer than there are groups.
+        for _step in range(len(groups) + 1):
+            if member is None or member.group == rule.group:
+                break
+            member = groups.get(member.group)
+        if member is not None and member.group == rule.group and (member.priority, member.code) < order:
+            return
+    yield place.fault("effect", "nothing_to_multiply")
 
 
 def _bands(place: Place, bands: Sequence[Band]) -> Iterator[Fault]:

@@ -39,7 +39,7 @@ async def known_codes(session: AsyncSession) -> Known:
         tiers=rewards["tiers"],
         gifts=rewards["gifts"],
         vouchers=rewards["vouchers"],
-        budgets={code: BudgetFacts(one.unit, one.currency, one.reserved + one.used) for code, one in (await budget_states(session)).items()},
+        budgets={one.code: BudgetFacts(one.unit, one.currency, one.reserved + one.used) for one in (await budget_states(session)).values()},
     )
 
 

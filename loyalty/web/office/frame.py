@@ -38,7 +38,7 @@ _RAIL: Final = (
     (N_("Network"), N_("Prices"), "/office/prices", Permission.READ_STATION),
     (N_("Network"), N_("Shifts"), "/office/shifts", Permission.READ_STATION),
     (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
-    (N_("Terms"), N_("Discount terms"), "/office/discounts", Permission.READ_CARDS),
+    (N_("Terms"), N_("Rules"), "/office/rules", Permission.READ_CARDS),
     (N_("Terms"), N_("Tiers"), "/office/tiers", Permission.READ_CARDS),
     (N_("Terms"), N_("Vouchers"), "/office/vouchers", Permission.READ_CARDS),
     (N_("Terms"), N_("Gifts"), "/office/gifts", Permission.READ_STATION),

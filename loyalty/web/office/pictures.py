@@ -71,6 +71,52 @@ def _as(role: str) -> Callable[["Page"], None]:
     return then
 
 
+def _rules_drafted(page: "Page") -> None:
+    """Start a draft of the rules, or open the one that is there."""
+    if not _open_draft(page):
+        page.fill("form[action$='/rules/new'] #f-note", "国庆 / National Day")
+        page.locator("form[action$='/rules/new'] button").last.click()
+        page.wait_for_url("**/office/rules/*")
+    page.wait_for_load_state("networkidle")
+
+
+def _open_draft(page: "Page") -> bool:
+    drafts = page.locator("section.card:has(h2:text-is('Drafts')) tbody a, section.card:has(h2:text-is('草稿')) tbody a")
+    if drafts.count() == 0:
+        return False
+    page.goto(page.url.partition("/office")[0] + str(drafts.first.get_attribute("href")), wait_until="networkidle")
+    return True
+
+
+def _rule_new(page: "Page") -> None:
+    """Open the editor of a new rule."""
+    _rules_drafted(page)
+    page.goto(page.url.partition("?")[0].partition("#")[0] + "/rules/new", wait_until="networkidle")
+
+
+def _rule_faulty(page: "Page") -> None:
+    """Save a rule with faults: each stands at its field."""
+    _rule_new(page)
+    page.evaluate("document.querySelectorAll('[required]').forEach(each => each.removeAttribute('required'))")
+    page.fill("#f-rate", "0.3x")
+    page.locator("#rule-form .foot button").first.click()
+    page.wait_for_selector("#editor .fault")
+
+
+def _rule_bands(page: "Page") -> None:
+    """Choose another effect: its own fields come."""
+    _rule_new(page)
+    page.select_option("#f-effect", "tiered")
+    page.wait_for_selector("[name=band-0-starts]")
+
+
+def _rules_given_up(page: "Page") -> None:
+    """Give the draft up."""
+    page.goto(page.url.partition("/rules/new")[0], wait_until="networkidle")
+    page.locator("form[action$='/discard'] button").click()
+    page.wait_for_url("**/office/rules")
+
+
 def _faulty(page: "Page") -> None:
     """Send a form with faults: they are listed, each leads to its field."""
     page.evaluate("document.querySelectorAll('[required]').forEach(each => each.removeAttribute('required'))")
@@ -335,8 +381,16 @@ PICTURES = (
     Picture("card-product", "/office/card-products", then=_first()),
     Picture("card-product-edit", "/office/card-products", then=_first("/edit")),
     Picture("card-product-new", "/office/card-products/new"),
-    Picture("discounts", "/office/discounts"),
-    Picture("discount-new", "/office/discounts/new"),
+    Picture("rules", "/office/rules"),
+    Picture("rules-calendar", "/office/rules/calendar"),
+    Picture("rules-budgets", "/office/rules/budgets"),
+    Picture("rules-history", "/office/rules/history"),
+    Picture("rules-import", "/office/rules/import"),
+    Picture("rulebook", "/office/rules/history", then=_first()),
+    Picture("rulebook-draft", "/office/rules", then=_rules_drafted),
+    Picture("rule-new", "/office/rules", then=_rule_new),
+    Picture("rule-faulty", "/office/rules", then=_rule_faulty),
+    Picture("rule-bands", "/office/rules", then=_rule_bands, after=_rules_given_up),
     Picture("stock", "/office/stock"),
     Picture("stock-produce", "/office/stock/produce"),
     Picture("stock-send", "/office/stock/send"),

@@ -208,7 +208,7 @@ class RuleForm:
             "bundle": self._bundle,
             "bonus": self._bonus,
             "points": self._points,
-            "points_times": lambda: {"basis_points": self._scaled("points_times", _("Times"), 4)},
+            "points_times": lambda: {"basis_points": self._scaled("points_times", _("Multiplied by"), 4)},
             "give": self._give,
         }
         if kind not in readers:
@@ -317,7 +317,7 @@ class RuleForm:
                 "per": form.raw(f"cap-{index}-per"),
                 "of": form.raw(f"cap-{index}-of") or "card",
                 "amount": most,
-                "count": form.whole(f"cap-{index}-count", _("Times"), low=1, required=False),
+                "count": form.whole(f"cap-{index}-count", _("Times at most"), low=1, required=False),
             }
             made.append({key: value for key, value in cap.items() if value is not None})
         return made
