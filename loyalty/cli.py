@@ -51,6 +51,7 @@ COMMANDS = (
     Command("pos", "loyalty.pos.command", "simulate terminals playing a station day, over the API"),
     Command("rules", "loyalty.pricing.command", "list, compare, export and import rulebooks as TOML files"),
     Command("agreements", "loyalty.pricing.agreement_command", "export and import company agreements as TOML files"),
+    Command("backtest", "loyalty.backtests.command", "say what a rulebook would have cost over a past period's sales"),
     Command("demo", "loyalty.demo_command", "fill an empty database with the demo chain"),
 )
 

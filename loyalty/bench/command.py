@@ -33,7 +33,7 @@ from loyalty.postgres import EmbeddedServer, find_binaries
 from loyalty.serving import web_command
 from loyalty.settings import Settings, default_workers
 
-from . import load, rules
+from . import backtest, load, rules
 from .population import Population, populate
 from .yardstick import Yardstick
 
@@ -43,7 +43,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("what", nargs="?", choices=("rules",), help="measure only this: the rules engine, without a server")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("rules", "backtest"),
+        help="measure only this: the rules engine, without a server; or a replay of a generated month",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument(
         "--connections", type=int, action="append", help="connections, repeatable (default: 1, 16, 64, 256; with --json 64)"
@@ -52,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=int, default=8, help="measured seconds of each row (default 8)")
     parser.add_argument("--accounts", type=int, default=100_000, help="accounts, one card each (default 100,000)")
     parser.add_argument("--workers", type=int, default=default_workers(), help="web processes (default: as `loyalty up`, one a core)")
+    parser.add_argument(
+        "--sales", type=int, default=1_000_000, help="backtest: sales of the month (default 1,000,000), by 20,000 customers"
+    )
     parser.add_argument("--operation", choices=OPERATIONS, action="append", help="only these, repeatable")
     parser.add_argument("--pool", action="store_true", help="all cards draw on one company pool")
 
@@ -64,8 +72,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         return 0
     folder = Path(tempfile.mkdtemp(prefix="loyalty-bench-"))
     folder.chmod(0o755)
+    settings = dataclasses.replace(settings, data_dir=folder / "data", keys_dir=folder / "keys")
     try:
-        report = _bench(arguments, dataclasses.replace(settings, data_dir=folder / "data", keys_dir=folder / "keys"))
+        if arguments.what == "backtest":
+            figures = backtest.measure(settings, sales=arguments.sales, accounts=20_000, workers=arguments.workers)
+            print(json.dumps(figures) if arguments.json else backtest.table(figures))
+            return 0
+        report = _bench(arguments, settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if arguments.json:

@@ -1,0 +1,1 @@
+"""Asking for a backtest, running and cancelling it; starting, stopping and feeding a shadow."""

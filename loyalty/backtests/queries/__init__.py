@@ -1,0 +1,1 @@
+"""Reading what a backtest needs, and what it found."""

@@ -1,0 +1,305 @@
+"""Past sales asked again, row by row, by the pump's own evaluation. Pure: rows in, sums out.
+
+A row comes as the database wrote it. Its tail holds everything that rules can ask about the sale itself, so that sales with the same tail
+and customers whom the book sees alike come to the same: those are evaluated once and counted. Where caps, counts or budgets matter, each
+sale is evaluated on what the sales before it left, in memory.
+"""
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from loyalty.authorizations.facts import Product
+from loyalty.authorizations.offering import Offer, article, fuel
+from loyalty.pricing.basket import CARD, Goods, Moment, Person, Where
+from loyalty.pricing.calculators import split_funders
+from loyalty.pricing.compiling import Book
+from loyalty.pricing.document import Of
+from loyalty.pricing.evaluating import Outcome, all_counts, budget_uses
+
+from .asking import Asks, depends_on_others, likeness
+
+FREE: Final = 10**15
+"""More than any budget: none runs out unless the coordinator says where it did."""
+_MEMORY: Final = 200_000
+"""So many different sales are kept before they are summed up and forgotten."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NULL: Final = b"\\N"
+_JSON: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_NAMES: Final = msgspec.json.Decoder(list[str]).decode
+
+Row = list[bytes]
+"""at_ms, sale, account, chain, live_minor, live_bonus_minor, tail: see `queries.rows`."""
+Counts = MutableMapping[tuple[UUID, date], tuple[int, int]]
+
+
+class Place(NamedTuple):
+    where: Where
+    zone: ZoneInfo
+
+
+class World(NamedTuple):
+    """What rows name, by the text of its id."""
+
+    book: Book
+    places: Mapping[bytes, Place]
+    products: Mapping[bytes, Product]
+    products_by_code: Mapping[str, Product]
+    cards: Mapping[bytes, str]
+    """The codes of card products."""
+
+
+class Cut(NamedTuple):
+    """Where a budget runs out: the sale that gets the remainder, and how much that is. Later ones get nothing of it."""
+
+    sale: bytes
+    left: int
+
+
+class RuleSum:
+    """What one rule comes to over many sales."""
+
+    __slots__ = ("borne", "given", "parties", "times", "wanted")
+
+    def __init__(self) -> None:
+        self.times = self.wanted = self.given = 0
+        self.borne: dict[str, int] = {}
+        self.parties: set[int] = set()
+        """By their place in `Sums.parties`."""
+
+
+class Sums:
+    """What a part of the sales comes to. A party is a customer, or an account that is nobody's."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.parties: list[UUID] = []
+        self.live: list[int] = []
+        """By party: discounts less surcharges, and bonus money."""
+        self.draft: list[int] = []
+        self.rules: dict[tuple[str, str], RuleSum] = {}
+        """By code and kind."""
+        self.spent: dict[UUID, int] = {}
+
+
+class _Gain(NamedTuple):
+    rule: RuleSum
+    wanted: int
+    given: int
+    borne: tuple[tuple[str, int], ...]
+
+
+class _Sale:
+    """A sale as its tail says it: what it comes to where it depends on no other, and what to ask again where it does."""
+
+    __slots__ = ("card", "flow", "gains", "goods", "place", "saved", "stands_alone", "tenders", "times")
+
+    def __init__(self, place: Place, card: str, flow: int, goods: tuple[Goods, ...], tenders: tuple[str, ...]) -> None:
+        self.place = place
+        self.card = card
+        self.flow = flow
+        self.goods = goods
+        self.tenders = tenders
+        self.times = 0
+        self.saved = 0
+        self.gains: tuple[_Gain, ...] = ()
+        self.stands_alone = False
+
+
+class _Account(NamedTuple):
+    party: int
+    like: tuple[object, ...] | None
+    """None: asked for itself, since a company's agreement has times of its own."""
+    person: Person
+
+
+class Replay:
+    """One worker's share of a pass."""
+
+    def __init__(self, world: World, asks: Asks, cuts: Mapping[UUID, Cut]) -> None:
+        self._world = world
+        self._asks = asks
+        self._cuts = cuts
+        self._accounts: dict[bytes, _Account] = {}
+        self._places: dict[UUID, int] = {}
+        self._known: dict[tuple[bytes, tuple[object, ...]], _Sale] = {}
+        self._counts: dict[UUID, Counts] = {}
+        self._people: dict[tuple[bytes, bytes], Person] = {}
+        self._free = dict.fromkeys(asks.budgets, FREE)
+        self.sums = Sums()
+        self.spending: dict[UUID, list[tuple[bytes, int]]] = {budget: [] for budget in asks.budgets}
+
+    def unknown(self, rows: Sequence[Row]) -> list[bytes]:
+        """Return the accounts of which nothing is known yet."""
+        return list({row[2] for row in rows} - self._accounts.keys())
+
+    def learn(self, person: Person) -> None:
+        """Take note of an account's customer."""
+        identity = person.customer_id or person.account_id
+        party = self._places.get(identity)
+        if party is None:
+            party = self._places[identity] = len(self.sums.parties)
+            self.sums.parties.append(identity)
+            self.sums.live.append(0)
+            self.sums.draft.append(0)
+        campaigns = self._world.book.document.campaigns
+        like = likeness(self._asks, campaigns, person) if person.agreement is None else None
+        self._accounts[str(person.account_id).encode()] = _Account(party, like, person)
+
+    def replay(self, rows: Sequence[Row]) -> tuple[int, int]:
+        """Ask these sales again, in the order in which they were booked wherever one depends on another.
+
+        Return what they saved under the live rules and what they would have saved.
+        """
+        known, accounts, sums = self._known, self._accounts, self.sums
+        live_of, draft_of = sums.live, sums.draft
+        all_live = all_draft = 0
+        for row in rows:
+            _, _, account, _, live, bonus, tail = row
+            party, like, _ = accounts[account]
+            sale = None if like is None else known.get((tail, like))
+            if sale is None:
+                sale = self._first(row, like)
+            elif sale.stands_alone:
+                sale.times += 1
+            if sale.stands_alone:
+                gains, saved = sale.gains, sale.saved
+                for gain in gains:
+                    gain.rule.parties.add(party)
+            else:
+                saved = self._again(row, sale)
+            saved_live = int(live) + int(bonus)
+            draft_of[party] += saved
+            live_of[party] += saved_live
+            all_draft += saved
+            all_live += saved_live
+        sums.rows += len(rows)
+        return all_live, all_draft
+
+    def finish(self) -> Sums:
+        """Sum up what was counted, and return all of it."""
+        self._sum_up()
+        return self.sums
+
+    def _first(self, row: Row, like: tuple[object, ...] | None) -> _Sale:
+        """Read a sale that came for the first time, and evaluate it where that holds for all like it."""
+        sale = self._read(row[6])
+        if sale.card and like is not None:
+            offer = self._offer(row, sale)
+            plan, outcome = offer.evaluate(sale.goods, sale.flow, sale.tenders)
+            sale.stands_alone = not depends_on_others(plan)
+            if sale.stands_alone:
+                sale.gains, sale.saved = self._gains(outcome), _saved(outcome)
+        elif not sale.card:
+            sale.stands_alone = True
+        if like is not None:
+            if len(self._known) >= _MEMORY:
+                self._sum_up()
+            sale.times = 1
+            self._known[row[6], like] = sale
+        return sale
+
+    def _again(self, row: Row, sale: _Sale) -> int:
+        """Evaluate a sale on what those before it left, and keep what it counts and spends; return what it saves."""
+        _, outcome = self._offer(row, sale).evaluate(sale.goods, sale.flow, sale.tenders)
+        for count in all_counts(outcome):
+            counts = self._counts.setdefault(count.subject_id, {})
+            at = (count.counter, date.fromordinal(count.start_ordinal))
+            amount, times = counts.get(at, (0, 0))
+            counts[at] = amount + count.amount, times + count.times
+        for budget, taken in budget_uses(outcome).items():
+            self.spending[budget].append((row[1], taken))
+            self.sums.spent[budget] = self.sums.spent.get(budget, 0) + taken
+        party = self._accounts[row[2]].party
+        for gain in self._gains(outcome):
+            _add(gain, 1)
+            gain.rule.parties.add(party)
+        return _saved(outcome)
+
+    def _offer(self, row: Row, sale: _Sale) -> Offer:
+        now = _EPOCH + timedelta(milliseconds=int(row[0]))
+        person = self._person(row[2], row[3])
+        return Offer(
+            self._world.book, sale.place.where, sale.card, person, Moment(now, now.astimezone(sale.place.zone)), free=self._left(row[1])
+        )
+
+    def _left(self, sale: bytes) -> Mapping[UUID, int]:
+        """Return what is free of each budget for a sale."""
+        if not self._cuts:
+            return self._free
+        free = dict(self._free)
+        for budget, cut in self._cuts.items():
+            if sale >= cut.sale:
+                free[budget] = cut.left if sale == cut.sale else 0
+        return free
+
+    def _person(self, account: bytes, chain: bytes) -> Person:
+        """Return the customer with the counters as they stand; the same object for all sales of a card."""
+        person = self._people.get((account, chain))
+        if person is None:
+            person = self._accounts[account].person
+            if self._asks.counters:
+                person = person._replace(chain_id=None if chain in {b"", _NULL} else UUID(chain.decode()))
+                person = person._replace(had=self._had(person))
+            self._people[account, chain] = person
+        return person
+
+    def _had(self, person: Person) -> Counts:
+        subjects = {Of.CARD: person.chain_id, Of.ACCOUNT: person.account_id, Of.CUSTOMER: person.customer_id}
+        named = [subjects[of] for of in sorted(set(self._asks.counters.values()))]
+        found = [self._counts.setdefault(subject, {}) for subject in named if subject is not None]
+        return found[0] if len(found) == 1 else ChainMap(*found)
+
+    def _read(self, tail: bytes) -> _Sale:
+        _, _, _, station, card, flow, product, quantity, price, gross, lines, tenders = tail.split(b"\t")
+        place = self._world.places[station]
+        amount, goods = int(gross), list[Goods]()
+        for line in () if lines == _NULL else _JSON(lines.replace(b"\\\\", b"\\")):
+            amount -= line["amount_minor"]
+            found = self._world.products_by_code.get(line["product"])
+            if found is not None:
+                goods.append(article(found, line["quantity_milli"], line["amount_minor"], place.where.digits))
+        if product != _NULL:
+            goods.insert(0, fuel(self._world.products[product], int(quantity), int(price), amount))
+        others = () if tenders == _NULL else _NAMES(tenders.replace(b"\\\\", b"\\"))
+        # A card that is not known stands on the suspense account: the pump offers it nothing.
+        code = "" if card == _NULL or not goods else self._world.cards[card]
+        return _Sale(place, code, int(flow), tuple(goods), (CARD, *others))
+
+    def _gains(self, outcome: Outcome) -> tuple[_Gain, ...]:
+        rules = self.sums.rules
+        found: list[_Gain] = []
+        for one in outcome.applied:
+            key = (one.rule.code, one.rule.kind)
+            rule = rules.get(key)
+            if rule is None:
+                rule = rules[key] = RuleSum()
+            found.append(_Gain(rule, one.wanted, one.given, tuple(split_funders(one.rule.funders, one.given, station="station"))))
+        return tuple(found)
+
+    def _sum_up(self) -> None:
+        for sale in self._known.values():
+            if sale.stands_alone:
+                for gain in sale.gains:
+                    _add(gain, sale.times)
+        self._known.clear()
+
+
+def _add(gain: _Gain, times: int) -> None:
+    rule, wanted, given, borne = gain
+    rule.times += times
+    rule.wanted += wanted * times
+    rule.given += given * times
+    for funder, amount in borne:
+        rule.borne[funder] = rule.borne.get(funder, 0) + amount * times
+
+
+def _saved(outcome: Outcome) -> int:
+    """Return what the customer is better off by in money: discounts less surcharges, and bonus."""
+    bonus = sum([one.given for one in outcome.applied if one.rule.kind == "bonus"])
+    return outcome.discount_minor - outcome.surcharge_minor + bonus
