@@ -17,6 +17,8 @@ class ReceiptKind(StrEnum):
     SALE = "sale"
     TOPUP = "topup"
     REFUND = "refund"
+    POINTS = "points"
+    """What points bought; its subject is the redemption."""
 
 
 class ReceiptPrint(Base):
