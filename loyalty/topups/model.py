@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from loyalty.customers.model import IdentifierType
@@ -274,8 +275,9 @@ class Topup(Base):
     """How much of it paid an open receivable."""
     flyer: Mapped[str | None]
     """The flyer code shown with it."""
-    detail: Mapped[dict[str, Any] | None]
-    """What the rules gave, in the form of `sales.detail`; of bonus money `lot` and `expires_at` too. None before it is booked."""
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What the rules gave, in the form of `sales.detail`; of bonus money `lot` and `expires_at` too; `others`: why other rules did not
+    apply. None before it is booked, and where no rule was asked."""
     returned_minor: Mapped[int]
     """How much of the load was taken back so far, bonus shortfall included."""
     bonus_returned_minor: Mapped[int]

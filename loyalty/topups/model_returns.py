@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from loyalty.db import Base, one_of
@@ -47,7 +48,7 @@ class TopupReturn(Base):
     """Out of bonus lots."""
     shortfall_minor: Mapped[int]
     """Bonus spent already, kept back from the principal."""
-    benefits: Mapped[list[Any] | None]
+    benefits: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     """`[[rule, kind, so much], …]`: what goes back of what the rules gave. What is granted is taken back by the room that collects it."""
     booked_at: Mapped[datetime]
     staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))

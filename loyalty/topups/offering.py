@@ -21,7 +21,7 @@ from loyalty.pricing.evaluating import Outcome, all_counts, budget_uses, evaluat
 from loyalty.pricing.freezing import BudgetUse
 from loyalty.pricing.running import Missed
 
-from .model import PAYS_AS, Tender
+from .model import PAYS_AS, Tender, Topup
 
 OFFICE: Final = "office"
 """Stands for the station where no station took the money."""
@@ -106,12 +106,17 @@ def uses_of(outcome: Outcome) -> list[BudgetUse]:
 
 
 def detail_of(asked: Asked, outcome: Outcome, station_id: UUID | None, zone: str) -> dict[str, Any] | None:
-    """Return what a top-up keeps, in the form of a sale's: benefits, and what they counted; None for nothing.
+    """Return what a top-up keeps, in the form of a sale's, and why the other candidates did not apply; None where there were none.
 
     Bonus money carries the end of its lot: the end of the station's day, so many days after this one.
     """
-    detail = documents(outcome, station_id or NOBODY, SHARE, all_counts(outcome))
-    for benefit, one in zip(detail.get("benefits", ()), outcome.applied, strict=True):
+    missed = others(outcome, asked.where.currency, asked.book.names)
+    detail: dict[str, Any] = documents(outcome, station_id or NOBODY, SHARE, all_counts(outcome))
+    if not detail and missed is None:
+        return None
+    if not detail:
+        detail = {"book": outcome.book, "benefits": []}
+    for benefit, one in zip(detail["benefits"], outcome.applied, strict=True):
         benefit["funders"] = [[OFFICE if name == f"station:{NOBODY}" else name, amount] for name, amount in benefit["funders"]]
         effect = one.rule.effect
         if isinstance(effect, Bonus):
@@ -119,7 +124,32 @@ def detail_of(asked: Asked, outcome: Outcome, station_id: UUID | None, zone: str
             if effect.expires_days is not None:
                 ends = day_bounds(asked.moment.local.date() + timedelta(days=effect.expires_days), zone)[1].isoformat()
             benefit["expires_at"] = ends
-    return detail or None
+    if missed is not None:
+        detail["others"] = msgspec.to_builtins(missed)
+    return detail
+
+
+def benefits_of(topup: Topup) -> list[Benefit] | None:
+    """Return what a booked top-up was given, as answers tell it."""
+    return [
+        Benefit(
+            rule=one["rule"],
+            revision=one["revision"],
+            kind=one["kind"],
+            amount=one["given"],
+            base_minor=one["base_minor"],
+            wanted=one["wanted"] if one["wanted"] != one["given"] else 0,
+            name_zh=one["name_zh"],
+            name_en=one["name_en"],
+            item=one.get("item"),
+        )
+        for one in (topup.detail or {}).get("benefits", ())
+    ] or None
+
+
+def others_of(topup: Topup) -> list[Other] | None:
+    """Return why the other candidates did not apply when it was booked."""
+    return msgspec.convert((topup.detail or {}).get("others", ()), list[Other]) or None
 
 
 def expiry_of(benefit: Mapping[str, Any]) -> datetime | None:

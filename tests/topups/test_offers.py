@@ -36,6 +36,7 @@ from loyalty.pricing.model import BenefitCounter
 from loyalty.pricing.operations import publish
 from loyalty.topups import operations
 from loyalty.topups.model import Tender, TopupStatus
+from loyalty.topups.offering import others_of
 from loyalty.topups.operations import Item, OfferChanged, OverCap, StatementLine, quote_topup
 from loyalty.topups.queries import returns_of
 
@@ -217,7 +218,8 @@ async def test_a_budget_s_last_remainder_is_given_and_said(shop):
     assert [(one["wanted"], one["given"]) for topup in (first, last) for one in topup.detail["benefits"]] == [(600, 600), (600, 400)]
     assert await used(shop) == 1_000
     none = await shop.load(shop.company, 10_000)
-    assert (none.bonus_minor, none.detail) == (0, None)
+    assert (none.bonus_minor, given(none)) == (0, {})
+    assert [(one.rule, one.why, one.zh) for one in others_of(none)] == [("back", "budget", "back活动：活动预算已用完")]
     quoted = await quote_topup(
         shop.session, policy=shop.policy, account_id=shop.company, amount_minor=10_000, tender=Tender.CASH, now=shop.now
     )
