@@ -301,7 +301,7 @@ def _bundle(effect: Bundle, currency: str, names: Names) -> Words:
     needed = [_needed(part, names) for part in effect.parts]
     off = percent(effect.basis_points or 0) if effect.amount_minor is None else amount(effect.amount_minor, currency)
     last = needed[-1]
-    zh = f"同时购买{'与'.join(one[0] for one in needed)}，{last[0]}减 {off}"
+    zh = f"同时购买 {'与 '.join(one[0] for one in needed)}，{last[0]}减 {off}"
     en = f"{' with '.join(one[1] for one in needed)}: {off} off the {last[1]}"
     return (f"{zh}，最多 {effect.times} 组", f"{en}, up to {effect.times} sets") if effect.times > 1 else (zh, en)
 
@@ -309,8 +309,13 @@ def _bundle(effect: Bundle, currency: str, names: Names) -> Words:
 def _needed(part: Needed, names: Names) -> Words:
     when = When(products=part.products, categories=part.categories)
     goods = _goods(when, names)
-    unit = UNITS.get(names.unit(when) or "", ANY_UNIT)
-    return f"{quantity(part.quantity_milli)} {unit[0]}{goods[0]}", f"{quantity(part.quantity_milli)} {unit[1]} of {goods[1]}"
+    code, size = names.unit(when) or "", quantity(part.quantity_milli)
+    en = (
+        f"{size} × {goods[1]}"
+        if code == "piece"
+        else f"{size} {code if code in {'L', 'kg', 'kWh'} else UNITS.get(code, ANY_UNIT)[1]} of {goods[1]}"
+    )
+    return f"{size} {UNITS.get(code, ANY_UNIT)[0]}{goods[0]}", en
 
 
 def _grant(effect: Effect, goods: Words, unit: Words, currency: str, names: Names) -> Words:
@@ -361,7 +366,7 @@ def _points(effect: Points, goods: Words, unit: Words, currency: str) -> Words:
         step = quantity(effect.per_quantity_milli)
         per = (f"每 {step} {unit[0]}", f"per {unit[1]}" if step == "1" else f"per {step} {unit[1]}")
     elif effect.per_minor is not None:
-        per = (f"每 {amount(effect.per_minor, currency)}", f"per {amount(effect.per_minor, currency)}")
+        per = (f"每 {amount(effect.per_minor, currency)} ", f"per {amount(effect.per_minor, currency)}")
     else:
         per = ("每次", "each time")
     noun = "point" if effect.points == 1 else "points"

@@ -109,8 +109,8 @@ SAID = [
             ),
             when=When(),
         ),
-        "同时购买30 升92 号汽油与1 件洗车，1 件洗车减 50%，全部油站；由总部承担。",
-        "30 litre of 92 with 1 piece of Car wash: 50% off the 1 piece of Car wash, at all stations; head office bears it.",
+        "同时购买 30 升92 号汽油与 1 件洗车，1 件洗车减 50%，全部油站；由总部承担。",
+        "30 L of 92 with 1 × Car wash: 50% off the 1 × Car wash, at all stations; head office bears it.",
     ),
     (
         rule(

@@ -104,6 +104,8 @@ async def test_another_effect_brings_its_own_fields_and_keeps_what_was_typed(off
         assert f'name="{field}"' in shown.text, effect
         assert 'name="rate"' not in shown.text, effect
         assert 'value="Mondays, 92"' in shown.text, effect
+        if effect == "tiered":
+            assert 'value="whole" checked' in shown.text
         assert "is needed" not in shown.text
     more = await desk.send(f"{path}/rules/new", RULE | {"show": "rows"})
     assert more.text.count('name="cap-') > 4 * 2

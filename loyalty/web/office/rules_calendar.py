@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from litestar import get
 from litestar.di import NamedDependency
+from markupsafe import Markup
 
 from loyalty.identity.rules import Permission
 from loyalty.pricing.document import BudgetUnit, Document
@@ -114,7 +115,8 @@ def _gantt(desk: Desk, book: BookView | None) -> Gantt:
         said = f"{name}: {desk.f.full_day(starts)} – {desk.f.full_day(ends)}"
         begin, end = window.place(left), window.place(right)
         if right > window.begins and left < window.ends:
-            spans.append(Span(name, percent(begin), percent(max(end - begin, 400)), mark, is_off, said))
+            kind = desk.tag(_("Campaign"), "info") if mark == "2" else desk.tag(_("switched off"), "warn") if is_off else ""
+            spans.append(Span(Markup("{} {}").format(name, kind), percent(begin), percent(max(end - begin, 400)), mark, is_off, said))
         rows.append([name, desk.f.full_day(starts), desk.f.full_day(ends), _("switched off") if is_off else ""])
     return Gantt(
         title=_("From %(first)s to %(last)s", first=desk.f.month(days[0]), last=desk.f.month(days[-2])),
@@ -155,6 +157,7 @@ async def budgets(desk: NamedDependency[Desk]) -> Page:
             _("Share of each budget that is gone"),
             [names.get(one.code, one.code) for one in states],
             [
+                Series(_("In all"), [10_000] * len(states), "before"),
                 Series(_("Used"), [_share(one.used, one) for one in states]),
                 Series(_("Set aside"), [_share(one.reserved, one) for one in states], "2"),
             ],

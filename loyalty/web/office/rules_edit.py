@@ -92,7 +92,7 @@ async def put_rule(desk: NamedDependency[Desk], number: FromPath[int]) -> Any:
     shown = form.raw("show")
     reader = RuleForm(form, desk.gettext, book.document.currency)
     if shown in {"fields", "rows"}:
-        return await _shown(desk, book, code, typed)
+        return await _shown(desk, book, code, _defaults(typed) | typed)
     made = reader.read(code)
     document = None if made is None else _with(book.document, made)
     if made is not None and document is not None:
@@ -152,6 +152,12 @@ async def restore_rule(desk: NamedDependency[Desk], number: FromPath[int]) -> Pa
     return await desk.done(f"{PATH}/{number}", desk.gettext("%(rule)s is back.", rule=found.code))
 
 
+def _defaults(typed: Typed) -> Typed:
+    """Return what the fields of another effect begin with; a tick that was taken away stays away."""
+    ticks = {"enabled", "whole"} if "points" in typed else {"enabled"}
+    return {name: [value] for name, value in _NEW.items() if name not in ticks}
+
+
 def code_in(desk: Desk) -> str:
     """Return the code at the end of the address; empty for a part that is new."""
     return "" if desk.act == "new" else desk.act
@@ -182,8 +188,10 @@ async def _shown(
     _ = desk.gettext
     offered = await choices(desk, book.document)
     faults: dict[str, str] = {}
-    for name, _label, said in desk.form.faults:
+    labels: dict[str, str] = {}
+    for name, label, said in desk.form.faults:
         faults[name] = f"{faults[name]} {said}" if name in faults else said
+        labels[name] = label
     if "show" in typed and typed["show"][-1] != "":
         # Fields that have just come are not told to be empty.
         faults = {}
@@ -200,7 +208,7 @@ async def _shown(
         "tried": tried if tried is not None else await _first_try(desk, book, code, typed),
         "sentence": offered.said(code) if code else "",
         "said": None,
-        "faults": faults,
+        "faults": [(name, labels[name], said) for name, said in faults.items()],
     }
     name = _("New rule") if title is None else desk.either(title.name_zh, title.name_en)
     crumbs = [(_("Rules"), PATH), (_("Rulebook %(number)s", number=book.number), f"{PATH}/{book.number}"), (name, "")]

@@ -325,7 +325,7 @@ class RuleFields:
         def row(prefix: str) -> list[Field]:
             return [
                 self._select(f"{prefix}per", _("Within"), per),
-                self._select(f"{prefix}of", _("For"), of),
+                self._select(f"{prefix}of", _("Whose"), of),
                 self._line(f"{prefix}amount", _("At most"), num=True, **mark),
                 self._line(f"{prefix}count", _("Times at most"), num=True, inputmode="numeric"),
             ]

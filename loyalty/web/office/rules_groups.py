@@ -144,7 +144,7 @@ async def group(desk: NamedDependency[Desk], number: FromPath[int]) -> Page:
         sign = desk.f.sign_of(book.document.currency)
         fields += [
             select(f"cap-{index}-per", _("Within"), [(key, _(label)) for key, label in PER], value=value("per", "day"), required=False),
-            select(f"cap-{index}-of", _("For"), [(key, _(label)) for key, label in OF], value=value("of", "card"), required=False),
+            select(f"cap-{index}-of", _("Whose"), [(key, _(label)) for key, label in OF], value=value("of", "card"), required=False),
             field(f"cap-{index}-amount", _("At most"), value=value("amount"), num=True, before=sign, required=False),
         ]
     title = desk.either(one.name_zh, one.name_en) if one else _("New group")

@@ -6,7 +6,8 @@
     const field = event.target;
     if (!field.matches || !field.matches("#rule-form [data-reload]")) return;
     const button = field.form.querySelector("[data-reloads]");
-    if (button) field.form.requestSubmit(button);
+    // A click, not requestSubmit: htmx sends a button's value and leaves out its validation only where it was clicked.
+    if (button) button.click();
   });
 
   document.addEventListener("input", (event) => {
