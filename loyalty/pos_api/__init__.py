@@ -40,6 +40,8 @@ begun = Router(
         terminals.offline_package,
         terminals.place,
         topups.purchase,
+        topups.quote_top_up,
+        topups.refund_top_up,
         topups.reverse_top_up,
         topups.top_up,
     ],

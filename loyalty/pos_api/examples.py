@@ -189,7 +189,73 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
     ),
     "POST /v1/topups": (
         {"card": {"number": "8810012345678903"}, "amount_minor": 50000, "tender": "cash", "event_at": _EVENT, "record": _RECORD},
-        _TOPUP,
+        _TOPUP
+        | {
+            "bonus_minor": 3000,
+            "benefits": [
+                {
+                    "rule": "autumn-bands",
+                    "revision": 7,
+                    "kind": "bonus",
+                    "amount": 3000,
+                    "base_minor": 50000,
+                    "name_zh": "秋季充值赠送",
+                    "name_en": "Autumn top-up bonus",
+                }
+            ],
+        },
+    ),
+    "POST /v1/topup-quotes": (
+        {"card": {"number": "8810012345678903"}, "amount_minor": 30000, "tender": "cash", "flyer": "AUTUMN-7"},
+        {
+            "amount_minor": 30000,
+            "pays_minor": 30000,
+            "currency": "CNY",
+            "others": [
+                {
+                    "rule": "autumn-bands",
+                    "revision": 7,
+                    "why": "below_bands",
+                    "need": 50000,
+                    "have": "amount",
+                    "zh": "秋季充值赠送：满 ¥500.00 起",
+                    "en": "Autumn top-up bonus: from ¥500.00 on",
+                }
+            ],
+            "next": [
+                {
+                    "more_minor": 20000,
+                    "amount_minor": 50000,
+                    "gains": [
+                        {
+                            "rule": "autumn-bands",
+                            "kind": "bonus",
+                            "amount": 3000,
+                            "name_zh": "秋季充值赠送",
+                            "name_en": "Autumn top-up bonus",
+                        }
+                    ],
+                    "zh": "再充 ¥200.00：赠送 ¥30.00（秋季充值赠送）",
+                    "en": "¥200.00 more: ¥30.00 bonus (Autumn top-up bonus)",
+                }
+            ],
+        },
+    ),
+    "POST /v1/topups/{topup_id}/refund": (
+        {"reason": "changed his mind", "amount_minor": 50000},
+        {
+            "outcome": "refunded",
+            "topup_id": _ID,
+            "refund_id": _ID,
+            "currency": "CNY",
+            "paid_minor": 48800,
+            "bonus_returned_minor": 1800,
+            "shortfall_minor": 1200,
+            "message_zh": "应退回赠送金 ¥30.00：其中 ¥18.00 从赠送余额收回，¥12.00 已消费，从退款中扣除；退款 ¥488.00。",
+            "message_en": "¥30.00 of bonus goes back: ¥18.00 of it was still there, ¥12.00 had been spent and is kept back; "
+            "¥488.00 is paid back.",
+            "balance_after_minor": 0,
+        },
     ),
     "POST /v1/topups/{topup_id}/reversal": (
         {"reason": "typed wrong", "approver": _STAFF},
