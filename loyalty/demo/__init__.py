@@ -15,7 +15,7 @@ from loyalty.policy import load_policy
 from loyalty.settings import Settings
 from loyalty.stations.queries import find_terminal, snapshot_stations
 
-from .campaigns import judge, plan_ahead, reckon_up, set_up
+from .campaigns import hand_over, judge, plan_ahead, reckon_up, set_up
 from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
 from .days import DAYS, Business, Forecourt, trade
 from .holders import make_crowd
@@ -63,6 +63,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
         progress("Demo: points, gifts, tiers, and next month's rules …")
         async with transaction(sessions) as session:
             await reckon_up(session, chain, policy=policy, now=now)
+            await hand_over(session, chain, crowd, now=now)
             await plan_ahead(session, chain, now=now)
             await seal(session, now=now)
         return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))

@@ -12,25 +12,29 @@ from loyalty.pricing.operations import publish
 from loyalty.pricing.operations.approvals import approve, submit
 from loyalty.pricing.operations.drafts import put_rule, replace_document, start_draft
 from loyalty.pricing.queries.live import latest_document
-from loyalty.rewards.model_gifts import CENTRAL
+from loyalty.rewards.model_gifts import CENTRAL, EntitlementStatus
 from loyalty.rewards.model_tiers import Downgrade, TierWindow
 from loyalty.rewards.model_vouchers import ValueType
 from loyalty.rewards.operations import referrals, tiers
 from loyalty.rewards.operations.activity import refresh
 from loyalty.rewards.operations.gift_stock import GiftFacts, confirm_arrival, put_gift, receive_gifts, send_gifts
+from loyalty.rewards.operations.gifts import hand_out
 from loyalty.rewards.operations.grant_returns import find_refunds, mirror_refund
-from loyalty.rewards.operations.grants import SALES, Source, activate_due, collect
+from loyalty.rewards.operations.grants import SALES, TOPUPS, Source, activate_due, collect
 from loyalty.rewards.operations.monthly import MonthlyFacts, issue_monthly, put_monthly
 from loyalty.rewards.operations.things import hand_out_due
 from loyalty.rewards.operations.voucher_kinds import KindFacts, put_kind
+from loyalty.rewards.queries.gifts import gifts_of_account
 from loyalty.rewards.referral_rules import Event, Milestone, Reward, RewardKind
 
 from .chain import SYSTEM, ZONE, Chain
+from .holders import Crowd
 from .rules import GOLD, PLATINUM, SILVER, THANKS_FROM, THERMOS, UMBRELLA, WASH, WELCOME, Months, idea, months, next_month, rulebook
 
 FRIENDS, MONTHLY_WASH = "friends", "gold-wash"
 """The referral programme, and the wash that comes every month."""
-SOURCES: Final[tuple[Source, ...]] = (SALES,)
+SOURCES: Final[tuple[Source, ...]] = (TOPUPS, SALES)
+_SIGNATURE: Final = "M8 42 C 18 8, 34 8, 40 40 S 60 66, 70 34 S 90 12, 104 38 L 128 36"
 _PIECES: Final = 20
 """Of each gift at each station."""
 _MANY: Final = 1_000
@@ -174,14 +178,32 @@ async def reckon_up(session: AsyncSession, chain: Chain, *, policy: Policy, now:
     """Do what the jobs do in the background: points, things and tiers of all days so far, the month's washes, what referrals earned."""
     for source in SOURCES:
         await collect(session, source=source, since=chain.began, until=now, zone=ZONE, now=now)
-    for account_id, refund_id in await find_refunds(session, since=chain.began, until=now):
-        await mirror_refund(session, account_id=account_id, refund_id=refund_id, policy=policy, zone=ZONE, now=now)
+    for one in await find_refunds(session, since=chain.began, until=now):
+        await mirror_refund(
+            session, account_id=one.account_id, refund_id=one.refund_id, source=one.source, policy=policy, zone=ZONE, now=now
+        )
     await activate_due(session, now=now)
     await hand_out_due(session, now=now)
     await judge(session, since=chain.began, now=now)
     await issue_monthly(session, code=MONTHLY_WASH, actor=SYSTEM, now=now)
     await referrals.find_referrals(session, code=FRIENDS, now=now)
     await referrals.pay_milestones(session, code=FRIENDS, actor=SYSTEM, now=now)
+
+
+async def hand_over(session: AsyncSession, chain: Chain, crowd: Crowd, *, now: datetime) -> None:
+    """Let every second of those who may have a gift fetch it at home; whose cards are printed find theirs at the counter."""
+    fetched_at = now - timedelta(minutes=30)
+    at_home = [holder for holder in crowd.holders if holder.product in {"personal", "gold"} and holder not in crowd.shown]
+    for holder in at_home[::2]:
+        for right in await gifts_of_account(session, account_id=holder.account_id, statuses=(EntitlementStatus.GRANTED,)):
+            await hand_out(
+                session,
+                entitlement_id=right.entitlement_id,
+                station_id=chain.stations[holder.home],
+                signature=_SIGNATURE,
+                actor=chain.person(f"cashier:{holder.home}"),
+                now=fetched_at,
+            )
 
 
 async def plan_ahead(session: AsyncSession, chain: Chain, *, now: datetime) -> None:

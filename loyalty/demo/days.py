@@ -29,7 +29,7 @@ from loyalty.authorizations.wire import (
     parse_reference,
 )
 from loyalty.authorizations.worker import Pump
-from loyalty.cards.operations import report_lost
+from loyalty.cards.operations import register_card, report_lost
 from loyalty.clock import day_bounds, local_date
 from loyalty.crypto import request_fingerprint
 from loyalty.db import Sessions, transaction
@@ -45,7 +45,8 @@ from loyalty.topups.queries import balance_of
 
 from .chain import COUNTER_STATION, MANAGERS, SHOP, STATIONS, ZONE, Chain
 from .desk import lay_out
-from .holders import Crowd, Holder
+from .holders import Crowd, Holder, enter_person
+from .rules import THANKS_FROM
 
 DAYS = 6
 FILLS_A_DAY = 8
@@ -134,6 +135,8 @@ async def trade(business: Business, *, now: datetime) -> None:
     for back in range(DAYS, -1, -1):
         day = today - timedelta(days=back)
         await _day(business, day, now=now)
+        if back == 3:
+            await _conversion(business, day)
         if back == 2:
             await _refund(business, day)
             await _loss(business, day)
@@ -337,6 +340,43 @@ async def _loss(business: Business, day: date) -> None:
             actor=business.chain.person(f"cashier:{lost.home}"),
             now=_at(day, time(23, 20)),
         )
+
+
+async def _conversion(business: Business, day: date) -> None:
+    """Let somebody register an anonymous card and top it up: the balance stays, and the thank-you month counts."""
+    bearer = next(holder for holder in reversed(business.crowd.holders) if holder.product == "anonymous")
+    cashier, station_id = business.chain.person(f"cashier:{bearer.home}"), business.chain.stations[bearer.home]
+    at = _at(day, time(23, 15))
+    business.forecourt.at = at
+    async with transaction(business.forecourt.sessions) as session:
+        customer_id = await enter_person(
+            session, name="蒋文博", number=188, phone="13957100188", actor=cashier, station_id=station_id, now=at
+        )
+        await register_card(
+            session,
+            card_id=bearer.card_id,
+            customer_id=customer_id,
+            product_id=business.chain.card_products["personal"],
+            station_id=station_id,
+            policy=business.policy,
+            actor=cashier,
+            now=at,
+        )
+        await load(
+            session,
+            policy=business.policy,
+            account_id=bearer.account_id,
+            card_id=bearer.card_id,
+            amount_minor=THANKS_FROM + 10_000,
+            tender=TopupTender.ALIPAY,
+            reference="42020000000188",
+            station_id=station_id,
+            terminal_id=business.chain.tills[bearer.home],
+            actor=cashier,
+            event_at=at,
+            now=at,
+        )
+    bearer.product = "personal"
 
 
 async def _present(business: Business, now: datetime) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.cn import ric, uscc
 
+from loyalty.audit.model import Actor
 from loyalty.cards.model import Card, CardStatus
 from loyalty.cards.numbers import reveal_number
 from loyalty.cards.operations import Developed, activate_card, issue_card, produce_batch, receive_stock, send_stock
@@ -27,7 +28,7 @@ from loyalty.customers.operations import (
     declare_consent,
     verify_identifier,
 )
-from loyalty.ids import CustomerId
+from loyalty.ids import CustomerId, StaffId, StationId
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, replace_limits
 from loyalty.policy import Policy
@@ -324,10 +325,25 @@ async def _bearer(issuing: _Issuing, rng: random.Random) -> None:
     await issuing.load(card, station, rng.choice((20_000, 30_000, 50_000)), Tender.CASH)
 
 
+async def enter_person(
+    session: AsyncSession, *, name: str, number: int, phone: str, actor: Actor, station_id: StationId, now: datetime
+) -> CustomerId:
+    """Enter somebody at a counter who shows a document."""
+    birthday = born(number, local_date(now, ZONE))
+    facts = CustomerFacts(kind=CustomerKind.PERSON, name=name, phone=phone, birthday=birthday)
+    customer_id = await add_customer(session, facts=facts, developed=Development(station_id=station_id), actor=actor, now=now)
+    await _verify(session, customer_id, IdentifierType.RESIDENT_ID, resident_id(number, birthday), actor, now)
+    return customer_id
+
+
 async def _verified(issuing: _Issuing, customer_id: CustomerId, type_: IdentifierType, value: str, station: str) -> None:
-    staff_id, actor = issuing.chain.staff[f"cashier:{station}"], issuing.chain.person(f"cashier:{station}")
-    added = await add_identifier(issuing.session, customer_id=customer_id, type=type_, value=value, actor=actor, now=issuing.chain.began)
-    await verify_identifier(issuing.session, identifier_id=added.identifier_id, staff_id=staff_id, actor=actor, now=issuing.chain.began)
+    await _verify(issuing.session, customer_id, type_, value, issuing.chain.person(f"cashier:{station}"), issuing.chain.began)
+
+
+async def _verify(session: AsyncSession, customer_id: CustomerId, type_: IdentifierType, value: str, actor: Actor, now: datetime) -> None:
+    assert actor.staff_id is not None, "somebody looks at the document"
+    added = await add_identifier(session, customer_id=customer_id, type=type_, value=value, actor=actor, now=now)
+    await verify_identifier(session, identifier_id=added.identifier_id, staff_id=StaffId(actor.staff_id), actor=actor, now=now)
 
 
 async def _organisation(

@@ -95,10 +95,10 @@ def rulebook(span: Months) -> Document:
 def _budgets() -> tuple[Budget, ...]:
     """Totals that the demo's week about half uses."""
     return (
-        Budget(code="forty-litres", name_zh="满 40 升立减预算", name_en="40 litres and more", total=30_000),
-        Budget(code="happy-hour", name_zh="午后时段预算", name_en="Happy hour", total=20_000),
+        Budget(code="forty-litres", name_zh="满 40 升立减预算", name_en="40 litres and more", total=20_000),
+        Budget(code="happy-hour", name_zh="午后时段预算", name_en="Happy hour", total=14_000),
         Budget(code="flyer", name_zh="秋季传单预算", name_en="Autumn flyer", total=15_000),
-        Budget(code="thank-you", name_zh="感恩月礼品", name_en="Thank-you gifts", total=100, unit=BudgetUnit.PIECE),
+        Budget(code="thank-you", name_zh="感恩月礼品", name_en="Thank-you gifts", total=80, unit=BudgetUnit.PIECE),
     )
 
 

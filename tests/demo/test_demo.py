@@ -33,7 +33,7 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
             return (await session.execute(text(f"SELECT count(*) FROM {sentence}"))).scalar_one()
 
         assert (await count("stations"), await count("districts"), await count("regions")) == (6, 2, 1)
-        assert await count("customers") == 49
+        assert await count("customers") == 50
         assert await count("card_products") == 5
         assert await count("sales") > 150
         assert await count("authorizations WHERE status = 9") == 2
@@ -49,12 +49,35 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
         assert await count("refunds") == 1
         assert await count("fills WHERE status = 1") >= 6
         assert await count("shifts WHERE status = 'closed'") >= 30
+        await the_campaigns_run(count)
         for (name,) in await session.execute(text("SELECT log_in_name FROM users")):
             assert f"    {name} " in told
     results = await check_database(settings, now=clock.business_now(), everything=True)
     assert {result.check.code: result.found.rows for result in results if result.found.count} == {}
 
     await the_log_ins_are_kept_for_us_alone_and_told_again(settings, told)
+
+
+async def the_campaigns_run(count):
+    """Part of the one test: what the rules gave in the demo's week, and what is planned."""
+    assert await count("rulebooks WHERE status = 'approved' AND activates_at < now()") == 1
+    assert await count("rulebooks WHERE status = 'approved' AND activates_at > now() AND approved_by <> submitted_by") == 1
+    assert await count("rulebooks WHERE status = 'draft'") == 1
+    for rule in ("gold-tier", "birthday", "happy-hour", "forty-litres", "flyer-first", "points-fuel", "points-gold"):
+        assert await count(f"""sales WHERE detail @> '{{"benefits": [{{"rule": "{rule}"}}]}}'""") > 0, rule
+    assert await count("""topups WHERE detail @> '{"benefits": [{"rule": "thank-you-gift"}]}'""") > 20
+    assert await count("customers c JOIN accounts a USING (customer_id) WHERE a.registered_at IS NOT NULL") == 1
+    first = (
+        'SELECT count(*) AS times FROM sales JOIN accounts USING (account_id) WHERE detail @> \'{"benefits": [{"rule": "flyer-first"}]}\''
+    )
+    assert await count(f"({first} GROUP BY customer_id) first_fills WHERE times > 1") == 0
+    assert await count("gift_entitlements WHERE status = 'handed_out'") > 5
+    assert await count("gift_entitlements WHERE status = 'granted'") > 5
+    assert await count("vouchers JOIN voucher_kinds USING (kind_id) WHERE code = 'free-wash' AND plate IS NOT NULL") > 2
+    assert await count("referral_rewards") > 3
+    assert await count("standings WHERE tier = 'gold'") > 5
+    burnt = "SELECT sum(used) AS used, min(total) AS total FROM budgets JOIN budget_shares USING (budget_id) GROUP BY budget_id"
+    assert await count(f"({burnt}) burnt WHERE used > 0 AND used < total") >= 3
 
 
 async def the_log_ins_are_kept_for_us_alone_and_told_again(settings, told):
