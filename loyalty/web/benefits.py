@@ -32,6 +32,8 @@ from loyalty.web.i18n import Language
 
 Items = Mapping[str, tuple[str, str]]
 """Gifts and kinds of vouchers by code: Chinese and English."""
+PRICED: Final = frozenset({"discount", "surcharge"})
+"""Kinds that change the price; the others are granted besides."""
 _BANDS_MAX: Final = 3
 
 
@@ -111,9 +113,21 @@ class Teller:
             amount if kind == "discount" else -amount if kind == "surcharge" else 0,
         )
 
+    def back(self, benefits: Sequence[Mapping[str, Any]], returned: Iterable[Sequence[Any]]) -> list[Given]:
+        """Say what a refund takes back of a sale's benefits: `returned` is `[[rule, kind, so much], …]`, as refunds keep it."""
+        by_rule = {(str(benefit["rule"]), str(benefit["kind"])): benefit for benefit in benefits}
+        found = [(by_rule[rule, kind], amount) for rule, kind, amount in returned if amount and (rule, kind) in by_rule]
+        return [self._back(benefit, int(amount)) for benefit, amount in found]
+
+    def _back(self, benefit: Mapping[str, Any], amount: int) -> Given:
+        kind = str(benefit["kind"])
+        name = self.words.either(str(benefit["name_zh"]), str(benefit["name_en"]))
+        said = self.money(amount) if kind in {"discount", "bonus"} else self.given(kind, amount, benefit.get("item")).removeprefix("+")
+        return Given(str(benefit["rule"]), kind, name, said, "", 0)
+
     def cut(self, kind: str, wanted: int) -> str:
         """Say that a cap or a budget left less than the rule would give."""
-        full = self.money(wanted) if kind in {"discount", "bonus", "surcharge"} else self.f.count(wanted)
+        full = self.money(wanted) if kind in {*PRICED, "bonus"} else self.f.count(wanted)
         return self.words.gettext("instead of %(amount)s: that was all that is left", amount=full)
 
     def worth(self, effect: Effect, unit: str) -> str:
@@ -183,6 +197,6 @@ class Teller:
         return said if effect.per_minor is None else f"{said}/{self.money(effect.per_minor).removesuffix('.00')}"
 
 
-def saved_minor(given: Sequence[Given]) -> int:
-    """Return what the discounts among these came to."""
-    return sum(one.amount_minor for one in given if one.kind == "discount")
+def surcharge_minor(given: Iterable[Given]) -> int:
+    """Return what a company's agreement added to the price."""
+    return -sum(one.amount_minor for one in given if one.kind == "surcharge")

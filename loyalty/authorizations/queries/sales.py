@@ -9,10 +9,10 @@ import msgspec
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty.authorizations.model import Flag, Flow, Refund, Sale, SaleStatus
+from loyalty.authorizations.model import Flag, Flow, Refund, Request, Sale, SaleStatus
 from loyalty.authorizations.operations.refunds import SaleNotFound
 from loyalty.authorizations.rules import flag_names
-from loyalty.authorizations.wire import parse_reference, reference
+from loyalty.authorizations.wire import SaleAnswer, parse_reference, reference
 from loyalty.cards.model import Card
 from loyalty.ids import uuid7_floor
 from loyalty.ledger.model import Purse, PurseKind, Transfer, TransferKind
@@ -20,6 +20,7 @@ from loyalty.ledger.queries import transfers_of
 from loyalty.paging import PAGE_SIZE, Key, Page, page_as
 from loyalty.stations.model import Product, Station, Terminal
 
+_answer = msgspec.json.Decoder(SaleAnswer)
 _PURSES = {PurseKind.PRINCIPAL: "principal", PurseKind.BONUS: "bonus", PurseKind.POINTS: "points", PurseKind.RECEIVABLE: "receivable"}
 
 
@@ -86,6 +87,8 @@ class RefundView(msgspec.Struct, frozen=True):
     staff_id: UUID | None
     event_at: datetime
     booked_at: datetime
+    benefits: list[list[Any]] | None
+    """What of the sale's benefits went back: `[[rule, kind, so much], …]`."""
 
     @property
     def reference(self) -> str:
@@ -196,6 +199,15 @@ async def find_sale_by_reference(session: AsyncSession, *, text: str, reachable:
     if both is None:
         raise SaleNotFound
     return await get_sale(session, account_id=both[0], sale_id=both[1], reachable=reachable)
+
+
+async def answer_to(session: AsyncSession, *, terminal_id: UUID, sale_id: UUID) -> SaleAnswer | None:
+    """Return what the till was answered when a sale was booked; None where nothing was kept, an offline record's say.
+
+    A till's answers have no index by sale: for one sale that somebody asks about, not for lists.
+    """
+    found = await session.scalar(select(Request.answer).where(Request.terminal_id == terminal_id, Request.subject_id == sale_id).limit(1))
+    return None if found is None else _answer.decode(found)
 
 
 async def refunds_of(session: AsyncSession, *, account_id: UUID, sale_id: UUID) -> list[RefundView]:

@@ -21,7 +21,7 @@ from loyalty.rewards.model_vouchers import VoucherStatus
 from loyalty.rewards.queries.gifts import EntitlementView, gifts_of_account, gifts_of_customer
 from loyalty.rewards.queries.vouchers import VoucherView, vouchers_of_account, vouchers_of_customer
 from loyalty.stations.queries import BoardLine
-from loyalty.web.benefits import Given, Teller, item_names, items_in
+from loyalty.web.benefits import PRICED, Given, Teller, item_names, items_in
 from loyalty.web.cashier.till import Till
 from loyalty.web.formats import plate
 
@@ -71,12 +71,12 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def money(self) -> tuple[Given, ...]:
         """What changes the price."""
-        return tuple(one for one in self.given if one.kind in {"discount", "surcharge"})
+        return tuple(one for one in self.given if one.kind in PRICED)
 
     @property
     def things(self) -> tuple[Given, ...]:
         """What is granted besides: points, bonus money, gifts, vouchers."""
-        return tuple(one for one in self.given if one.kind not in {"discount", "surcharge"})
+        return tuple(one for one in self.given if one.kind not in PRICED)
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,6 +84,8 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True):
     card_minor: int
     tenders: dict[str, int] | None
     reason: str
+    benefits: list[list[Any]] | None
+    """What of the sale's benefits went back: `[[rule, kind, so much], …]`."""
     booked_at: datetime
 
 
@@ -157,7 +159,7 @@ WHERE s.account_id = :account_id AND s.sale_id = :sale_id AND (CAST(:station_id 
 """
 
 _REFUNDS: Final = """
-SELECT refund_id, void, gross_minor, card_minor, tenders, reason, booked_at FROM refunds
+SELECT refund_id, void, gross_minor, card_minor, tenders, reason, benefits, booked_at FROM refunds
 WHERE account_id = :account_id AND sale_id = :sale_id ORDER BY refund_id
 """
 

@@ -1,5 +1,6 @@
 """Receipts: one content, as the page previews it and as the 80 mm printer gets it. A reprint is marked as copy 1, 2 …"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from loyalty.cards.queries import get_card
 from loyalty.crypto import Purpose, issue_token
 from loyalty.stations.queries import StationView, get_station, list_products
 from loyalty.topups.model import Topup
+from loyalty.web.benefits import PRICED, Given, Teller, item_names, items_of, surcharge_minor
 from loyalty.web.cashier import queries
 from loyalty.web.cashier.labels import TENDERS
 from loyalty.web.formats import Formats, masked
@@ -68,6 +70,8 @@ class Slip:
     discounts: list[tuple[str, str]] = field(default_factory=list)
     totals: list[tuple[str, str, bool]] = field(default_factory=list)
     tenders: list[tuple[str, str]] = field(default_factory=list)
+    earned: list[tuple[str, str]] = field(default_factory=list)
+    """What was granted besides: points, bonus money, gifts, vouchers."""
     after: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     link: str = ""
@@ -81,7 +85,7 @@ class Slip:
             "station": self.station,
             "head": self.head,
             "lines": [*lines, *self.discounts],
-            "totals": [*self.totals, *((name, text, False) for name, text in [*self.tenders, *self.after])],
+            "totals": [*self.totals, *((name, text, False) for name, text in [*self.tenders, *self.earned, *self.after])],
             "notes": [*self.notes, self.number],
             "qr": self.link,
             "copy_mark": copy_mark(copies),
@@ -102,6 +106,7 @@ class Slip:
                 "discounts": [list(pair) for pair in self.discounts],
                 "totals": [list(each) for each in self.totals],
                 "tenders": [list(pair) for pair in self.tenders],
+                "earned": [list(pair) for pair in self.earned],
                 "after": [list(pair) for pair in self.after],
                 "notes": self.notes,
                 "qr": self.link,
@@ -116,8 +121,12 @@ async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleVie
     slip = await _begun(scribe, session, _("Sales receipt"), sale.booked_at, sale.tail, reference(sale.account_id, sale.sale_id))
     names = await product_names(scribe, session)
     detail = sale.detail or {}
+    benefits = benefits_in(detail)
+    teller = Teller(scribe.words, f, sale.currency, await item_names(session, codes=items_of(benefits)))
+    given = [teller.kept(benefit, whole_minor=sale.discount_minor) for benefit in benefits]
     shop = detail.get("lines") or []
-    fuel = sale.gross_minor - sum(line["amount_minor"] for line in shop)
+    # The gross amount is what was paid before discounts: the pump's, and what an agreement adds.
+    fuel = sale.gross_minor - sum(line["amount_minor"] for line in shop) - surcharge_minor(given)
     if sale.product is not None:
         price = f.unit_price(sale.unit_price_e4, sale.currency, None)
         told = f"{f.quantity(sale.quantity_milli, sale.unit or 'L')} × {price}"
@@ -126,15 +135,12 @@ async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleVie
     for line in shop:
         pieces = f"× {line['quantity_milli'] // 1000}" if line["quantity_milli"] != 1000 else ""
         slip.lines.append((names.get(line["product"], line["product"]), pieces, f.money(line["amount_minor"], sale.currency)))
-    if sale.discount_minor:
-        saved = [benefit for benefit in benefits_in(detail) if benefit["kind"] == "discount"]
-        for benefit in saved:
-            # The release before kept one discount without its amount: that is all of it.
-            amount = sale.discount_minor if benefit["given"] is None else benefit["given"]
-            slip.discounts.append((scribe.either(benefit["name_zh"], benefit["name_en"]), f.money(-amount, sale.currency)))
-        if not saved:
-            slip.discounts.append((_("Discount"), f.money(-sale.discount_minor, sale.currency)))
+    _tell(scribe, slip, given)
+    if sale.discount_minor and not any(one.kind == "discount" for one in given):
+        slip.discounts.append((_("Discount"), f.money(-sale.discount_minor, sale.currency)))
     slip.totals.append((_("To pay"), f.money(sale.gross_minor - sale.discount_minor, sale.currency), True))
+    if sale.discount_minor:
+        slip.totals.append((_("You saved"), f.money(sale.discount_minor, sale.currency), False))
     if sale.card_minor:
         slip.tenders.append((_("From the card"), f.money(sale.card_minor, sale.currency)))
     slip.tenders += [
@@ -147,8 +153,17 @@ async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleVie
     for refund in await queries.refunds_of(session, account_id=sale.account_id, sale_id=sale.sale_id):
         kind = _("Voided") if refund.void else _("Given back")
         slip.notes.append(f"{kind} {f.money(refund.gross_minor, sale.currency)} · {f.instant(refund.booked_at)}")
+        if back := teller.back(benefits, refund.benefits or ()):
+            slip.notes.append(_("of it taken back: %(what)s", what=", ".join(f"{one.name} {one.amount}" for one in back)))
     _link(scribe, slip, "s", reference(sale.account_id, sale.sale_id))
     return slip
+
+
+def _tell(scribe: Scribe, slip: Slip, told: Sequence[Given]) -> None:
+    """Put what the rules gave onto the paper: what changed the price by the lines, what is granted below."""
+    for one in told:
+        name = f"{one.name}（{one.note}）" if one.note and scribe.words.is_chinese else f"{one.name} ({one.note})" if one.note else one.name
+        (slip.discounts if one.kind in PRICED else slip.earned).append((name, one.amount))
 
 
 async def topup_slip(scribe: Scribe, session: AsyncSession, topup: Topup) -> Slip:

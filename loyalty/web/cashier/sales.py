@@ -81,7 +81,7 @@ async def sale_page(ref: FromPath[str], till: NamedDependency[Till]) -> Page:
             tag=(till.gettext(label), tone),
             paid_minor=sale.gross_minor - sale.discount_minor,
             slip=slip.preview(printed),
-            after=slip.after,
+            after=[*slip.earned, *slip.after],
             tenders=slip.tenders,
             printed=printed,
             left_minor=left,

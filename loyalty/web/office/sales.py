@@ -21,6 +21,7 @@ from loyalty.authorizations.queries import (
 from loyalty.errors import NotFound
 from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
+from loyalty.web.benefits import PRICED, Teller, item_names, items_of, surcharge_minor
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
@@ -28,6 +29,7 @@ from loyalty.web.office.labels import FLAG, FLOW, PURSE_KIND, SALE_STATUS, TENDE
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import field, hidden, select
 from loyalty.web.office.parts import Act, Cell, Facts, Part, Rows, Said
+from loyalty.web.office.sale_benefits import benefit_parts, other_parts
 
 PATH = "/office/sales"
 
@@ -216,6 +218,8 @@ async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id:
     if left > 0 and desk.may(Permission.REFUND_SALE, line.station_id):
         acts.append(Act(_("Refund"), f"{PATH}/{account_id}/{sale_id}/refund", danger=True))
     people = await lookups.people(desk, [line.staff_id])
+    places = await lookups.places(desk)
+    teller = Teller(desk.words, desk.f, line.currency, await item_names(desk.session, codes=items_of(one.benefits)))
     top: list[Part] = [Said(title=_(FLAG[flag]), tone="warn") for flag in FLAG if line.flags & flag]
     facts = Facts(
         title=_("The sale"),
@@ -239,15 +243,22 @@ async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id:
         tags=[desk.tag(_(label), tone), *flag_tags(desk, line.flags)],
         acts=acts,
         top=top,
-        main=[_lines(desk, one), _money(desk, one), _refunds(desk, one)],
+        main=[
+            _lines(desk, one, teller),
+            *benefit_parts(desk, one, teller, places),
+            *await other_parts(desk, one),
+            _money(desk, one),
+            _refunds(desk, one, teller),
+        ],
         aside=[facts],
     )
 
 
-def _lines(desk: Desk, one: SaleView) -> Rows:
+def _lines(desk: Desk, one: SaleView, teller: Teller) -> Rows:
     _ = desk.gettext
     line = one.sale
     currency = line.currency
+    given = [teller.kept(benefit, whole_minor=line.discount_minor) for benefit in one.benefits]
     rows = []
     if line.product_code:
         rows.append(
@@ -255,7 +266,9 @@ def _lines(desk: Desk, one: SaleView) -> Rows:
                 cells.text(_product(desk, line)),
                 cells.quantity(desk, line.quantity_milli, None),
                 Cell(desk.f.unit_price(line.unit_price_e4, currency, None), line.unit_price_e4),
-                cells.money(desk, line.gross_minor - sum(int(shop.get("amount_minor", 0)) for shop in one.lines), currency),
+                cells.money(
+                    desk, line.gross_minor - sum(int(shop.get("amount_minor", 0)) for shop in one.lines) - surcharge_minor(given), currency
+                ),
             ]
         )
     rows += [
@@ -267,11 +280,9 @@ def _lines(desk: Desk, one: SaleView) -> Rows:
         ]
         for shop in one.lines
     ]
-    for benefit in one.benefits:
-        if benefit["kind"] == "discount":
-            amount = line.discount_minor if benefit["given"] is None else int(benefit["given"])
-            named = cells.text(desk.either(str(benefit["name_zh"]), str(benefit["name_en"])))
-            rows.append([named, Cell("", ""), Cell("", ""), cells.money(desk, -amount, currency)])
+    for benefit in given:
+        if benefit.kind in PRICED:
+            rows.append([cells.text(benefit.name), Cell("", ""), Cell("", ""), cells.money(desk, -benefit.amount_minor, currency)])
     words = {member.value: _(label[0]) for member, label in TENDER.items()}
     for tender in one.tenders:
         said = words.get(str(tender.get("tender")), str(tender.get("tender")))
@@ -316,16 +327,24 @@ def _money(desk: Desk, one: SaleView) -> Rows:
     )
 
 
-def _refunds(desk: Desk, one: SaleView) -> Rows:
+def _refunds(desk: Desk, one: SaleView, teller: Teller) -> Rows:
     _ = desk.gettext
     return Rows(
         title=_("Given back"),
-        columns=[Column(_("When")), Column(_("Gross"), "num"), Column(_("To the card"), "num"), Column(_("Reason")), Column(_("Kind"))],
+        columns=[
+            Column(_("When")),
+            Column(_("Gross"), "num"),
+            Column(_("To the card"), "num"),
+            Column(_("Benefits taken back")),
+            Column(_("Reason")),
+            Column(_("Kind")),
+        ],
         rows=[
             [
                 cells.when(desk, back.booked_at),
                 cells.money(desk, back.gross_minor, one.sale.currency),
                 cells.money(desk, back.card_minor, one.sale.currency),
+                cells.text(", ".join(f"{each.name} {each.amount}" for each in teller.back(one.benefits, back.benefits or ())) or None),
                 cells.text(back.reason),
                 Cell(_("Void") if back.void else _("Refund"), back.void),
             ]

@@ -1,0 +1,82 @@
+"""Why a sale came to what it did: each rule that gave something, who bears it, and why the other candidates did not apply."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from loyalty.authorizations.queries import SaleView, answer_to
+from loyalty.pricing.wording import FUNDERS
+from loyalty.web.benefits import PRICED, Teller
+from loyalty.web.listing import Column
+from loyalty.web.office import cells
+from loyalty.web.office.desk import Desk
+from loyalty.web.office.lookups import Places
+from loyalty.web.office.parts import Act, Cell, Part, Rows
+from loyalty.web.office.rules_words import PATH as RULES
+
+SHOWN = "others"
+"""The address's word for showing what did not apply."""
+
+
+def benefit_parts(desk: Desk, one: SaleView, teller: Teller, places: Places) -> list[Part]:
+    """Show each rule that gave something: worked out of what, wanted, given, who bears it, and the rulebook it last changed in."""
+    if not one.benefits:
+        return []
+    _ = desk.gettext
+    return [
+        Rows(
+            title=_("Why: rules that applied"),
+            columns=[
+                Column(_("Rule")),
+                Column(_("Worked out on"), "num"),
+                Column(_("Wanted"), "num"),
+                Column(_("Given"), "num"),
+                Column(_("Borne by")),
+            ],
+            rows=[_benefit(desk, benefit, one, teller, places) for benefit in one.benefits],
+            empty=_("None"),
+        )
+    ]
+
+
+def _benefit(desk: Desk, benefit: Mapping[str, Any], one: SaleView, teller: Teller, places: Places) -> list[Cell]:
+    told = teller.kept(benefit, whole_minor=one.sale.discount_minor)
+    wanted = benefit.get("wanted")
+    revision = benefit.get("revision")
+    is_book = "base_minor" in benefit
+    said = desk.gettext("%(name)s, rulebook %(revision)s", name=told.name, revision=revision) if is_book else told.name
+    borne = ", ".join(_funder(desk, str(funder), share, told.kind, teller, places) for funder, share in benefit["funders"])
+    return [
+        Cell(desk.link(f"{RULES}/{revision}", said) if is_book else said, said),
+        cells.money(desk, benefit.get("base_minor"), one.sale.currency),
+        cells.text(None if wanted is None else teller.given(told.kind, int(wanted), benefit.get("item"))),
+        Cell(told.amount, told.amount),
+        cells.text(borne),
+    ]
+
+
+def _funder(desk: Desk, funder: str, share: int | None, kind: str, teller: Teller, places: Places) -> str:
+    kindred, _, reference = funder.partition(":")
+    if kindred == "station" and reference:
+        name = places.names.get(UUID(reference), reference)
+    else:
+        name = desk.either(*FUNDERS.get(funder, (funder, funder)))
+    if share is None:
+        return name
+    return f"{name} {teller.money(share) if kind in {*PRICED, 'bonus'} else desk.f.count(share)}"
+
+
+async def other_parts(desk: Desk, one: SaleView) -> list[Part]:
+    """Show, once it is asked for, which candidates did not apply and why, as the till was told then."""
+    _ = desk.gettext
+    line = one.sale
+    columns = [Column(_("Rule")), Column(_("Why it did not apply"))]
+    title = _("Candidates that did not apply")
+    if not desk.query.raw(SHOWN):
+        asks = Act(_("Show"), f"/office/sales/{line.account_id}/{line.sale_id}?{SHOWN}=1")
+        return [Rows(title=title, columns=columns, rows=[], empty=_("What the till was told is kept with its answer."), acts=[asks])]
+    answer = await answer_to(desk.session, terminal_id=line.terminal_id, sale_id=line.sale_id)
+    others = [] if answer is None else answer.others or []
+    told = [(each.rule, each.revision, desk.either(each.zh, each.en)) for each in others]
+    rows = [[Cell(desk.link(f"{RULES}/{revision}", code), code), cells.text(said)] for code, revision, said in told]
+    return [Rows(title=title, columns=columns, rows=rows, empty=_("None: every candidate applied, or nothing was asked."))]
