@@ -24,7 +24,7 @@ from loyalty.pricing.agreements import Line, Term
 from loyalty.pricing.model import AGREEMENT_MOVES, Agreement, AgreementStatus
 from loyalty.stations.model import Product, ProductCategory, Station
 
-_CODE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
+CODE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 _FUNDER: Final = re.compile(r"[a-z0-9][a-z0-9._:-]{0,63}")
 _NAME_MAX: Final = 80
 _LINES_MAX: Final = 200
@@ -152,7 +152,7 @@ def _values(agreement: NewAgreement) -> dict[str, Any]:
 
 async def _sound(session: AsyncSession, agreement: NewAgreement) -> None:
     texts = {
-        "code": _CODE.fullmatch(agreement.code),
+        "code": CODE.fullmatch(agreement.code),
         "funder": _FUNDER.fullmatch(agreement.funder),
         "name_zh": 0 < len(agreement.name_zh) <= _NAME_MAX,
         "name_en": 0 < len(agreement.name_en) <= _NAME_MAX,

@@ -39,6 +39,7 @@ _RAIL: Final = (
     (N_("Network"), N_("Shifts"), "/office/shifts", Permission.READ_STATION),
     (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
     (N_("Terms"), N_("Rules"), "/office/rules", Permission.READ_CARDS),
+    (N_("Terms"), N_("Agreements"), "/office/agreements", Permission.READ_CUSTOMERS),
     (N_("Terms"), N_("Tiers"), "/office/tiers", Permission.READ_CARDS),
     (N_("Terms"), N_("Vouchers"), "/office/vouchers", Permission.READ_CARDS),
     (N_("Terms"), N_("Gifts"), "/office/gifts", Permission.READ_STATION),
