@@ -22,8 +22,10 @@ async def test_terms_go_on_as_rules_of_one_group(old):
     connection = await asyncpg.connect(driver_dsn(old))
     await connection.execute(
         """
-        INSERT INTO discount_terms (term_id, code, revision, name_zh, name_en, currency, rate_e4, funder, valid_from, valid_to, published_at)
-        VALUES (gen_random_uuid(), 'GOLD Litre', 1, '金卡', 'Gold', 'CNY', 2000, 'head-office', '2026-01-01Z', '2026-06-01Z', '2026-01-01Z'),
+        INSERT INTO discount_terms
+            (term_id, code, revision, name_zh, name_en, currency, rate_e4, funder, valid_from, valid_to, published_at)
+        VALUES
+            (gen_random_uuid(), 'GOLD Litre', 1, '金卡', 'Gold', 'CNY', 2000, 'head-office', '2026-01-01Z', '2026-06-01Z', '2026-01-01Z'),
             (gen_random_uuid(), 'GOLD Litre', 2, '金卡', 'Gold', 'CNY', 3000, 'head-office', '2026-06-01Z', NULL, '2026-05-20Z')
         """
     )
