@@ -88,7 +88,9 @@ def read_agreements(text: str | bytes, *, stations: Mapping[str, UUID]) -> list[
 
 def _filed(agreement: NewAgreement, stations: Mapping[UUID, str]) -> FileAgreement:
     lines = tuple(
-        FileLine(kind=line.kind, value_e4=line.value_e4, product=line.product, station=line.station and stations[line.station])
+        FileLine(
+            kind=line.kind, value_e4=line.value_e4, product=line.product, station=None if line.station is None else stations[line.station]
+        )
         for line in agreement.lines
     )
     facts = agreement._asdict()
@@ -101,7 +103,7 @@ def _agreement(one: FileAgreement, stations: Mapping[str, UUID]) -> NewAgreement
     if unknown:
         raise FileNotUnderstood(problem=f"{one.code}: station {', '.join(unknown)}?")
     lines = tuple(
-        Line(kind=line.kind, value_e4=line.value_e4, product=line.product, station=line.station and stations[line.station])
+        Line(kind=line.kind, value_e4=line.value_e4, product=line.product, station=None if line.station is None else stations[line.station])
         for line in one.lines
     )
     facts = {name: getattr(one, name) for name in FileAgreement.__struct_fields__}
