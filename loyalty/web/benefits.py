@@ -26,12 +26,13 @@ from loyalty.pricing.document import (
 )
 from loyalty.pricing.wording import percent, quantity
 from loyalty.rewards.queries.gifts import gifts_by_code
+from loyalty.rewards.queries.tiers import list_tiers
 from loyalty.rewards.queries.vouchers import kinds_by_code
 from loyalty.web.formats import MINUS, Formats
 from loyalty.web.i18n import Language
 
 Items = Mapping[str, tuple[str, str]]
-"""Gifts and kinds of vouchers by code: Chinese and English."""
+"""Gifts, kinds of vouchers or tiers by code: Chinese and English."""
 PRICED: Final = frozenset({"discount", "surcharge"})
 """Kinds that change the price; the others are granted besides."""
 _BANDS_MAX: Final = 3
@@ -60,6 +61,11 @@ async def item_names(session: AsyncSession, *, codes: Collection[str]) -> Items:
     return kinds | {code: (one.name_zh, one.name_en) for code, one in (await gifts_by_code(session, codes=codes)).items()}
 
 
+async def tier_names(session: AsyncSession) -> Items:
+    """Return what the tiers are called, by code."""
+    return {one.code: (one.name_zh, one.name_en) for one in await list_tiers(session)}
+
+
 def items_of(benefits: Iterable[Mapping[str, Any]]) -> set[str]:
     """Return the codes of the things among a sale's benefits."""
     return {str(benefit["item"]) for benefit in benefits if benefit.get("item")}
@@ -73,11 +79,20 @@ def items_in(rules: Iterable[Rule]) -> set[str]:
 class Teller:
     """Says benefits in one reader's language and one currency."""
 
-    def __init__(self, words: Language, f: Formats, currency: str, items: Items) -> None:
+    def __init__(self, words: Language, f: Formats, currency: str, items: Items, tier_names: Items | None = None) -> None:
         self.words = words
+        self.tier_names = tier_names or {}
         self.f = f
         self.currency = currency
         self.items = items
+
+    def tiers(self, sentence: str, *codes: int | str | None) -> str:
+        """Put the tiers' names in place of their codes: `need` and `have` of a reason that is about tiers."""
+        for said in codes:
+            names = [self.words.either(*self.tier_names.get(code, (code, code))) for code in str(said or "").split()]
+            if names:
+                sentence = sentence.replace(str(said), self.words.either("、", " / ").join(names))
+        return sentence
 
     def money(self, amount_minor: int, *, sign: bool = False) -> str:
         """Write an amount of this currency."""

@@ -21,7 +21,7 @@ from loyalty.rewards.model_vouchers import VoucherStatus
 from loyalty.rewards.queries.gifts import EntitlementView, gifts_of_account, gifts_of_customer
 from loyalty.rewards.queries.vouchers import VoucherView, vouchers_of_account, vouchers_of_customer
 from loyalty.stations.queries import BoardLine
-from loyalty.web.benefits import PRICED, Given, Teller, item_names, items_in
+from loyalty.web.benefits import PRICED, Given, Teller, item_names, items_in, tier_names
 from loyalty.web.cashier.till import Till
 from loyalty.web.formats import plate
 
@@ -121,7 +121,7 @@ def shelves(till: Till, board: Iterable[BoardLine]) -> list[Shelf]:
 async def teller_for(till: Till, session: AsyncSession, offer: Offer | None) -> Teller:
     """Return who says benefits at this till, knowing the names of what the live rules give."""
     codes = set() if offer is None else items_in(offer.book.document.rules)
-    return Teller(till.words, till.f, till.currency, await item_names(session, codes=codes))
+    return Teller(till.words, till.f, till.currency, await item_names(session, codes=codes), await tier_names(session))
 
 
 def favour_of(till: Till, offer: Offer | None, teller: Teller, sold: Sequence[Shelf], waiting: Sequence[Waiting]) -> Favour:
@@ -190,7 +190,7 @@ def saving_of(
         (said for _, said in _more(till, offer, teller, goods, flow, tenders, outcome, unit=unit, is_open=False)),
         key=lambda said: said.distance,
     )
-    others = tuple((_name(till, missed), _why(till, offer, missed)) for missed in outcome.missed)
+    others = tuple((_name(till, missed), _why(till, offer, teller, missed)) for missed in outcome.missed)
     return Saving(given=given, more=tuple(more[:MORE_MAX]), others=others, surcharge_minor=outcome.surcharge_minor), outcome
 
 
@@ -198,8 +198,9 @@ def _name(till: Till, missed: Missed) -> str:
     return till.either(missed.rule.rule.name_zh, missed.rule.rule.name_en)
 
 
-def _why(till: Till, offer: Offer, missed: Missed) -> str:
-    return till.either(*explain(missed.rule, missed.miss, till.currency, offer.book.names))
+def _why(till: Till, offer: Offer, teller: Teller, missed: Missed) -> str:
+    said, miss = till.either(*explain(missed.rule, missed.miss, till.currency, offer.book.names)), missed.miss
+    return teller.tiers(said, miss.need, miss.have) if miss.why == "tier" else said
 
 
 def _more(
@@ -223,7 +224,9 @@ def _more(
             need, have = int(missed.miss.need or 0), int(missed.miss.have or 0)
             if need > have:
                 worth = teller.worth(missed.rule.effect, unit)
-                more = More(need=_why(till, offer, missed), worth=worth, name=_name(till, missed), distance=(need - have) * 1000 // need)
+                more = More(
+                    need=_why(till, offer, teller, missed), worth=worth, name=_name(till, missed), distance=(need - have) * 1000 // need
+                )
                 said.append((missed.rule.code, more))
             continue
         short = _short(goods, missed)
@@ -231,7 +234,7 @@ def _more(
         then = next((one for one in offer.evaluate(lifted, int(flow), asked)[1].applied if one.rule.code == missed.rule.code), None)
         if then is not None:
             worth = teller.worth(then.rule.effect, unit) if is_open else teller.given(then.rule.kind, then.given, then.rule.gives)
-            need_said = _why(till, offer, missed) if short is None else _need(till, short, unit, is_open=is_open)
+            need_said = _why(till, offer, teller, missed) if short is None else _need(till, short, unit, is_open=is_open)
             distance = 0 if short is None else (short.need - short.have) * 1000 // max(short.need, 1)
             said.append((missed.rule.code, More(need=need_said, worth=worth, name=_name(till, missed), distance=distance)))
     return said

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from loyalty.authorizations.queries import SaleView, answer_to
+from loyalty.authorizations.wire import Other
 from loyalty.pricing.wording import FUNDERS
 from loyalty.web.benefits import PRICED, Teller
 from loyalty.web.listing import Column
@@ -30,7 +31,7 @@ def benefit_parts(desk: Desk, one: SaleView, teller: Teller, places: Places) -> 
                 Column(_("Rule")),
                 Column(_("Worked out on"), "num"),
                 Column(_("Wanted"), "num"),
-                Column(_("Given"), "num"),
+                Column(_("Came to"), "num"),
                 Column(_("Borne by")),
             ],
             rows=[_benefit(desk, benefit, one, teller, places) for benefit in one.benefits],
@@ -66,7 +67,7 @@ def _funder(desk: Desk, funder: str, share: int | None, kind: str, teller: Telle
     return f"{name} {teller.money(share) if kind in {*PRICED, 'bonus'} else desk.f.count(share)}"
 
 
-async def other_parts(desk: Desk, one: SaleView) -> list[Part]:
+async def other_parts(desk: Desk, one: SaleView, teller: Teller) -> list[Part]:
     """Show, once it is asked for, which candidates did not apply and why, as the till was told then."""
     _ = desk.gettext
     line = one.sale
@@ -77,6 +78,11 @@ async def other_parts(desk: Desk, one: SaleView) -> list[Part]:
         return [Rows(title=title, columns=columns, rows=[], empty=_("What the till was told is kept with its answer."), acts=[asks])]
     answer = await answer_to(desk.session, terminal_id=line.terminal_id, sale_id=line.sale_id)
     others = [] if answer is None else answer.others or []
-    told = [(each.rule, each.revision, desk.either(each.zh, each.en)) for each in others]
+    told = [(each.rule, each.revision, _said(desk, each, teller)) for each in others]
     rows = [[Cell(desk.link(f"{RULES}/{revision}", code), code), cells.text(said)] for code, revision, said in told]
     return [Rows(title=title, columns=columns, rows=rows, empty=_("None: every candidate applied, or nothing was asked."))]
+
+
+def _said(desk: Desk, other: Other, teller: Teller) -> str:
+    said = desk.either(other.zh, other.en)
+    return teller.tiers(said, other.need, other.have) if other.why == "tier" else said

@@ -21,7 +21,7 @@ from loyalty.authorizations.queries import (
 from loyalty.errors import NotFound
 from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
-from loyalty.web.benefits import PRICED, Teller, item_names, items_of, surcharge_minor
+from loyalty.web.benefits import PRICED, Teller, item_names, items_of, surcharge_minor, tier_names
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
@@ -219,7 +219,9 @@ async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id:
         acts.append(Act(_("Refund"), f"{PATH}/{account_id}/{sale_id}/refund", danger=True))
     people = await lookups.people(desk, [line.staff_id])
     places = await lookups.places(desk)
-    teller = Teller(desk.words, desk.f, line.currency, await item_names(desk.session, codes=items_of(one.benefits)))
+    teller = Teller(
+        desk.words, desk.f, line.currency, await item_names(desk.session, codes=items_of(one.benefits)), await tier_names(desk.session)
+    )
     top: list[Part] = [Said(title=_(FLAG[flag]), tone="warn") for flag in FLAG if line.flags & flag]
     facts = Facts(
         title=_("The sale"),
@@ -246,7 +248,7 @@ async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id:
         main=[
             _lines(desk, one, teller),
             *benefit_parts(desk, one, teller, places),
-            *await other_parts(desk, one),
+            *await other_parts(desk, one, teller),
             _money(desk, one),
             _refunds(desk, one, teller),
         ],
