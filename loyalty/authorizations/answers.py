@@ -91,6 +91,12 @@ class BalanceAnswer(Said, omit_defaults=True, kw_only=True):
     held_minor: int | None = None
     bonus_minor: int | None = None
     owed_minor: int | None = None
+    points: int | None = None
+    """What can be spent now."""
+    points_pending: int | None = None
+    """Earned, and not active yet."""
+    points_owed: int | None = None
+    """Taken back of points that were spent: the next ones earned pay it off."""
 
 
 class FillView(Struct, omit_defaults=True, kw_only=True):

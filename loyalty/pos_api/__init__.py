@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 from loyalty.identity.api import terminal_router
 from loyalty.stations.operations import record_heartbeat
 
-from . import advices, cards, fills, hot, lists, questions, sales, shifts, terminals, topups
+from . import advices, cards, fills, hot, lists, points, questions, sales, shifts, terminals, topups
 from .calling import provide_caller, provide_policy, signed, trusted
 
 _DEPENDENCIES = {"caller": Provide(provide_caller), "policy": Provide(provide_policy)}
@@ -33,6 +33,9 @@ begun = Router(
         cards.reset_pin,
         cards.unlock_pin,
         fills.request_payment,
+        points.points_offers,
+        points.redeem_points,
+        points.reverse_redemption,
         questions.balance,
         questions.quote,
         sales.refund,

@@ -74,6 +74,19 @@ _SALE_ROW: Final = {
     "booked_at": "2026-09-24T02:15:00Z",
     "business_day": "2026-09-24",
 }
+_REDEMPTION: Final = {
+    "outcome": "redeemed",
+    "card": "8903",
+    "redemption": _REFERENCE,
+    "gift": "umbrella",
+    "name_zh": "自动晴雨伞",
+    "name_en": "Umbrella",
+    "pieces": 1,
+    "points": 500,
+    "status": "handed_out",
+    "points_after": 740,
+    "booked_at": "2026-09-24T02:15:00Z",
+}
 _FILL: Final = {"fill_id": _ID, "pump_reference": "P3-20260924-0417", "status": "unpaid"}
 
 EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
@@ -284,7 +297,36 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
             "held_minor": 0,
             "bonus_minor": 5000,
             "owed_minor": 0,
+            "points": 1240,
+            "points_pending": 22,
+            "points_owed": 0,
         },
+    ),
+    "GET /v1/points-offers": (
+        None,
+        {
+            "rows": [
+                {
+                    "gift": "umbrella",
+                    "name_zh": "自动晴雨伞",
+                    "name_en": "Umbrella",
+                    "about_zh": "",
+                    "about_en": "",
+                    "pieces": 1,
+                    "points": 500,
+                    "free": 20,
+                }
+            ],
+            "month_max": 10000,
+        },
+    ),
+    "POST /v1/points-redemptions": (
+        {"card": _CARD, "gift": "umbrella", "signature": "M10,20 L30,40 Q50 60 70 80", "event_at": _EVENT, "record": _RECORD},
+        _REDEMPTION,
+    ),
+    "POST /v1/points-redemptions/{redemption}/reversal": (
+        {"reason": "the wrong gift", "restock": True, "record": _RECORD},
+        _REDEMPTION | {"outcome": "returned", "status": "returned", "points_after": 1240},
     ),
     "POST /v1/quotes": (
         {"card": {"number": "8810012345678903"}, "product": "92", "plate": "川A12345"},

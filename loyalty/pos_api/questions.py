@@ -15,7 +15,9 @@ from loyalty.authorizations.hot_api import present
 from loyalty.authorizations.operations import quotes
 from loyalty.authorizations.rules import Presented
 from loyalty.authorizations.wire import Credential, Said
+from loyalty.cards.queries import find_by_index
 from loyalty.db import transaction
+from loyalty.rewards.queries.points import points_of
 
 from .calling import key_of
 
@@ -76,7 +78,7 @@ async def balance(
     if refused is not None:
         return _declined(BalanceAnswer(outcome="declined"), refused)
     async with transaction(request.app.state.sessions) as session:
-        return await quotes.balance(
+        answer = await quotes.balance(
             session,
             place=caller.place,
             number_index=index,
@@ -85,6 +87,11 @@ async def balance(
             snapshot=state.pump.snapshot,
             now=now,
         )
+        if answer.outcome == "balance":
+            card = await find_by_index(session, index=index)
+            held = await points_of(session, account_ids=[card.account_id], now=now)
+            answer.points, answer.points_pending, answer.points_owed = held.available, held.pending, held.owed
+    return answer
 
 
 async def _pin_refused(state: State, caller: Caller, presented: Presented, index: bytes, now: datetime) -> Said | None:

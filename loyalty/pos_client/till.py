@@ -282,6 +282,22 @@ class Till(Connection):
         body = {"items": list(items), "tender": tender, "event_at": self.business_clock(), **more}
         return await self.perform("purchase", "/v1/purchases", body)
 
+    # Points
+
+    async def points_offers(self) -> Answer:
+        """Return what points buy out of this station's stock."""
+        return await self.get("/v1/points-offers")
+
+    async def redeem_points(self, card: Card, *, gift: str, pieces: int = 1, signature: str = "", key: UUID | None = None) -> Answer:
+        """Buy a gift with points: signed for (the `d` of an SVG path) it is handed over, else set aside here."""
+        body = {"gift": gift, "pieces": pieces, "signature": signature, "event_at": self.business_clock()}
+        return await self.perform("other", "/v1/points-redemptions", body, card=card, key=key)
+
+    async def reverse_redemption(self, redemption: str, *, reason: str, restock: bool = True, approver: Staff | None = None) -> Answer:
+        """Undo a redemption of this station: gift and points go back; before this shift began only with an approver."""
+        path = f"/v1/points-redemptions/{redemption}/reversal"
+        return await self.perform("other", path, {"reason": reason, "restock": restock}, staff=(("approver", approver),))
+
     # Cards at the counter: a member of staff with a running shift answers for them
 
     async def issue(self, number: str, **holder: Any) -> Answer:
