@@ -24,7 +24,7 @@ from loyalty.web.cashier.sheets import KINDS, STATUSES
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, new_key, provide_quiet_till
 from loyalty.web.rendering import redirect, render
 
-THEN: Final = {"": "", "top-up": "/top-up", "care": "/care", "returns": "/care"}
+THEN: Final = {"": "", "top-up": "/top-up", "care": "/care", "returns": "/care", "points": "/points"}
 """What was meant to be done with the card that is looked for."""
 
 _NOZZLE = re.compile(r"^\d{1,3}$")
@@ -116,7 +116,7 @@ async def find(till: NamedDependency[Till]) -> Page:
         )
 
 
-@get(["/top-up", "/care"])
+@get(["/top-up", "/care", "/points"])
 async def which_card(till: NamedDependency[Till]) -> Page:
     """Ask for the card first, where a key was pressed without one on the table."""
     till.require_shift()

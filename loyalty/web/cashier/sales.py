@@ -21,6 +21,7 @@ from loyalty.errors import Refusal
 from loyalty.identity import operations as identity
 from loyalty.identity.queries import grants_of
 from loyalty.identity.rules import Permission, Principal, at_station
+from loyalty.rewards.queries.redeeming import bought_with
 from loyalty.statements.model import ReceiptKind
 from loyalty.statements.operations import count_print
 from loyalty.statements.queries import prints_of
@@ -244,12 +245,15 @@ async def returns(till: NamedDependency[Till]) -> Page:
 
 @post("/returns", status_code=303)
 async def look_up(till: NamedDependency[Till]) -> Page:
-    """Find a sale or a top-up by the number on its receipt, or by scanning the receipt's code."""
+    """Find a sale, a top-up or what points bought by the number on its receipt, or by scanning the receipt's code."""
     typed = till.form.raw("number").rpartition("/")[2]
     async with reading(till) as session:
         both = parse_reference(typed)
         if both is not None and await queries.find_sale(session, account_id=both[0], sale_id=both[1], station_id=till.place.station_id):
             return till.done(f"{HOME}/sales/{typed}")
+        if both is not None and (bought := await bought_with(session, account_id=both[0], redemption_id=both[1])) is not None:
+            here = bought.redemption.station_id == till.place.station_id
+            return till.done(f"{HOME}/points/{typed}" if here else f"{HOME}/returns?missing=1")
         try:
             await _topup_of(till, session, UUID(typed))
         except (ValueError, TopupNotFound):
