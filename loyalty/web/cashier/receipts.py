@@ -118,7 +118,7 @@ class Slip:
 async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleView) -> Slip:
     """Write the receipt of a sale."""
     _, f = scribe.gettext, scribe.f
-    slip = await _begun(scribe, session, _("Sales receipt"), sale.booked_at, sale.tail, reference(sale.account_id, sale.sale_id))
+    slip = await begin_slip(scribe, session, _("Sales receipt"), sale.booked_at, sale.tail, reference(sale.account_id, sale.sale_id))
     names = await product_names(scribe, session)
     detail = sale.detail or {}
     benefits = benefits_in(detail)
@@ -171,7 +171,7 @@ async def topup_slip(scribe: Scribe, session: AsyncSession, topup: Topup) -> Sli
     _, f = scribe.gettext, scribe.f
     tail = (await get_card(session, card_id=topup.card_id)).number_tail if topup.card_id is not None else None
     title = _("Top-up, not credited yet") if topup.booked_at is None else _("Top-up receipt")
-    slip = await _begun(scribe, session, title, topup.booked_at or topup.requested_at, tail, str(topup.topup_id))
+    slip = await begin_slip(scribe, session, title, topup.booked_at or topup.requested_at, tail, str(topup.topup_id))
     slip.lines.append((_("Top-up"), "", f.money(topup.amount_minor, topup.currency)))
     if topup.bonus_minor:
         slip.lines.append((_("Bonus"), "", f.money(topup.bonus_minor, topup.currency)))
@@ -193,7 +193,7 @@ async def topup_slip(scribe: Scribe, session: AsyncSession, topup: Topup) -> Sli
 async def balance_slip(scribe: Scribe, session: AsyncSession, sheet: "CardSheet") -> Slip:
     """Write what is on a card at this moment; no receipt, so it has neither number nor copies."""
     _, f = scribe.gettext, scribe.f
-    slip = await _begun(scribe, session, _("Balance"), scribe.f.now, sheet.tail, "")
+    slip = await begin_slip(scribe, session, _("Balance"), scribe.f.now, sheet.tail, "")
     slip.lines.append((_("Principal"), "", f.money(sheet.principal_minor, sheet.currency)))
     slip.lines += [
         (
@@ -216,7 +216,8 @@ async def product_names(scribe: Scribe, session: AsyncSession) -> dict[str, str]
     return {each.code: scribe.either(each.name_zh, each.name_en) for each in (await list_products(session, limit=200)).rows}
 
 
-async def _begun(scribe: Scribe, session: AsyncSession, title: str, at: datetime, tail: str | None, number: str) -> Slip:
+async def begin_slip(scribe: Scribe, session: AsyncSession, title: str, at: datetime, tail: str | None, number: str) -> Slip:
+    """Begin a paper: what it is, of whom, when, at which till, for which card."""
     _ = scribe.gettext
     station: StationView = await get_station(session, station_id=scribe.station_id)
     head = [(_("Time"), scribe.f.instant(at))]
