@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from loyalty.authorizations.queries import SaleLine, SaleView
 from loyalty.crypto import use_keyring
 from loyalty.db import transaction
+from loyalty.web.office.sale_amounts import amounts_of
 from tests.web.office_desk import opened_office
 
 FORM = {
@@ -65,7 +67,7 @@ async def test_an_agreement_is_drafted_changed_approved_and_ended(office):
     approved = await checker.send(path, {}, to=f"{path}/approve")
     assert approved.status_code == 303, approved.text[:600]
     page = words((await maker.get(path)).text)
-    assert "生效中" in page
+    assert "进行中" in page
     assert "协议与规则中较低者" in page
     assert (await maker.get(f"{path}/edit")).status_code == 409
     async with transaction(office.sessions) as session:
@@ -77,7 +79,7 @@ async def test_an_agreement_is_drafted_changed_approved_and_ended(office):
     assert (await checker.send(path, {"reason": "合同解除"}, to=f"{path}/end")).status_code == 303
     page = words((await checker.get(path)).text)
     assert "合同解除" in page
-    assert "已终止" in page
+    assert "已结束" in page
 
 
 async def test_a_next_revision_takes_its_lines_along(office):
@@ -179,7 +181,7 @@ async def test_it_goes_the_whole_way_over_json(office):
         "lines": [{"kind": "price", "value_e4": 75_000, "product": "92"}],
     }
     made = (await ask(maker, "POST", "", {"agreement": agreement, "after": 0}, 201))["agreement_id"]
-    assert "agreement-moved-on" in (await ask(maker, "POST", "", {"agreement": agreement, "after": 0}, 409))["type"]
+    assert "agreement_moved_on" in (await ask(maker, "POST", "", {"agreement": agreement, "after": 0}, 409))["type"]
     await ask(maker, "PUT", f"/{made}", {"agreement": agreement | {"lowest_wins": True}})
     await ask(maker, "PUT", f"/{made}", {"agreement": agreement | {"lines": []}}, 400)
     await ask(maker, "POST", f"/{made}/approval", status=403)
@@ -195,3 +197,39 @@ async def test_it_goes_the_whole_way_over_json(office):
     await ask(checker, "POST", f"/{made}/end", {"reason": "over"}, 204)
     assert (await ask(maker, "GET", f"/{made}"))["state"] == "ended"
     await ask(maker, "GET", f"/{uuid4()}", status=404)
+
+
+STATION = uuid4()
+
+
+def sold(gross_minor: int, discount_minor: int, *benefits) -> SaleView:
+    """Return a sale as the page reads it: `benefits` are (kind, given, funders)."""
+    facts = dict.fromkeys(SaleLine.__struct_fields__)
+    line = SaleLine(**facts | {"station_id": STATION, "gross_minor": gross_minor, "discount_minor": discount_minor, "currency": "CNY"})
+    kept = [{"kind": kind, "given": given, "funders": funders} for kind, given, funders in benefits]
+    return SaleView(sale=line, lines=[], tenders=[], benefits=kept, detail={}, fill_id=None, transfers=[], refunds=[])
+
+
+@pytest.mark.parametrize(
+    ("one", "amounts"),
+    [
+        # 157.80 at the pump, 7.80 off, borne 80 : 20 by head office and the station itself.
+        (
+            sold(15_780, 780, ("discount", 780, [["head-office", 624], [f"station:{STATION}", 156]])),
+            (15_780, 15_000, 15_624, {"head-office": 624, f"station:{STATION}": 156}),
+        ),
+        # 2.00 on top, kept by head office; the points bear no money.
+        (
+            sold(15_980, 0, ("surcharge", 200, [["head-office", 200]]), ("points", 159, [["head-office", 159]])),
+            (15_780, 15_980, 15_780, {"head-office": -200}),
+        ),
+        # A discount by another station's campaign, and one that the release before kept.
+        (sold(10_000, 300, ("discount", 300, [["station:other", 300]])), (10_000, 9_700, 10_000, {"station:other": 300})),
+        (sold(10_000, 300, ("discount", None, [["issuer", None]])), (10_000, 9_700, 10_000, {"issuer": 300})),
+        (sold(10_000, 0), (10_000, 10_000, 10_000, {})),
+    ],
+)
+def test_a_sale_has_three_amounts_and_somebody_bears_the_difference(one, amounts):
+    found = amounts_of(one)
+    assert found == amounts
+    assert found.pump_minor - found.customer_minor == sum(found.borne.values())

@@ -29,6 +29,7 @@ from loyalty.web.office.labels import FLAG, FLOW, PURSE_KIND, SALE_STATUS, TENDE
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import field, hidden, select
 from loyalty.web.office.parts import Act, Cell, Facts, Part, Rows, Said
+from loyalty.web.office.sale_amounts import amount_parts
 from loyalty.web.office.sale_benefits import benefit_parts, other_parts
 
 PATH = "/office/sales"
@@ -252,7 +253,7 @@ async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id:
             _money(desk, one),
             _refunds(desk, one, teller),
         ],
-        aside=[facts],
+        aside=[*amount_parts(desk, one, places), facts],
     )
 
 
