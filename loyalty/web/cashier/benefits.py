@@ -186,12 +186,12 @@ def saving_of(
         )
         for one in outcome.applied
     )
-    more = sorted(
-        (said for _, said in _more(till, offer, teller, goods, flow, tenders, outcome, unit=unit, is_open=False)),
-        key=lambda said: said.distance,
-    )
-    others = tuple((_name(till, missed), _why(till, offer, teller, missed)) for missed in outcome.missed)
-    return Saving(given=given, more=tuple(more[:MORE_MAX]), others=others, surcharge_minor=outcome.surcharge_minor), outcome
+    near = sorted(_more(till, offer, teller, goods, flow, tenders, outcome, unit=unit, is_open=False), key=lambda said: said[1].distance)
+    near = near[:MORE_MAX]
+    told = {code for code, _ in near}
+    others = tuple((_name(till, missed), _why(till, offer, teller, missed)) for missed in outcome.missed if missed.rule.code not in told)
+    more = tuple(said for _, said in near)
+    return Saving(given=given, more=more, others=others, surcharge_minor=outcome.surcharge_minor), outcome
 
 
 def _name(till: Till, missed: Missed) -> str:
