@@ -61,8 +61,8 @@ async def gifts_for_points(session: AsyncSession, *, station_id: UUID) -> list[P
     return sorted(found, key=lambda each: (each.points, each.gift))
 
 
-async def points_of_card(session: AsyncSession, *, account: Account, card_id: UUID, now: datetime) -> PointsView:
-    """Return the points that a card may spend: a person's account's, of a company's only what was moved to this card."""
+async def points_of_card(session: AsyncSession, *, account: Account, card_id: UUID | None, now: datetime) -> PointsView:
+    """Return the points that a card may spend: a person's account's, of a company's only what was moved to this card (None: to none)."""
     if account.kind is not AccountKind.COMPANY:
         return await points_of(session, account_ids=[account.account_id], now=now)
     own = spendable_points(await purses_of(session, account_id=account.account_id), company=True, card_id=card_id, now=now)

@@ -76,6 +76,8 @@ ACTION: Final[Mapping[str, str]] = {
     "rewards.gift_changed": N_("Gift changed"),
     "rewards.gift_made": N_("Gift put into the catalogue"),
     "rewards.monthly_vouchers_put": N_("Monthly vouchers set"),
+    "rewards.points_gathered": N_("Points moved to the main card"),
+    "rewards.points_undone": N_("Points redemption undone"),
     "rewards.referral_decided": N_("Referral decided"),
     "rewards.referral_programme_changed": N_("Referral programme changed"),
     "rewards.referral_programme_made": N_("Referral programme made"),
