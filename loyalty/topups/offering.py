@@ -1,6 +1,6 @@
 """What the rules say of a top-up: a basket of one line, what it earns, and what is missing for more. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ from loyalty.pricing.basket import TOPUP_GOODS, Basket, Goods, Moment, Person, W
 from loyalty.pricing.bounding import Question, subject_of
 from loyalty.pricing.compiling import Book, CompiledCap, CompiledRule, Plan
 from loyalty.pricing.conditions import Miss, window_start
-from loyalty.pricing.document import Bonus, By, Channel, Several, Tiered
+from loyalty.pricing.document import Basis, Bonus, By, Channel, Several, Tiered
 from loyalty.pricing.evaluating import Outcome, all_counts, budget_uses, evaluate
 from loyalty.pricing.freezing import BudgetUse
 from loyalty.pricing.running import Missed
@@ -31,6 +31,7 @@ DISCOUNT: Final = "discount"
 BONUS: Final = "bonus"
 _TAGS: Final = frozenset({TOPUP_GOODS})
 _NEXT_MAX: Final = 3
+_STEPS_MAX: Final = 12
 
 
 class Asked(NamedTuple):
@@ -215,7 +216,7 @@ def next_steps(asked: Asked, amount_minor: int, free: Mapping[UUID, int], *, cur
     """Return the nearest larger amounts at which a band or threshold of a rule begins, and gives more than one minor unit less would."""
     now = _given(decide(asked, amount_minor, free))
     steps: list[NextStep] = []
-    for amount, begun in sorted(_edges((planned.rule for planned in asked.plan.rules), amount_minor).items()):
+    for amount, begun in sorted(_edges(asked, amount_minor, free).items()):
         if most_minor is not None and amount > most_minor:
             break
         at, below = decide(asked, amount, free), _given(decide(asked, amount - 1, free))
@@ -243,22 +244,43 @@ def _given(outcome: Outcome) -> dict[str, int]:
     return {one.rule.code: one.given for one in outcome.applied}
 
 
-def _edges(rules: Iterable[CompiledRule], amount_minor: int) -> dict[int, set[str]]:
+def _edges(asked: Asked, amount_minor: int, free: Mapping[UUID, int]) -> dict[int, set[str]]:
     """Return the amounts above this one at which rules begin to give, or give more at once, and which do."""
     edges: dict[int, set[str]] = {}
-    for rule in rules:
-        starts = {rule.when.least_minor or 0}
-        effect = rule.effect
-        if isinstance(effect, Tiered) and effect.by is By.AMOUNT:
-            starts.update(band.starts for band in effect.bands)
-        if isinstance(effect, Bonus):
-            starts.update(band.starts for band in effect.bands)
-            if effect.several is Several.REPEAT:
-                starts.update((amount_minor // band.starts + 1) * band.starts for band in effect.bands if band.starts)
+    paid = amount_minor - decide(asked, amount_minor, free).discount_minor
+    for planned in asked.plan.rules:
+        of_load, of_paid = _starts(planned.rule, paid)
+        starts = of_load | {_loaded_for(asked, start, free) for start in of_paid if start > paid}
         for start in starts:
             if start > amount_minor:
-                edges.setdefault(start, set()).add(rule.code)
+                edges.setdefault(start, set()).add(planned.rule.code)
     return edges
+
+
+def _starts(rule: CompiledRule, paid_minor: int) -> tuple[set[int], set[int]]:
+    """Return from which loads, and from which payments, a rule gives more at once; with discounts less is paid than loaded."""
+    of_load: set[int] = set()
+    of_paid: set[int] = set()
+    (of_load if rule.when.basis is Basis.INITIAL else of_paid).add(rule.when.least_minor or 0)
+    effect = rule.effect
+    if isinstance(effect, Tiered) and effect.by is By.AMOUNT:
+        of_load.update(band.starts for band in effect.bands)
+    if isinstance(effect, Bonus):
+        of_paid.update(band.starts for band in effect.bands)
+        if effect.several is Several.REPEAT:
+            of_paid.update((paid_minor // band.starts + 1) * band.starts for band in effect.bands if band.starts)
+    return of_load, of_paid
+
+
+def _loaded_for(asked: Asked, paid_minor: int, free: Mapping[UUID, int]) -> int:
+    """Return the load of which so much is paid: what is taken off comes on top, and more may be taken off that."""
+    amount = paid_minor
+    for _ in range(_STEPS_MAX):
+        needed = paid_minor + decide(asked, amount, free).discount_minor
+        if needed == amount:
+            break
+        amount = needed
+    return amount
 
 
 _KINDS: Final = {

@@ -286,6 +286,18 @@ async def test_a_quote_says_what_is_missing_for_the_next_bands_up_to_the_cap(sho
     assert await shop.session.scalar(text("SELECT count(*) FROM topups")) == 0
 
 
+async def test_a_band_is_reached_by_what_is_paid_so_a_discount_puts_it_further(shop):
+    await live(shop, rule("bands", banded(Several.HIGHEST, *BANDS)), rule("five", Percent(basis_points=500)))
+    quoted = await quote_topup(
+        shop.session, policy=shop.policy, account_id=shop.personal, amount_minor=50_000, tender=Tender.CASH, now=shop.now
+    )
+    assert (quoted.pays_minor, quoted.bonus_minor) == (47_500, 1_000)
+    step = quoted.next[0]
+    assert (step.amount_minor, step.more_minor, step.gains[0].amount) == (52_632, 2_632, 3_000)
+    assert (await shop.load(shop.personal, 52_631)).bonus_minor == 1_000
+    assert (await shop.load(shop.anonymous, 52_632)).bonus_minor == 3_000
+
+
 async def test_repeated_bands_name_the_next_multiple(shop):
     await live(shop, rule("each", banded(Several.REPEAT, (10_000, 500))))
     quoted = await quote_topup(

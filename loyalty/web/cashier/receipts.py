@@ -1,7 +1,7 @@
 """Receipts: one content, as the page previews it and as the 80 mm printer gets it. A reprint is marked as copy 1, 2 …"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -15,6 +15,7 @@ from loyalty.cards.queries import get_card
 from loyalty.crypto import Purpose, issue_token
 from loyalty.stations.queries import StationView, get_station, list_products
 from loyalty.topups.model import Topup
+from loyalty.topups.offering import expiry_of
 from loyalty.web.benefits import PRICED, Given, Teller, item_names, items_of, surcharge_minor
 from loyalty.web.cashier import queries
 from loyalty.web.cashier.labels import TENDERS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from loyalty.web.cashier.sheets import CardSheet
 
 LINK_LIFE: Final = timedelta(days=400)
+_MOMENT: Final = timedelta(seconds=1)
 
 
 class ReceiptLink(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -166,6 +168,16 @@ def _tell(scribe: Scribe, slip: Slip, told: Sequence[Given]) -> None:
         (slip.discounts if one.kind in PRICED else slip.earned).append((name, one.amount))
 
 
+def _dated(scribe: Scribe, benefit: Mapping[str, Any], told: Given) -> Given:
+    """Say until when bonus money is good."""
+    ends = expiry_of(benefit)
+    if ends is None:
+        return told
+    # It ends with a day of the station: the last instant is the day before's.
+    until = scribe.gettext("until %(day)s", day=scribe.f.full_day(ends - _MOMENT))
+    return replace(told, note=f"{told.note}; {until}" if told.note else until)
+
+
 async def topup_slip(scribe: Scribe, session: AsyncSession, topup: Topup) -> Slip:
     """Write the receipt of a top-up."""
     _, f = scribe.gettext, scribe.f
@@ -173,14 +185,21 @@ async def topup_slip(scribe: Scribe, session: AsyncSession, topup: Topup) -> Sli
     title = _("Top-up, not credited yet") if topup.booked_at is None else _("Top-up receipt")
     slip = await begin_slip(scribe, session, title, topup.booked_at or topup.requested_at, tail, str(topup.topup_id))
     slip.lines.append((_("Top-up"), "", f.money(topup.amount_minor, topup.currency)))
-    if topup.bonus_minor:
-        slip.lines.append((_("Bonus"), "", f.money(topup.bonus_minor, topup.currency)))
+    benefits = (topup.detail or {}).get("benefits", [])
+    by_hand = topup.bonus_minor - sum(one["given"] for one in benefits if one["kind"] == "bonus")
+    if by_hand:
+        slip.lines.append((_("Bonus"), "", f.money(by_hand, topup.currency)))
+    teller = Teller(scribe.words, f, topup.currency, await item_names(session, codes=items_of(benefits)))
+    _tell(scribe, slip, [_dated(scribe, one, teller.kept(one)) for one in benefits])
     if topup.settled_minor:
         slip.discounts.append((_("Paid off what was owed"), f.money(-topup.settled_minor, topup.currency)))
-    slip.totals.append((_("Paid"), f.money(topup.amount_minor, topup.currency), True))
+    slip.totals.append((_("Paid"), f.money(topup.paid_minor, topup.currency), True))
+    if topup.discount_minor:
+        slip.totals.append((_("You saved"), f.money(topup.discount_minor, topup.currency), False))
     slip.tenders.append((_(TENDERS.get(topup.tender.value, topup.tender.value)), topup.reference or ""))
     if topup.booked_at is None:
         slip.notes.append(_("The money is on the card once the bank's transfer has arrived."))
+        slip.notes.append(_("What it earns is decided then, by the rules of that day."))
     else:
         after = await queries.balance_after(session, account_id=topup.account_id, currency=topup.currency, booked_at=topup.booked_at)
         slip.after.append((_("Balance afterwards"), f.money(after, topup.currency)))

@@ -174,7 +174,7 @@ async def topup_page(topup_id: FromPath[UUID], till: NamedDependency[Till]) -> P
             new="new" in till.request.query_params,
             tag=(till.gettext(label), tone),
             slip=slip.preview(printed),
-            after=slip.after,
+            after=[*((name, amount) for name, amount, _strong in slip.totals if topup.discount_minor), *slip.earned, *slip.after],
             printed=printed,
             voidable=topup.status is TopupStatus.BOOKED and not topup.returned_minor and till.may(Permission.REVERSE_LOAD),
             asks_reference=topup.tender in WALLETS,
