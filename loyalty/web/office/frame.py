@@ -44,6 +44,7 @@ _RAIL: Final = (
     (N_("Terms"), N_("Vouchers"), "/office/vouchers", Permission.READ_CARDS),
     (N_("Terms"), N_("Gifts"), "/office/gifts", Permission.READ_STATION),
     (N_("Terms"), N_("Referral"), "/office/referrals", Permission.READ_CUSTOMERS),
+    (N_("Terms"), N_("Flyers"), "/office/flyers", Permission.READ_CUSTOMERS),
     (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
     (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
     (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),
