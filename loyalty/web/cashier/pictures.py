@@ -179,6 +179,19 @@ def _chosen(page: "Page") -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _reasons(page: "Page") -> None:
+    """Type a fill that is a little too small for more, and unfold why the other offers do not apply."""
+    _on_the_card(what="personal")(page)
+    page.locator("[name=fill][value=manual]").check(force=True)
+    page.locator("details.more").first.evaluate("each => { each.open = true }")
+    page.select_option("#f-product", "92")
+    page.fill("#f-quantity", "36")
+    with page.expect_response("**/due"):
+        page.fill("#f-amount", "284.04")
+    page.wait_for_load_state("networkidle")
+    page.locator("#due details").evaluate("each => { each.open = true }")
+
+
 def _sold(page: "Page") -> None:
     _on_the_card(what="gold")(page)
     _typed_fill(page, "5", "39.45", _pin("gold"))
@@ -217,6 +230,21 @@ def _load_refused(page: "Page") -> None:
     page.fill("#f-amount", "9000")
     page.press("#f-amount", "Enter")
     page.wait_for_selector("#problem .notice")
+
+
+def _redeemed(page: "Page") -> None:
+    """Buy the first gift that the points reach, once for all pictures: points are few."""
+    if "points" not in _seen:
+        _on_the_card("/points", what="gold")(page)
+        if page.locator(".offers a.face").count():
+            page.locator(".offers a.face").first.click()
+            page.wait_for_selector("#f-pin")
+            page.fill("#f-pin", _pin("gold"))
+            page.press("#f-pin", "Enter")
+            page.wait_for_url("**/cashier/points/*")
+        _seen["points"] = page.url.partition("?")[0]
+    page.goto(_seen["points"])
+    page.wait_for_load_state("networkidle")
 
 
 def _authorised(page: "Page") -> None:
@@ -290,6 +318,7 @@ PICTURES = (
     Picture("phone-paid", "/cashier", then=_paid),
     Picture("card", "/cashier", then=_on_the_card()),
     Picture("card-gold", "/cashier", then=_chosen),
+    Picture("card-reasons", "/cashier", then=_reasons),
     Picture("card-declined", "/cashier", then=_declined),
     Picture("card-anonymous", "/cashier", then=_on_the_card(what="anonymous")),
     Picture("card-company", "/cashier", then=_on_the_card(what="company")),
@@ -305,6 +334,8 @@ PICTURES = (
     Picture("top-up-refused", "/cashier", then=_load_refused),
     Picture("top-up-done", "/cashier", then=_loaded),
     Picture("top-up-void", "/cashier", then=_again("top-up")),
+    Picture("points", "/cashier", then=_on_the_card("/points", what="gold")),
+    Picture("points-done", "/cashier", then=_redeemed),
     Picture("care", "/cashier", then=_on_the_card("/care")),
     Picture("care-lost", "/cashier", then=_on_the_card("/care", what="lost")),
     Picture("register", "/cashier", then=_on_the_card("/register", what="anonymous")),

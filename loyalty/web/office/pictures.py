@@ -405,6 +405,8 @@ PICTURES = (
     Picture("person-password", "/office/staff", then=_password_shown),
     Picture("me", "/office/me"),
     Picture("me-password", "/office/me/password"),
+    Picture("flyers", "/office/flyers"),
+    Picture("sale-why", "/office/sales", then=_first("?others=1")),
     Picture("account", "/office/adjustments", then=_through("main tbody a", "a[href^='/office/accounts/']")),
     Picture(
         "adjustment-new",
