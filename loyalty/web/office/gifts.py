@@ -55,7 +55,7 @@ async def gifts(desk: NamedDependency[Desk]) -> Any:
             listing=listing,
             columns=[
                 Column(_("Code"), sort="code"),
-                Column(_("Name")),
+                Column(_("What it is called")),
                 Column(_("Points"), "num"),
                 Column(_("Top-up from"), "num"),
                 Column(_("On hand"), "num"),
@@ -248,7 +248,7 @@ async def gift(desk: NamedDependency[Desk], code: FromPath[str]) -> Page:
         tags=[] if one.active else [desk.tag(_("Taken out"))],
         acts=[
             Act(_("Edit"), f"{PATH}/{code}/edit") if desk.may(Permission.EDIT_RULES) else None,
-            Act(_("Spoilt"), f"{PATH}/{code}/spoil") if may_move else None,
+            Act(_("Write off"), f"{PATH}/{code}/spoil") if may_move else None,
             Act(_("Count"), f"{PATH}/{code}/count") if may_move else None,
             Act(_("Send"), f"{PATH}/{code}/send") if may_move else None,
             Act(_("Receive"), f"{PATH}/{code}/receive", primary=True) if may_move else None,

@@ -52,7 +52,7 @@ async def programmes(desk: NamedDependency[Desk]) -> Any:
             listing=listing,
             columns=[
                 Column(_("Code"), sort="code"),
-                Column(_("Name")),
+                Column(_("What it is called")),
                 Column(_("Begins"), sort="starts_at"),
                 Column(_("Ends")),
                 Column(_("Brought"), "num"),
@@ -109,7 +109,7 @@ async def programme(desk: NamedDependency[Desk], code: FromPath[str]) -> Any:
         Tile(_("Brought"), desk.f.count(results.brought)),
         Tile(_("Rewarded"), desk.f.count(results.rewarded)),
         Tile(_("To be decided"), desk.f.count(results.held), tone="warn" if results.held else "", href=listing.href(status="held")),
-        Tile(_("Given"), given[0] if given else "—", note=" · ".join(given[1:])),
+        Tile(_("Given so far"), given[0] if given else "—", note=" · ".join(given[1:])),
     ]
     statuses = [(member.value, _(label[0])) for member, label in REFERRAL_STATUS.items()]
     return await show(

@@ -21,7 +21,7 @@ VOUCHER_STATUS: Final[Mapping[VoucherStatus, Toned]] = {
 REDEMPTION_STATUS: Final[Mapping[RedemptionStatus, Toned]] = {
     RedemptionStatus.RESERVED: (N_("Set aside"), "warn"),
     RedemptionStatus.REDEEMED: (N_("Used"), "good"),
-    RedemptionStatus.ROLLED_BACK: (N_("Taken back"), "bad"),
+    RedemptionStatus.ROLLED_BACK: (N_("Rolled back"), "bad"),
     RedemptionStatus.TOMBSTONE: (N_("Taken back before it came"), "bad"),
 }
 VALUE_TYPE: Final[Mapping[ValueType, Toned]] = {
@@ -47,14 +47,14 @@ GIFT_MOVE: Final[Mapping[GiftMoveKind, Toned]] = {
     GiftMoveKind.RELEASED: (N_("Freed"), ""),
     GiftMoveKind.HANDED_OUT: (N_("Handed out"), ""),
     GiftMoveKind.RETURNED: (N_("Brought back"), ""),
-    GiftMoveKind.SPOILT: (N_("Spoilt"), "bad"),
+    GiftMoveKind.SPOILT: (N_("Written off"), "bad"),
 }
 REFERRAL_STATUS: Final[Mapping[ReferralStatus, Toned]] = {
     ReferralStatus.OPEN: (N_("Running"), "good"),
     ReferralStatus.HELD: (N_("To be decided"), "warn"),
     ReferralStatus.ADMITTED: (N_("Admitted"), "good"),
     ReferralStatus.REFUSED: (N_("Refused"), "bad"),
-    ReferralStatus.ENDED: (N_("Finished"), ""),
+    ReferralStatus.ENDED: (N_("Over"), ""),
 }
 FAULT: Final[Mapping[Fault, str]] = {
     Fault.PERSON: N_("one person: same identity or document"),

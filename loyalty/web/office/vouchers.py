@@ -19,6 +19,7 @@ from loyalty.rewards.operations.vouchers import cancel_voucher
 from loyalty.rewards.queries import vouchers as queries
 from loyalty.rewards.queries.referrals import MonthlyView, list_monthly
 from loyalty.rewards.queries.vouchers import VoucherKindView, VoucherView
+from loyalty.web.endings import good_through
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
@@ -59,12 +60,12 @@ async def kinds(desk: NamedDependency[Desk]) -> Any:
             tabs=tabs(desk, PATH),
             columns=[
                 Column(_("Code"), sort="code"),
-                Column(_("Name")),
+                Column(_("What it is called")),
                 Column(_("What it is")),
                 Column(_("Worth"), "num"),
                 Column(_("Good for")),
                 Column(_("Out"), "num"),
-                Column(_("Limit"), "num"),
+                Column(_("Limit in all"), "num"),
                 Column(_("State")),
             ],
             fetch=fetch,
@@ -106,14 +107,16 @@ def _kind_row(desk: Desk, one: VoucherKindView) -> list[Cell]:
         cells.text(_validity(desk, one)),
         cells.count(desk, one.issued),
         cells.count(desk, one.limit_total),
-        Cell(desk.tag(_("Issued"), "good") if one.active else desk.tag(_("Stopped")), _("Issued") if one.active else _("Stopped")),
+        Cell(
+            desk.tag(_("Being issued"), "good") if one.active else desk.tag(_("Stopped")), _("Being issued") if one.active else _("Stopped")
+        ),
     ]
 
 
 def _validity(desk: Desk, one: VoucherKindView) -> str:
     if one.validity_days is not None:
         return desk.words.ngettext("%(num)s day", "%(num)s days", one.validity_days)
-    return desk.gettext("until %(day)s", day=desk.f.full_day(one.ends_at)) if one.ends_at else desk.gettext("no end")
+    return desk.gettext("good until %(day)s", day=good_through(desk.f, one.ends_at)) if one.ends_at else desk.gettext("no end")
 
 
 @get("/vouchers/kinds/new")
@@ -271,17 +274,17 @@ def _facts(desk: Desk, one: VoucherView, names: dict[Any, str]) -> Facts:
     pairs: list[tuple[str, Any]] = [
         (_("Kind"), one.kind_code),
         (_("Holder"), holder),
-        (_("Issued"), desk.f.instant(one.issued_at)),
-        (_("Good until"), desk.f.instant(one.expires_at) if one.expires_at else _("no end")),
+        (_("Issued on"), desk.f.instant(one.issued_at)),
+        (_("Good until"), good_through(desk.f, one.expires_at) if one.expires_at else _("no end")),
         (_("Honoured at"), ", ".join(one.outlets)),
-        (_("From"), f"{one.source_kind} {one.source_id[:36]}"),
+        (_("Granted by"), f"{one.source_kind} {one.source_id[:36]}"),
     ]
     if one.plate:
         pairs.insert(2, (_("Plate"), cells.plate(desk, one.plate).show))
     total = None
     if one.currency:
         pairs.insert(1, (_("Worth"), desk.f.money(one.face_minor, one.currency)))
-        total = (_("Left"), desk.f.money(one.left_minor, one.currency))
+        total = (_("Left on it"), desk.f.money(one.left_minor, one.currency))
     return Facts(title=_("Voucher"), pairs=pairs, total=total, note=desk.either(one.terms_zh, one.terms_en))
 
 
@@ -308,7 +311,7 @@ def _uses(desk: Desk, one: VoucherView, uses: Sequence[queries.RedemptionView]) 
             Column(_("When")),
             Column(_("Where")),
             Column(_("Taken from it"), "num"),
-            Column(_("Saved"), "num"),
+            Column(_("Customer saved"), "num"),
             Column(_("State")),
         ],
         rows=[
@@ -372,7 +375,10 @@ async def monthly(desk: NamedDependency[Desk]) -> Any:
                 cells.count(desk, one.pieces),
                 cells.text(", ".join(one.tiers) or _("everybody with a personal card")),
                 cells.text(_("customer and plate") if one.plate_bound else _("customer")),
-                Cell(desk.tag(_("Issued"), "good") if one.active else desk.tag(_("Stopped")), _("Issued") if one.active else _("Stopped")),
+                Cell(
+                    desk.tag(_("Being issued"), "good") if one.active else desk.tag(_("Stopped")),
+                    _("Being issued") if one.active else _("Stopped"),
+                ),
             ]
             for one in found
         ]
@@ -385,10 +391,10 @@ async def monthly(desk: NamedDependency[Desk]) -> Any:
             tabs=tabs(desk, MONTHLY),
             columns=[
                 Column(_("Code")),
-                Column(_("Name")),
+                Column(_("What it is called")),
                 Column(_("Kind")),
                 Column(_("A month"), "num"),
-                Column(_("For")),
+                Column(_("For whom")),
                 Column(_("Once a")),
                 Column(_("State")),
             ],
