@@ -110,9 +110,7 @@ class CardLane(Lane):
             decided.write = Write.AUTHORIZATION
         return decided
 
-    def _offer(
-        self, snapshot: Snapshot, book: Book, place: Place, terms: CardTerms, card: CardFacts, row: Any, moment: Moment
-    ) -> Offer:
+    def _offer(self, snapshot: Snapshot, book: Book, place: Place, terms: CardTerms, card: CardFacts, row: Any, moment: Moment) -> Offer:
         """Return what the rules know of this request; what other requests of the batch counted is added to what was read."""
         person = person_of(card, row)
         if card.account_kind == "anonymous" and not snapshot.anonymous_points:
