@@ -88,7 +88,7 @@ async def test_the_key_asks_for_the_card_and_the_page_says_what_points_buy(brows
     found = browser.post("/cashier/find", q=counter.zhang.number, then="points")
     assert found.headers["location"] == page_of(counter)
     page = browser.get(page_of(counter)).text
-    for said in ("1,240 points", "22 pending", "1,240 run out on", "Umbrella", "3,760 points short", "Choose what the points are for"):
+    for said in ("1,240 points", "22 pending", "1,240 run out on", "Umbrella", "3,760 points short", "What points buy here"):
         assert said in page, said
     chosen = browser.get(f"{page_of(counter)}?gift=umbrella&pieces=2").text
     assert re.search(r'<span class="fig">900 points</span>', chosen), "the points stand in the button"

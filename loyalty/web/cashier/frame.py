@@ -31,8 +31,8 @@ async def frame_for(till: Till, session: AsyncSession, *, here: str, card_id: UU
         Link(f"{HOME}/returns", _("Refund"), key="F6", current=here == "returns"),
         Link(f"{HOME}/unresolved", _("Unresolved fills"), key="F8", count=waiting, tone="warn", current=here == "unresolved"),
         Link(f"{HOME}/shift", _("Shift"), key="F9", current=here == "shift"),
-        Link(f"{of_card}/gifts" if of_card else f"{HOME}/gifts", _("Vouchers, gifts"), key="F12", current=here == "gifts"),
         Link(f"{of_card}/points" if of_card else f"{HOME}/points", _("Points"), key="F11", current=here == "points"),
+        Link(f"{of_card}/gifts" if of_card else f"{HOME}/gifts", _("Vouchers, gifts"), key="F12", current=here == "gifts"),
     )
     shift = _("Shift since %(time)s", time=till.f.clock(till.shift.opened_at)) if till.shift is not None else _("No shift is running")
     return Frame(
