@@ -52,8 +52,9 @@ def amount_parts(desk: Desk, one: SaleView, places: Places) -> list[Part]:
         (_("The station gets"), desk.f.money(found.station_minor, currency)),
     ]
     for funder, amount in sorted(found.borne.items(), key=lambda each: -each[1]):
-        said = _("Borne by %(funder)s") if amount >= 0 else _("Surcharge kept by %(funder)s")
-        pairs.append((said % {"funder": funder_of(desk, funder, places)}, desk.f.money(abs(amount), currency)))
+        name = funder_of(desk, funder, places)
+        said = _("Borne by %(funder)s", funder=name) if amount >= 0 else _("Surcharge kept by %(funder)s", funder=name)
+        pairs.append((said, desk.f.money(abs(amount), currency)))
     total = (_("Difference"), desk.f.money(difference, currency, sign=True))
     note = _("as sold, before refunds") if one.refunds else ""
     return [Facts(title=_("Who pays what"), pairs=pairs, total=total, figures=True, note=note)]
