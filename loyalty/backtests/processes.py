@@ -17,12 +17,12 @@ import asyncpg
 import msgspec
 
 from loyalty.authorizations.facts import Product
-from loyalty.pricing.basket import Where
+from loyalty.pricing.basket import Person, Where
 from loyalty.pricing.compiling import Book, Names
 from loyalty.pricing.document import Document
 
-from .asking import asks_of
-from .queries.rows import Books, Part, read_people, read_rows, rows_sql
+from .asking import asks_of, kinds_of_places
+from .queries.rows import Books, Kinds, Part, read_people, read_rows, rows_sql
 from .replaying import Cut, Place, Replay, Sums, World
 
 _LEAVE_SECONDS: Final = 5
@@ -41,8 +41,8 @@ class Order(NamedTuple):
     document: bytes
     """`Document` as JSON."""
     names: Names
-    places: dict[str, tuple[Where, str]]
-    """By station id: the place and its zone."""
+    places: dict[UUID, tuple[Where, str]]
+    """By station: the place and its zone."""
     products: list[Product]
     cards: dict[str, str]
     """Card products: id → code."""
@@ -104,9 +104,12 @@ class Here:
         book = Book(order.number, msgspec.json.decode(order.document, type=Document), order.names)
         self._asks = asks_of(book, order.budgets, order.since, order.until)
         self._sql = rows_sql(self._asks, order.books, order.part)
+        kinds = kinds_of_places(book, order.names, order.places, apart=order.books.surcharges)
+        self._kinds = Kinds(list(kinds), list(kinds.values()))
         world = World(
             book,
-            {station.encode(): Place(where, ZoneInfo(zone)) for station, (where, zone) in order.places.items()},
+            # Of the places of a kind any one stands for all.
+            {str(kinds[station]).encode(): Place(where, ZoneInfo(zone)) for station, (where, zone) in order.places.items()},
             {str(product.product_id).encode(): product for product in order.products},
             {product.code: product for product in order.products},
             {product.encode(): code for product, code in order.cards.items()},
@@ -123,12 +126,15 @@ class Here:
         if self._connection is None:
             self._connection = await asyncpg.connect(self._order.dsn, server_settings=self._order.settings)
         rows = await read_rows(
-            self._connection, self._sql, self._asks, currency=self._order.currency, since=wanted.since, until=wanted.until
+            self._connection, self._sql, self._asks, self._kinds, currency=self._order.currency, since=wanted.since, until=wanted.until
         )
         unknown = self._replay.unknown(rows)
         if unknown:
             for person in await read_people(self._connection, unknown):
                 self._replay.learn(person)
+            for account in self._replay.unknown(rows):
+                # No such account: the nightly check names it. Its sales still count.
+                self._replay.learn(Person(UUID(account.decode())))
         return Sliced(len(rows), *self._replay.replay(rows))
 
     async def leave(self) -> None:

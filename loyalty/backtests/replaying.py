@@ -17,9 +17,9 @@ import msgspec
 from loyalty.authorizations.facts import Product
 from loyalty.authorizations.offering import Offer, article, fuel
 from loyalty.pricing.basket import CARD, Goods, Moment, Person, Where
-from loyalty.pricing.calculators import split_funders
+from loyalty.pricing.calculators import STATION, split_funders
 from loyalty.pricing.compiling import Book
-from loyalty.pricing.document import Of
+from loyalty.pricing.document import Funder, Of
 from loyalty.pricing.evaluating import Outcome, all_counts, budget_uses
 
 from .asking import Asks, depends_on_others, likeness
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 
 class World(NamedTuple):
-    """What rows name, by the text of its id."""
+    """What rows name, by the text of its id; places by the number of their kind."""
 
     book: Book
     places: Mapping[bytes, Place]
@@ -64,13 +64,33 @@ class Cut(NamedTuple):
 class RuleSum:
     """What one rule comes to over many sales."""
 
-    __slots__ = ("borne", "given", "parties", "times", "wanted")
+    __slots__ = ("amounts", "funders", "given", "parties", "times", "wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, funders: tuple[Funder, ...]) -> None:
         self.times = self.wanted = self.given = 0
-        self.borne: dict[str, int] = {}
+        self.funders = funders
+        self.amounts: dict[int, int] = {}
+        """How often it gave how much; only where several funders share each."""
         self.parties: set[int] = set()
         """By their place in `Sums.parties`."""
+
+    def add(self, wanted: int, given: int, times: int) -> None:
+        """Count a benefit that came so often."""
+        self.times += times
+        self.wanted += wanted * times
+        self.given += given * times
+        if len(self.funders) > 1:
+            self.amounts[given] = self.amounts.get(given, 0) + times
+
+    def borne(self) -> dict[str, int]:
+        """Return who bears how much; each benefit is split for itself, as the pump does."""
+        if len(self.funders) == 1:
+            return {self.funders[0].funder: self.given}
+        borne: dict[str, int] = {}
+        for given, times in self.amounts.items():
+            for funder, amount in split_funders(self.funders, given, station=STATION):
+                borne[funder] = borne.get(funder, 0) + amount * times
+        return borne
 
 
 class Sums:
@@ -91,7 +111,6 @@ class _Gain(NamedTuple):
     rule: RuleSum
     wanted: int
     given: int
-    borne: tuple[tuple[str, int], ...]
 
 
 class _Sale:
@@ -164,15 +183,14 @@ class Replay:
             party, like, _ = accounts[account]
             sale = None if like is None else known.get((tail, like))
             if sale is None:
-                sale = self._first(row, like)
+                saved = self._first(row, like, party)
             elif sale.stands_alone:
                 sale.times += 1
-            if sale.stands_alone:
-                gains, saved = sale.gains, sale.saved
-                for gain in gains:
+                saved = sale.saved
+                for gain in sale.gains:
                     gain.rule.parties.add(party)
             else:
-                saved = self._again(row, sale)
+                saved = self._keep(row[1], party, self._offer(row, sale).evaluate(sale.goods, sale.flow, sale.tenders)[1])
             saved_live = int(live) + int(bonus)
             draft_of[party] += saved
             live_of[party] += saved_live
@@ -186,47 +204,45 @@ class Replay:
         self._sum_up()
         return self.sums
 
-    def _first(self, row: Row, like: tuple[object, ...] | None) -> _Sale:
-        """Read a sale that came for the first time, and evaluate it where that holds for all like it."""
+    def _first(self, row: Row, like: tuple[object, ...] | None, party: int) -> int:
+        """Ask a sale that comes for the first time, and keep what holds for all like it; return what it saves."""
         sale = self._read(row[6])
-        if sale.card and like is not None:
-            offer = self._offer(row, sale)
-            plan, outcome = offer.evaluate(sale.goods, sale.flow, sale.tenders)
-            sale.stands_alone = not depends_on_others(plan)
-            if sale.stands_alone:
-                sale.gains, sale.saved = self._gains(outcome), _saved(outcome)
-        elif not sale.card:
-            sale.stands_alone = True
         if like is not None:
             if len(self._known) >= _MEMORY:
                 self._sum_up()
-            sale.times = 1
             self._known[row[6], like] = sale
-        return sale
+        if not sale.card:
+            sale.stands_alone = True
+            return 0
+        plan, outcome = self._offer(row, sale).evaluate(sale.goods, sale.flow, sale.tenders)
+        if like is None or depends_on_others(plan):
+            return self._keep(row[1], party, outcome)
+        sale.stands_alone, sale.times = True, 1
+        sale.gains, sale.saved = self._gains(outcome), _saved(outcome)
+        for gain in sale.gains:
+            gain.rule.parties.add(party)
+        return sale.saved
 
-    def _again(self, row: Row, sale: _Sale) -> int:
-        """Evaluate a sale on what those before it left, and keep what it counts and spends; return what it saves."""
-        _, outcome = self._offer(row, sale).evaluate(sale.goods, sale.flow, sale.tenders)
+    def _keep(self, sale: bytes, party: int, outcome: Outcome) -> int:
+        """Keep what one sale counts, spends and gives; return what it saves."""
         for count in all_counts(outcome):
             counts = self._counts.setdefault(count.subject_id, {})
             at = (count.counter, date.fromordinal(count.start_ordinal))
             amount, times = counts.get(at, (0, 0))
             counts[at] = amount + count.amount, times + count.times
         for budget, taken in budget_uses(outcome).items():
-            self.spending[budget].append((row[1], taken))
+            self.spending[budget].append((sale, taken))
             self.sums.spent[budget] = self.sums.spent.get(budget, 0) + taken
-        party = self._accounts[row[2]].party
         for gain in self._gains(outcome):
-            _add(gain, 1)
+            gain.rule.add(gain.wanted, gain.given, 1)
             gain.rule.parties.add(party)
         return _saved(outcome)
 
     def _offer(self, row: Row, sale: _Sale) -> Offer:
         now = _EPOCH + timedelta(milliseconds=int(row[0]))
-        person = self._person(row[2], row[3])
-        return Offer(
-            self._world.book, sale.place.where, sale.card, person, Moment(now, now.astimezone(sale.place.zone)), free=self._left(row[1])
-        )
+        person = self._person(row[2], row[3]) if self._asks.counters else self._accounts[row[2]].person
+        moment = Moment(now, now.astimezone(sale.place.zone) if self._asks.local else now)
+        return Offer(self._world.book, sale.place.where, sale.card, person, moment, free=self._left(row[1]))
 
     def _left(self, sale: bytes) -> Mapping[UUID, int]:
         """Return what is free of each budget for a sale."""
@@ -243,9 +259,8 @@ class Replay:
         person = self._people.get((account, chain))
         if person is None:
             person = self._accounts[account].person
-            if self._asks.counters:
-                person = person._replace(chain_id=None if chain in {b"", _NULL} else UUID(chain.decode()))
-                person = person._replace(had=self._had(person))
+            person = person._replace(chain_id=None if chain in {b"", _NULL} else UUID(chain.decode()))
+            person = person._replace(had=self._had(person))
             self._people[account, chain] = person
         return person
 
@@ -256,8 +271,8 @@ class Replay:
         return found[0] if len(found) == 1 else ChainMap(*found)
 
     def _read(self, tail: bytes) -> _Sale:
-        _, _, _, station, card, flow, product, quantity, price, gross, lines, tenders = tail.split(b"\t")
-        place = self._world.places[station]
+        _, _, _, kind, card, flow, product, quantity, price, gross, lines, tenders = tail.split(b"\t")
+        place = self._world.places[kind]
         amount, goods = int(gross), list[Goods]()
         for line in () if lines == _NULL else _JSON(lines.replace(b"\\\\", b"\\")):
             amount -= line["amount_minor"]
@@ -278,25 +293,16 @@ class Replay:
             key = (one.rule.code, one.rule.kind)
             rule = rules.get(key)
             if rule is None:
-                rule = rules[key] = RuleSum()
-            found.append(_Gain(rule, one.wanted, one.given, tuple(split_funders(one.rule.funders, one.given, station="station"))))
+                rule = rules[key] = RuleSum(one.rule.funders)
+            found.append(_Gain(rule, one.wanted, one.given))
         return tuple(found)
 
     def _sum_up(self) -> None:
         for sale in self._known.values():
             if sale.stands_alone:
                 for gain in sale.gains:
-                    _add(gain, sale.times)
+                    gain.rule.add(gain.wanted, gain.given, sale.times)
         self._known.clear()
-
-
-def _add(gain: _Gain, times: int) -> None:
-    rule, wanted, given, borne = gain
-    rule.times += times
-    rule.wanted += wanted * times
-    rule.given += given * times
-    for funder, amount in borne:
-        rule.borne[funder] = rule.borne.get(funder, 0) + amount * times
 
 
 def _saved(outcome: Outcome) -> int:

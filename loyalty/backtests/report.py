@@ -195,12 +195,12 @@ def rules_of(parts: Sequence[Sums]) -> dict[tuple[str, str], RuleSum]:
     had: dict[tuple[str, str], set[UUID]] = {}
     for part in parts:
         for key, rule in part.rules.items():
-            total = whole.setdefault(key, RuleSum())
+            total = whole.setdefault(key, RuleSum(rule.funders))
             total.times += rule.times
             total.wanted += rule.wanted
             total.given += rule.given
-            for funder, amount in rule.borne.items():
-                total.borne[funder] = total.borne.get(funder, 0) + amount
+            for amount, times in rule.amounts.items():
+                total.amounts[amount] = total.amounts.get(amount, 0) + times
             had.setdefault(key, set()).update(part.parties[place] for place in rule.parties)
     for key, parties in had.items():
         whole[key].parties = set(range(len(parties)))
@@ -217,7 +217,7 @@ def draft_side(document: Document, rules: Mapping[tuple[str, str], RuleSum], par
     ]
     borne: dict[tuple[str, str], int] = {}
     for (_, kind), one in rules.items():
-        for funder, amount in one.borne.items():
+        for funder, amount in one.borne().items():
             borne[funder, kind] = borne.get((funder, kind), 0) + amount
     return side(lines, borne, sum(1 for _, draft in parties.values() if draft > 0))
 

@@ -141,7 +141,7 @@ async def _report(sessions: Sessions, dsn: str, backtest: Backtest, workers: int
 def _notes(asks: Asks) -> list[str]:
     """Return what the reader must know about how the figures were made."""
     told = {
-        "customers_as_now": bool(asks.facts),
+        "customers_as_now": bool(asks.named or asks.dated),
         "counters_from_zero": bool(asks.counters),
         "budgets_from_full": bool(asks.budgets),
     }
@@ -178,7 +178,7 @@ async def _prepare(sessions: Sessions, dsn: str, backtest: Backtest, edge: Edge)
         document=msgspec.json.encode(document),
         names=known,
         places={
-            str(one.station_id): (Where(one.station_id, one.district_id, one.region_id, one.currency, minor_digits(one.currency)), one.zone)
+            one.station_id: (Where(one.station_id, one.district_id, one.region_id, one.currency, minor_digits(one.currency)), one.zone)
             for one in stations
         },
         products=[
