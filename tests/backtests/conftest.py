@@ -3,6 +3,9 @@ import pytest
 from loyalty.db import transaction
 from tests.backtests.past import Past
 from tests.factories.world import make_world
+from tests.simulation.conftest import house, key_set
+
+__all__ = ["house", "key_set", "past"]
 
 
 @pytest.fixture
