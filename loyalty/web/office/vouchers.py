@@ -19,7 +19,9 @@ from loyalty.rewards.operations.vouchers import cancel_voucher
 from loyalty.rewards.queries import vouchers as queries
 from loyalty.rewards.queries.referrals import MonthlyView, list_monthly
 from loyalty.rewards.queries.vouchers import VoucherKindView, VoucherView
+from loyalty.rewards.voucher_rules import ALL_STATIONS, ANYWHERE
 from loyalty.web.endings import good_through
+from loyalty.web.i18n import N_
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
@@ -35,7 +37,7 @@ MONTHLY = f"{PATH}/monthly"
 def tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
     """Return the two views: kinds, and what comes every month."""
     _ = desk.gettext
-    return [(PATH, _("Kinds"), here == PATH, 0), (MONTHLY, _("Every month"), here == MONTHLY, 0)]
+    return [(_("Kinds"), PATH, here == PATH, 0), (_("Every month"), MONTHLY, here == MONTHLY, 0)]
 
 
 @get(three("/vouchers"))
@@ -276,7 +278,7 @@ def _facts(desk: Desk, one: VoucherView, names: dict[Any, str]) -> Facts:
         (_("Holder"), holder),
         (_("Issued on"), desk.f.instant(one.issued_at)),
         (_("Good until"), good_through(desk.f, one.expires_at) if one.expires_at else _("no end")),
-        (_("Honoured at"), ", ".join(one.outlets)),
+        (_("Honoured at"), ", ".join(_outlet(desk, name) for name in one.outlets)),
         (_("Granted by"), f"{one.source_kind} {one.source_id[:36]}"),
     ]
     if one.plate:
@@ -295,11 +297,31 @@ async def _events(desk: Desk, one: VoucherView) -> list[dict[str, str]]:
     names = await lookups.people(desk, staff)
     lines = []
     for event in reversed(history):
-        label, tone = VOUCHER_STATUS[event.moved_to]
+        label, tone = _step(event)
         change = desk.f.money(event.change_minor, one.currency, sign=True) if one.currency and event.change_minor else ""
         who = lookups.actor_name(desk, (ActorKind(event.actor_kind), event.actor_id), names)
-        lines.append(lookups.happening(desk, event.happened_at, _(label), [change, event.outlet or "", who, event.reason], tone=tone))
+        lines.append(
+            lookups.happening(
+                desk,
+                event.happened_at,
+                _(label),
+                [change, event.outlet or "", who, event.reason if event.outlet or event.moved_to is VoucherStatus.CANCELLED else ""],
+                tone=tone,
+            )
+        )
     return lines
+
+
+def _step(event: queries.VoucherEventView) -> tuple[str, str]:
+    """Name a step: a part that was used, or came back, leaves the voucher where it was."""
+    if event.outlet and event.moved_to is VoucherStatus.ISSUED:
+        return (N_("Used in part"), "") if event.change_minor is not None and event.change_minor < 0 else (N_("Given back"), "warn")
+    return VOUCHER_STATUS[event.moved_to]
+
+
+def _outlet(desk: Desk, name: str) -> str:
+    words = {ANYWHERE: desk.gettext("everywhere"), ALL_STATIONS: desk.gettext("all stations")}
+    return words.get(name, name)
 
 
 def _uses(desk: Desk, one: VoucherView, uses: Sequence[queries.RedemptionView]) -> Rows:
