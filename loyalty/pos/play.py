@@ -86,7 +86,7 @@ class StationDay:
         for begin in range(0, len(self.scene.cards), CARDS_A_PURCHASE):
             some = self.scene.cards[begin : begin + CARDS_A_PURCHASE]
             bought = await till.purchase([{"number": card.number, "amount_minor": LOAD_MINOR} for card in some], tender="cash")
-            tally.loaded("cash", bought["total_minor"])
+            tally.loaded("cash", bought["total_minor"], bought["discount_minor"])
 
     async def play(self, visits: list[Visit], *, seconds_between: float) -> None:
         """Serve the visits one after the other; a till that falls behind does not wait."""
@@ -261,14 +261,14 @@ class StationDay:
         loaded = await self.tills[COUNTER].top_up(
             Card(number=self._card(visit).number), amount_minor=visit.load_minor, tender=visit.tender, reference=reference
         )
-        self.tallies[COUNTER].loaded(visit.tender, loaded["amount_minor"])
+        self.tallies[COUNTER].loaded(visit.tender, loaded["amount_minor"], loaded.get("discount_minor", 0))
         self._note(loaded)
         return loaded
 
     async def _topup_reversed(self, visit: Visit) -> None:
         loaded = await self._topup(visit._replace(tender="cash", load_minor=10_000))
         undone = await self.tills[COUNTER].reverse_top_up(loaded["topup_id"], reason="typed wrong")
-        self.tallies[COUNTER].taken_back("cash", undone["amount_minor"])
+        self.tallies[COUNTER].taken_back("cash", undone["amount_minor"] - undone.get("discount_minor", 0))
         self._note(undone)
 
     async def _balance(self, visit: Visit) -> None:

@@ -36,10 +36,10 @@ class Tally:
         for back in answer.get("tenders") or []:
             self._tender(back["tender"], 0, back["amount_minor"])
 
-    def loaded(self, tender: str, amount_minor: int) -> None:
-        """Note a top-up."""
+    def loaded(self, tender: str, amount_minor: int, discount_minor: int = 0) -> None:
+        """Note a top-up; in the till lies what was paid."""
         self.topups_minor += amount_minor
-        self._tender(tender, amount_minor, 0)
+        self._tender(tender, amount_minor - discount_minor, 0)
 
     def taken_back(self, tender: str, amount_minor: int) -> None:
         """Note a top-up taken back."""

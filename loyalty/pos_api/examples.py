@@ -284,7 +284,7 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
             "reference": "2026092422001",
             "record": _RECORD,
         },
-        {"outcome": "booked", "purchase_id": _ID, "total_minor": 100000, "currency": "CNY", "items": [_TOPUP, _TOPUP]},
+        {"outcome": "booked", "purchase_id": _ID, "total_minor": 100000, "discount_minor": 0, "currency": "CNY", "items": [_TOPUP, _TOPUP]},
     ),
     "POST /v1/balances": (
         {"card": _CARD},

@@ -150,6 +150,9 @@ class PurchaseAnswer(Struct, kw_only=True):
     outcome: str
     purchase_id: UUID
     total_minor: Minor
+    """What is loaded in all."""
+    discount_minor: int
+    """What the buyer pays less; of a transfer none."""
     currency: str
     items: list[TopupAnswer]
 
@@ -336,6 +339,7 @@ async def purchase(
             outcome=made.purchase.status.value,
             purchase_id=made.purchase.purchase_id,
             total_minor=made.purchase.total_minor,
+            discount_minor=sum(topup.discount_minor for topup in made.items),
             currency=made.purchase.currency,
             items=[await _answered(session, topup, card, now) for topup, card in zip(made.items, held, strict=True)],
         )

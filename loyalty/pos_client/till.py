@@ -272,6 +272,15 @@ class Till(Connection):
         body = {"amount_minor": amount_minor, "tender": tender, "event_at": self.business_clock(), **more}
         return await self.perform("topup", "/v1/topups", body, card=card, amount_minor=amount_minor)
 
+    async def quote_top_up(self, card: Card, *, amount_minor: int, tender: str = "cash", **more: Any) -> Answer:
+        """Ask what a top-up would give: what would be paid, why not more, and what is missing for the next bands; `flyer` a code shown."""
+        return await self.ask("/v1/topup-quotes", {"amount_minor": amount_minor, "tender": tender, **more}, card=card)
+
+    async def refund_top_up(self, topup_id: str, *, reason: str, approver: Staff | None = None, **more: Any) -> Answer:
+        """Give a load back as far as the profile allows; `amount_minor` for a part, `reversal_reference` for a wallet's."""
+        path = f"/v1/topups/{topup_id}/refund"
+        return await self.perform("topup_reversal", path, {"reason": reason, **more}, staff=(("approver", approver),))
+
     async def reverse_top_up(self, topup_id: str, *, reason: str, approver: Staff | None = None, **more: Any) -> Answer:
         """Void a top-up while it is the account's last movement; `reversal_reference` for a wallet's."""
         path = f"/v1/topups/{topup_id}/reversal"
