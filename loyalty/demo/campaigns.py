@@ -191,10 +191,10 @@ async def reckon_up(session: AsyncSession, chain: Chain, *, policy: Policy, now:
 
 
 async def hand_over(session: AsyncSession, chain: Chain, crowd: Crowd, *, now: datetime) -> None:
-    """Let every second of those who may have a gift fetch it at home; whose cards are printed find theirs at the counter."""
+    """Let every third of those who may have a gift fetch it at home; whose cards are printed find theirs at the counter."""
     fetched_at = now - timedelta(minutes=30)
     at_home = [holder for holder in crowd.holders if holder.product in {"personal", "gold"} and holder not in crowd.shown]
-    for holder in at_home[::2]:
+    for holder in at_home[::3]:
         for right in await gifts_of_account(session, account_id=holder.account_id, statuses=(EntitlementStatus.GRANTED,)):
             await hand_out(
                 session,
