@@ -1,6 +1,6 @@
 """All jobs; a new one is a file beside this one and a line here."""
 
-from jobs import checks, days, freezes, holds, housekeeping, limits, partitions, periods, rewards, tiers, trail, vouchers
+from jobs import backtests, checks, days, freezes, holds, housekeeping, limits, partitions, periods, rewards, shadow, tiers, trail, vouchers
 from jobs.job import Job
 
 JOBS: tuple[Job, ...] = (
@@ -16,6 +16,8 @@ JOBS: tuple[Job, ...] = (
     tiers.NIGHTLY,
     vouchers.JOB,
     vouchers.DAILY,
+    shadow.JOB,
+    backtests.JOB,
     trail.JOB,
     housekeeping.JOB,
     checks.JOB,

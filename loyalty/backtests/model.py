@@ -102,3 +102,26 @@ class ShadowMark(Base):
 
     number: Mapped[int] = mapped_column(ForeignKey("rulebooks.number"), primary_key=True)
     looked_to: Mapped[datetime]
+
+
+class ShadowCounter(Base):
+    """What a subject would have had of a cap in one window: as `benefit_counters`, for a shadow alone."""
+
+    __tablename__ = "shadow_counters"
+
+    number: Mapped[int] = mapped_column(ForeignKey("rulebooks.number"), primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
+    cap_id: Mapped[UUID] = mapped_column(primary_key=True)
+    start: Mapped[date] = mapped_column(primary_key=True)
+    amount: Mapped[int]
+    count: Mapped[int] = mapped_column(Integer)
+
+
+class ShadowBudget(Base):
+    """What a shadow would have used of a budget, from full."""
+
+    __tablename__ = "shadow_budgets"
+
+    number: Mapped[int] = mapped_column(ForeignKey("rulebooks.number"), primary_key=True)
+    budget_id: Mapped[UUID] = mapped_column(primary_key=True)
+    used: Mapped[int]

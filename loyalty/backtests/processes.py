@@ -6,53 +6,24 @@ A worker is alive as long as its pipe: one whose coordinator is gone reads the e
 import asyncio
 import contextlib
 import multiprocessing
-from collections.abc import Mapping
 from datetime import datetime
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import asyncpg
-import msgspec
 
-from loyalty.authorizations.facts import Product
-from loyalty.pricing.basket import Person, Where
-from loyalty.pricing.compiling import Book, Names
-from loyalty.pricing.document import Document
+from loyalty.pricing.basket import Person
 
-from .asking import asks_of, kinds_of_places
-from .queries.rows import Books, Kinds, Part, read_people, read_rows, rows_sql
-from .replaying import Cut, Place, Replay, Sums, World
+from .orders import Order, opened
+from .queries.rows import Part, read_people, read_rows, rows_sql
+from .replaying import Replay, Sums
 
 _LEAVE_SECONDS: Final = 5
 
 
 class WorkerLost(Exception):  # noqa: N818 - a fault of the machine, said plainly
     """A worker of the replay ended or failed; its words say how."""
-
-
-class Order(NamedTuple):
-    """Everything a worker needs, sent once a pass."""
-
-    dsn: str
-    settings: dict[str, str]
-    number: int
-    document: bytes
-    """`Document` as JSON."""
-    names: Names
-    places: dict[UUID, tuple[Where, str]]
-    """By station: the place and its zone."""
-    products: list[Product]
-    cards: dict[str, str]
-    """Card products: id → code."""
-    budgets: Mapping[UUID, int]
-    books: Books
-    currency: str
-    since: datetime
-    until: datetime
-    cuts: Mapping[UUID, Cut]
-    part: Part | None
 
 
 class Slice(NamedTuple):
@@ -101,19 +72,8 @@ class Here:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._connection: Any = None
-        book = Book(order.number, msgspec.json.decode(order.document, type=Document), order.names)
-        self._asks = asks_of(book, order.budgets, order.since, order.until)
+        self._asks, self._kinds, world = opened(order)
         self._sql = rows_sql(self._asks, order.books, order.part)
-        kinds = kinds_of_places(book, order.names, order.places, apart=order.books.surcharges)
-        self._kinds = Kinds(list(kinds), list(kinds.values()))
-        world = World(
-            book,
-            # Of the places of a kind any one stands for all.
-            {str(kinds[station]).encode(): Place(where, ZoneInfo(zone)) for station, (where, zone) in order.places.items()},
-            {str(product.product_id).encode(): product for product in order.products},
-            {product.code: product for product in order.products},
-            {product.encode(): code for product, code in order.cards.items()},
-        )
         self._replay = Replay(world, self._asks, order.cuts)
 
     async def ask(self, question: Question) -> Any:

@@ -147,9 +147,10 @@ class Replay:
         self._accounts: dict[bytes, _Account] = {}
         self._places: dict[UUID, int] = {}
         self._known: dict[tuple[bytes, tuple[object, ...]], _Sale] = {}
-        self._counts: dict[UUID, Counts] = {}
+        self.counts: dict[UUID, Counts] = {}
+        """By subject: what it had of each cap, or how often it came, in each window."""
         self._people: dict[tuple[bytes, bytes], Person] = {}
-        self._free = dict.fromkeys(asks.budgets, FREE)
+        self.free = dict.fromkeys(asks.budgets, FREE)
         self.sums = Sums()
         self.spending: dict[UUID, list[tuple[bytes, int]]] = {budget: [] for budget in asks.budgets}
 
@@ -199,6 +200,25 @@ class Replay:
         sums.rows += len(rows)
         return all_live, all_draft
 
+    def subjects(self, rows: Sequence[Row]) -> set[UUID]:
+        """Return whose counters these sales may look at."""
+        if not self._asks.counters:
+            return set()
+        people = [self._person(row[2], row[3]) for row in rows]
+        subjects = {subject for one in people for subject in (one.chain_id, one.account_id, one.customer_id)}
+        return {subject for subject in subjects if subject is not None}
+
+    def one(self, row: Row) -> Outcome | None:
+        """Ask one sale on what is counted and free so far, and count it; None where the pump offers it nothing."""
+        sale = self._read(row[6])
+        if not sale.card:
+            return None
+        outcome = self._offer(row, sale).evaluate(sale.goods, sale.flow, sale.tenders)[1]
+        self._count(outcome)
+        for budget, taken in budget_uses(outcome).items():
+            self.free[budget] -= taken
+        return outcome
+
     def finish(self) -> Sums:
         """Sum up what was counted, and return all of it."""
         self._sum_up()
@@ -225,11 +245,7 @@ class Replay:
 
     def _keep(self, sale: bytes, party: int, outcome: Outcome) -> int:
         """Keep what one sale counts, spends and gives; return what it saves."""
-        for count in all_counts(outcome):
-            counts = self._counts.setdefault(count.subject_id, {})
-            at = (count.counter, date.fromordinal(count.start_ordinal))
-            amount, times = counts.get(at, (0, 0))
-            counts[at] = amount + count.amount, times + count.times
+        self._count(outcome)
         for budget, taken in budget_uses(outcome).items():
             self.spending[budget].append((sale, taken))
             self.sums.spent[budget] = self.sums.spent.get(budget, 0) + taken
@@ -237,6 +253,13 @@ class Replay:
             gain.rule.add(gain.wanted, gain.given, 1)
             gain.rule.parties.add(party)
         return _saved(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        for count in all_counts(outcome):
+            counts = self.counts.setdefault(count.subject_id, {})
+            at = (count.counter, date.fromordinal(count.start_ordinal))
+            amount, times = counts.get(at, (0, 0))
+            counts[at] = amount + count.amount, times + count.times
 
     def _offer(self, row: Row, sale: _Sale) -> Offer:
         now = _EPOCH + timedelta(milliseconds=int(row[0]))
@@ -247,8 +270,8 @@ class Replay:
     def _left(self, sale: bytes) -> Mapping[UUID, int]:
         """Return what is free of each budget for a sale."""
         if not self._cuts:
-            return self._free
-        free = dict(self._free)
+            return self.free
+        free = dict(self.free)
         for budget, cut in self._cuts.items():
             if sale >= cut.sale:
                 free[budget] = cut.left if sale == cut.sale else 0
@@ -267,7 +290,7 @@ class Replay:
     def _had(self, person: Person) -> Counts:
         subjects = {Of.CARD: person.chain_id, Of.ACCOUNT: person.account_id, Of.CUSTOMER: person.customer_id}
         named = [subjects[of] for of in sorted(set(self._asks.counters.values()))]
-        found = [self._counts.setdefault(subject, {}) for subject in named if subject is not None]
+        found = [self.counts.setdefault(subject, {}) for subject in named if subject is not None]
         return found[0] if len(found) == 1 else ChainMap(*found)
 
     def _read(self, tail: bytes) -> _Sale:

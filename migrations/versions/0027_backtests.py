@@ -66,6 +66,25 @@ CREATE TABLE shadow_marks (
     CONSTRAINT fk_shadow_marks_number FOREIGN KEY (number) REFERENCES rulebooks (number)
 );
 
+CREATE TABLE shadow_counters (
+    number integer NOT NULL,
+    subject_id uuid NOT NULL,
+    cap_id uuid NOT NULL,
+    start date NOT NULL,
+    amount bigint NOT NULL,
+    count integer NOT NULL,
+    CONSTRAINT pk_shadow_counters PRIMARY KEY (number, subject_id, cap_id, start),
+    CONSTRAINT fk_shadow_counters_number FOREIGN KEY (number) REFERENCES rulebooks (number)
+);
+
+CREATE TABLE shadow_budgets (
+    number integer NOT NULL,
+    budget_id uuid NOT NULL,
+    used bigint NOT NULL,
+    CONSTRAINT pk_shadow_budgets PRIMARY KEY (number, budget_id),
+    CONSTRAINT fk_shadow_budgets_number FOREIGN KEY (number) REFERENCES rulebooks (number)
+);
+
 REVOKE UPDATE, DELETE, TRUNCATE ON shadow_results FROM loyalty_hot, loyalty_jobs, loyalty_portal;
 """
 
@@ -75,4 +94,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE shadow_marks, shadow_results, backtests")
+    op.execute("DROP TABLE shadow_budgets, shadow_counters, shadow_marks, shadow_results, backtests")

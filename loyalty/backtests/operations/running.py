@@ -14,12 +14,13 @@ from uuid import UUID
 
 import msgspec
 
-from loyalty.authorizations.facts import Product
-from loyalty.backtests.asking import Asks, asks_of
+from loyalty.backtests.asking import Asks
 from loyalty.backtests.model import Backtest
-from loyalty.backtests.processes import Finish, Order, Slice, Sliced, Spending, Worker, hire
+from loyalty.backtests.orders import Order, opened
+from loyalty.backtests.processes import Finish, Slice, Sliced, Spending, Worker, hire
 from loyalty.backtests.queries import live
 from loyalty.backtests.queries.rows import Part
+from loyalty.backtests.queries.world import read_order
 from loyalty.backtests.replaying import Cut, Sums
 from loyalty.backtests.report import (
     DayLine,
@@ -34,14 +35,8 @@ from loyalty.backtests.report import (
     rules_of,
     side,
 )
-from loyalty.cards.queries import snapshot_card_products
-from loyalty.db import Sessions, driver_dsn, server_settings, transaction
-from loyalty.money import minor_digits
-from loyalty.pricing.basket import Where
-from loyalty.pricing.compiling import Book, budget_id
+from loyalty.db import Sessions, transaction
 from loyalty.pricing.document import Document
-from loyalty.pricing.queries import names
-from loyalty.stations.queries import snapshot_products, snapshot_stations
 
 from . import backtests
 
@@ -160,49 +155,13 @@ async def _prepare(sessions: Sessions, dsn: str, backtest: Backtest, edge: Edge)
     whole, aggregate_s = await _aggregate(sessions, backtest, edge)
     currency, since, until = backtest.currency, backtest.since, backtest.until
     document = msgspec.convert(backtest.document, Document, strict=False)
-    budgets = {budget_id(budget.code): budget.total for budget in document.budgets}
     async with transaction(sessions) as session:
         given = await live.live_rules(session, currency=currency, since=since, until=until)
         borne = await live.live_funders(session, currency=currency, since=since, until=until)
-        stations = await snapshot_stations(session)
-        products = await snapshot_products(session)
-        cards = await snapshot_card_products(session)
-        known = await names(session)
-        books = await live.live_books(session)
-    book = Book(backtest.number, document, known)
-    asks = asks_of(book, budgets, since, until)
-    order = Order(
-        dsn=driver_dsn(dsn),
-        settings=server_settings(role="loyalty_jobs", application_name="loyalty-backtest", transaction_seconds=0),
-        number=backtest.number,
-        document=msgspec.json.encode(document),
-        names=known,
-        places={
-            one.station_id: (Where(one.station_id, one.district_id, one.region_id, one.currency, minor_digits(one.currency)), one.zone)
-            for one in stations
-        },
-        products=[
-            Product(
-                one.product_id,
-                one.code,
-                str(one.category),
-                None if one.fuel_kind is None else str(one.fuel_kind),
-                one.shop_category,
-                str(one.unit),
-                frozenset(str(tag) for tag in (one.category, one.fuel_kind, one.shop_category) if tag is not None),
-            )
-            for one in products
-        ],
-        cards={str(one.product_id): one.code for one in cards},
-        budgets=budgets,
-        books=books,
-        currency=currency,
-        since=since,
-        until=until,
-        cuts={},
-        # Counters ask that each party's sales meet one worker, in their order; else any worker takes the next hours.
-        part=Part(0, 1) if asks.counters else None,
-    )
+        order = await read_order(session, dsn=dsn, number=backtest.number, document=document, currency=currency, since=since, until=until)
+    asks, _, _ = opened(order)
+    # Counters ask that each party's sales meet one worker, in their order; else any worker takes the next hours.
+    order = order._replace(part=Part(0, 1) if asks.counters else None)
     # The column is what was booked; sales of the release before the rulebooks name no rule.
     live_side = msgspec.structs.replace(side(given, borne, 0), discount_minor=whole.discount_minor)
     slices = list(_slices(since, until, whole.rows))
