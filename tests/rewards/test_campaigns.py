@@ -49,8 +49,8 @@ OTHER = Rule(code="other", name_zh="别的", name_en="Other", effect=Fixed(amoun
 AUTUMN = Budget(code="autumn", name_zh="秋季", name_en="Autumn", total=100_000)
 
 
-def thanks(**more) -> Campaign:
-    return Campaign(code="thanks", name_zh="感恩月", name_en="Thank-you month", **more)
+def thanks(*, code: str = "thanks", **more) -> Campaign:
+    return Campaign(code=code, name_zh="感恩月", name_en="Thank-you month", **more)
 
 
 async def live(session, now, *, rules=(FIVE_OFF, POINTS, OTHER), campaigns=None) -> int:
@@ -251,9 +251,9 @@ async def test_the_database_draws_the_hold_out_as_the_pump_does(session):
     assert set(drawn) == {one for one in ids if is_held_out(Person(one), campaign)}
 
 
-def drawn_id(*, held_out: bool) -> UUID:
+def drawn_id(*, held_out: bool, code: str = "thanks") -> UUID:
     """Make an id that falls into the group, a half being held out."""
-    return next(one for one in iter(uuid4, None) if (zlib.crc32(one.bytes + b"thanks") % 10_000 < 5_000) is held_out)
+    return next(one for one in iter(uuid4, None) if (zlib.crc32(one.bytes + code.encode()) % 10_000 < 5_000) is held_out)
 
 
 async def shopper(session, now, *, held_out: bool, opened: timedelta, bought: tuple[tuple[timedelta, int, int], ...], world) -> UUID:

@@ -22,6 +22,9 @@ ROLES: Final[dict[Role, str]] = {
 HOME: Final = "/office"
 SALES: Final = "/office/sales"
 OWN: Final = "/office/me"
+CAMPAIGNS: Final = "/office/campaigns"
+# What another permission than the one beside it lets see, too.
+_ALSO: Final = {SALES: Permission.REFUND_SALE, CAMPAIGNS: Permission.EDIT_RULES}
 # Each entry: its heading, its name, its address, and what it takes to see it.
 _RAIL: Final = (
     ("", N_("Home"), HOME, None),
@@ -40,6 +43,7 @@ _RAIL: Final = (
     (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
     (N_("Terms"), N_("Rules"), "/office/rules", Permission.READ_CARDS),
     (N_("Terms"), N_("Agreements"), "/office/agreements", Permission.READ_CUSTOMERS),
+    (N_("Terms"), N_("Campaigns"), CAMPAIGNS, Permission.READ_LIABILITY),
     (N_("Terms"), N_("Tiers"), "/office/tiers", Permission.READ_CARDS),
     (N_("Terms"), N_("Vouchers"), "/office/vouchers", Permission.READ_CARDS),
     (N_("Terms"), N_("Gifts"), "/office/gifts", Permission.READ_STATION),
@@ -66,6 +70,7 @@ _TABS: Final = {
     "/office/merges": "/office/customers",
     "/office/access": "/office/staff",
     "/office/tier-moves": "/office/tiers",
+    "/office/flyers": CAMPAIGNS,
 }
 
 
@@ -86,7 +91,8 @@ async def frame_for(desk: "Desk") -> Frame:
     links: list[Link] = []
     group = ""
     for heading, label, address, permission in _RAIL:
-        if permission is not None and not desk.may(permission) and not (address == SALES and desk.may(Permission.REFUND_SALE)):
+        also = _ALSO.get(address, permission)
+        if permission is not None and also is not None and not desk.may(permission) and not desk.may(also):
             continue
         links.append(Link(address, _(label), current=address == best, group=_(heading) if heading != group and heading else ""))
         group = heading

@@ -53,6 +53,7 @@ def amount_parts(desk: Desk, one: SaleView, places: Places) -> list[Part]:
     ]
     for funder, amount in sorted(found.borne.items(), key=lambda each: -each[1]):
         name = funder_of(desk, funder, places)
+        name = funder_of(desk, funder, places)
         said = _("Borne by %(funder)s", funder=name) if amount >= 0 else _("Surcharge kept by %(funder)s", funder=name)
         pairs.append((said, desk.f.money(abs(amount), currency)))
     total = (_("Difference"), desk.f.money(difference, currency, sign=True))
