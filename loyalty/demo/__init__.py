@@ -30,7 +30,8 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
     Uses nothing but the rooms' operations. Names are the same each time; passwords, PINs, TOTP secrets and card numbers are drawn.
     """
     assert settings.database_url is not None, "the caller opened a database"
-    engine = make_engine(settings.database_url, role="loyalty_hot", application_name="loyalty-demo")
+    # The chain is made in one transaction, all or nothing, of an empty database: a slow machine may take more than a request's time.
+    engine = make_engine(settings.database_url, role="loyalty_hot", application_name="loyalty-demo", transaction_seconds=0)
     sessions = make_sessions(engine)
     try:
         await open_keys(settings, engine, now=clock.real_now())
