@@ -15,6 +15,7 @@ from loyalty.policy import load_policy
 from loyalty.settings import Settings
 from loyalty.stations.queries import find_terminal, snapshot_stations
 
+from .agreements import agree
 from .campaigns import hand_over, judge, plan_ahead, reckon_up, set_up
 from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
 from .days import DAYS, Business, Forecourt, trade
@@ -53,6 +54,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             progress("Demo: blank cards, fifty customers, their cards and first loads …")
             crowd = await make_crowd(session, chain, policy=policy, log_ins=log_ins, now=now)
             await judge(session, since=began, now=began + timedelta(minutes=5))
+            await agree(session, chain, now=now)
             # Before the commit: a chain whose secrets nobody knows would be of no use.
             keep(log_ins, settings.keys_dir)
         progress(f"Demo: {DAYS} days of fills …")
