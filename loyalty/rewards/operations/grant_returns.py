@@ -14,7 +14,7 @@ from loyalty.ids import uuid7, uuid7_floor
 from loyalty.ledger import operations as ledger
 from loyalty.ledger.model import PurseKind, TransferKind
 from loyalty.ledger.operations import Leg
-from loyalty.ledger.queries import get_account, lock_purses
+from loyalty.ledger.queries import get_account, lock_purses, transfers_of
 from loyalty.ledger.rules import house_id
 from loyalty.money import POINTS, share_out, split
 from loyalty.policy import Policy
@@ -202,24 +202,23 @@ async def _legs(session: AsyncSession, grant: Grant, mirror: Mirror, now: dateti
 
 
 async def _shares(session: AsyncSession, grant: Grant, total: int) -> list[tuple[UUID, int]]:
-    """Share `total` over the grant's funders by what each still has of what it gave, the returns before replayed in their order."""
-    earlier: Sequence[int] = (
-        await session.scalars(
-            select(GrantReturn.recovered + GrantReturn.owed)
-            .where(
-                GrantReturn.account_id == grant.account_id,
-                GrantReturn.source_id == grant.source_id,
-                GrantReturn.rule == grant.rule,
-                GrantReturn.kind == grant.kind,
-                GrantReturn.pending == 0,
-            )
-            .order_by(GrantReturn.booked_at, GrantReturn.refund_id)
+    """Share `total` over the grant's funders by what each still has of what it gave: what the returns before booked to each is gone."""
+    earlier = await session.execute(
+        select(GrantReturn.return_id, GrantReturn.booked_at).where(
+            GrantReturn.account_id == grant.account_id,
+            GrantReturn.source_id == grant.source_id,
+            GrantReturn.rule == grant.rule,
+            GrantReturn.kind == grant.kind,
+            GrantReturn.pending == 0,
         )
-    ).all()
-    lefts = split(grant.posted, [parts for _, parts in grant.funders])
-    for before in earlier:
-        lefts = [left - gone for left, gone in zip(lefts, share_out(before, lefts), strict=True)]
+    )
+    gone: dict[UUID, int] = {}
+    for return_id, booked_at in earlier.all():
+        for row in await transfers_of(session, account_id=grant.account_id, operation_id=return_id, booked_at=booked_at):
+            gone[row.credit_id] = gone.get(row.credit_id, 0) + row.amount_minor
     houses = [house_id(HOUSE_OF[grant.kind], grant.unit, reference) for reference, _ in grant.funders]
+    given = split(grant.posted, [parts for _, parts in grant.funders])
+    lefts = [amount - gone.get(house, 0) for house, amount in zip(houses, given, strict=True)]
     return list(zip(houses, share_out(total, lefts), strict=True))
 
 
