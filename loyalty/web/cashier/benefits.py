@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,8 @@ from loyalty.pricing.basket import CARD, Goods
 from loyalty.pricing.document import When
 from loyalty.pricing.evaluating import Applied, Missed, Outcome
 from loyalty.pricing.explaining import explain
+from loyalty.pricing.freezing import Frozen
+from loyalty.pricing.queries.books import get_book
 from loyalty.rewards.model_gifts import EntitlementStatus
 from loyalty.rewards.model_vouchers import VoucherStatus
 from loyalty.rewards.queries.gifts import EntitlementView, gifts_of_account, gifts_of_customer
@@ -290,6 +292,18 @@ def _need(till: Till, short: _Short, unit: str, *, is_open: bool) -> str:
         return _("from %(start)s on", start=start)
     missing = short.need - short.have
     return _("%(amount)s more", amount=till.f.quantity(missing, unit) if short.by_quantity else till.money(missing))
+
+
+async def kept_for(till: Till, session: AsyncSession, frozen: dict[str, Any] | None) -> list[str]:
+    """Return what an authorisation keeps for its completion: the names of its rules, the company's agreement first."""
+    if frozen is None:
+        return []
+    kept = msgspec.convert(frozen, Frozen)
+    names = [till.either(one.name_zh, one.name_en) for one in (kept.agreed, kept) if one is not None and one.name_zh]
+    if kept.book:
+        rules = {rule.code: rule for rule in (await get_book(session, number=kept.book)).document.rules}
+        names += [till.either(rules[one.code].name_zh, rules[one.code].name_en) for one in kept.rules if one.code in rules]
+    return names
 
 
 async def waiting_for(till: Till, session: AsyncSession, *, customer_id: UUID | None, account_id: UUID) -> list[Waiting]:

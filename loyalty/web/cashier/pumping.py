@@ -29,7 +29,7 @@ from loyalty.identity.rules import Permission
 from loyalty.stations.model import ProductCategory
 from loyalty.stations.queries import price_board
 from loyalty.web.cashier import queries
-from loyalty.web.cashier.benefits import teller_for
+from loyalty.web.cashier.benefits import kept_for, teller_for
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.labels import AUTHORIZATION_TAGS
 from loyalty.web.cashier.sales import approve, spend, standing_in
@@ -111,6 +111,7 @@ async def authorisation_page(ref: FromPath[str], till: NamedDependency[Till]) ->
             card_id=found.card_id,
             ref=ref,
             found=found,
+            kept=await kept_for(till, session, found.frozen),
             product=till.either(found.product_zh, found.product_en),
             tag=(till.gettext(label), tone),
             new="new" in till.request.query_params,
