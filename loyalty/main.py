@@ -32,6 +32,7 @@ from loyalty.settings import SettingRefused, Settings
 from loyalty.web.cashier.routes import cashier
 from loyalty.web.me.routes import me
 from loyalty.web.office.agreements_api import agreements_api
+from loyalty.web.office.backtests_api import backtests_api
 from loyalty.web.office.routes import office
 from loyalty.web.office.rules_api import rules_api
 from loyalty.web.office.simulations_api import simulations_api
@@ -82,6 +83,7 @@ def create_app(settings: Settings) -> Litestar:
             rules_api,
             agreements_api,
             simulations_api,
+            backtests_api,
             cashier,
             me,
         ],

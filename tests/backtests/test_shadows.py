@@ -157,7 +157,7 @@ async def test_it_starts_stops_and_starts_again_with_its_traces(shadowed):
     async with transaction(shadowed.sessions) as session:
         trail = list(await session.scalars(text("SELECT action FROM audit_entries WHERE action LIKE 'pricing.shadow%' ORDER BY entry_id")))
         assert len(await events_of(session, number=number)) >= 4
-    assert trail == ["pricing.shadow_start", "pricing.shadow_stop", "pricing.shadow_start"]
+    assert trail == ["pricing.shadow_started", "pricing.shadow_stopped", "pricing.shadow_started"]
 
 
 async def test_only_what_is_not_approved_runs_in_the_shadow(past):

@@ -78,7 +78,7 @@ async def ask(
     session.add(row)
     await session.flush()
     facts = {"number": number, "since": since, "until": until, "currency": row.currency}
-    await record(session, actor=actor, action="backtests.ask", subject=("backtest", row.backtest_id), facts=facts, now=now)
+    await record(session, actor=actor, action="backtests.asked", subject=("backtest", row.backtest_id), facts=facts, now=now)
     return row.backtest_id
 
 
@@ -92,7 +92,7 @@ async def cancel(session: AsyncSession, *, backtest_id: UUID, actor: Actor, now:
     if BacktestStatus.CANCELLED not in BACKTEST_MOVES[row.status]:
         raise BacktestOver(backtest=backtest_id)
     await _move(session, row, BacktestStatus.CANCELLED, now=now)
-    await record(session, actor=actor, action="backtests.cancel", subject=("backtest", backtest_id), facts={}, now=now)
+    await record(session, actor=actor, action="backtests.cancelled", subject=("backtest", backtest_id), facts={}, now=now)
 
 
 async def take(session: AsyncSession, *, backtest_id: UUID | None = None, now: datetime) -> Backtest | None:

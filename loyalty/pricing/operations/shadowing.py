@@ -52,7 +52,7 @@ async def start_shadow(session: AsyncSession, *, number: int, actor: Actor, now:
     if row.shadow_from is not None and row.shadow_to is None:
         raise ShadowRuns(number=number)
     row.shadow_from, row.shadow_to = now, None
-    await note_step(session, row, actor=actor, note="", facts={}, action="shadow_start", now=now)
+    await note_step(session, row, actor=actor, note="", facts={}, action="shadow_started", now=now)
 
 
 async def stop_shadow(session: AsyncSession, *, number: int, actor: Actor, now: datetime) -> None:
@@ -65,4 +65,4 @@ async def stop_shadow(session: AsyncSession, *, number: int, actor: Actor, now: 
     if row.shadow_from is None or row.shadow_to is not None:
         raise NoShadow(number=number)
     row.shadow_to = now
-    await note_step(session, row, actor=actor, note="", facts={}, action="shadow_stop", now=now)
+    await note_step(session, row, actor=actor, note="", facts={}, action="shadow_stopped", now=now)

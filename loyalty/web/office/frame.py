@@ -56,6 +56,7 @@ _RAIL: Final = (
 
 # A view that stands as a tab beside another's: where it belongs in the rail.
 _TABS: Final = {
+    "/office/backtests": "/office/rules",
     "/office/failures": HOME,
     "/office/unresolved": SALES,
     "/office/authorisations": SALES,
@@ -70,7 +71,7 @@ _TABS: Final = {
     "/office/merges": "/office/customers",
     "/office/access": "/office/staff",
     "/office/tier-moves": "/office/tiers",
-    "/office/flyers": CAMPAIGNS,
+    "/office/flyer-codes": CAMPAIGNS,
 }
 
 

@@ -69,6 +69,7 @@ def tabs(desk: Desk, current: str) -> list[tuple[str, str, bool, int]]:
         ("calendar", _("Calendar"), f"{PATH}/calendar"),
         ("budgets", _("Budgets"), f"{PATH}/budgets"),
         ("history", _("History"), f"{PATH}/history"),
+        ("backtests", _("Backtests"), "/office/backtests"),
     )
     return [(label, href, key == current, 0) for key, label, href in found]
 
@@ -241,7 +242,7 @@ async def book(desk: NamedDependency[Desk], number: FromPath[int]) -> Page:
     aside.append(_steps(desk, one, await books.events_of(desk.session, number=number)))
     is_live = live is not None and live.number == number
     tag = desk.tag(_("Live"), "good") if is_live else desk.tag(_(BOOK_STATUS[one.status][0]), BOOK_STATUS[one.status][1])
-    acts = [Act(_("Export"), f"{PATH}/{number}/file")]
+    acts = [Act(_("Try it out"), f"{PATH}/{number}/trials"), Act(_("Export"), f"{PATH}/{number}/file")]
     return await desk.page(
         _("Rulebook %(number)s", number=number),
         sub=one.note,
