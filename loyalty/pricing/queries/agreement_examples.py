@@ -59,7 +59,9 @@ async def examples(
     async def board(station_id: UUID) -> list[BoardLine]:
         if station_id not in boards:
             found = await price_board(session, station_id=station_id, at=now)
-            boards[station_id] = [one for one in found if one.category is ProductCategory.FUEL]
+            fuels = [one for one in found if one.category is ProductCategory.FUEL]
+            # The usual grades before winter diesel (-10, -20 …).
+            boards[station_id] = sorted(fuels, key=lambda one: (one.product_code.startswith("-"), one.product_code))
         return boards[station_id]
 
     made: list[Example | None] = []

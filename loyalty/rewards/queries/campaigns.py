@@ -36,6 +36,8 @@ class CampaignView(msgspec.Struct, frozen=True, kw_only=True):
     """Every rulebook that has it, the first first."""
     rules: list[Rule]
     """Its rules in the last of them."""
+    budget_names: dict[str, tuple[str, str]]
+    """Of all budgets of that rulebook, Chinese and English."""
     since: datetime
     until: datetime
     is_over: bool
@@ -143,6 +145,7 @@ def _campaigns_of(document: Document, number: int, begins: datetime, ends: datet
                 currency=document.currency,
                 books=[number],
                 rules=[rule for rule in document.rules if rule.campaign == one.code],
+                budget_names={budget.code: (budget.name_zh, budget.name_en) for budget in document.budgets},
                 since=begins if one.starts_at is None else max(begins, one.starts_at),
                 until=over,
                 is_over=over < now,

@@ -163,7 +163,7 @@ async def price_rows(desk: Desk, lines: Sequence[Line], currency: str) -> Rows:
         title=_("Prices"),
         note=_("the most closely named one counts, the station first"),
         columns=[
-            Column(_("For")),
+            Column(_("Goods and place")),
             Column(_("What")),
             Column(_("Per unit"), "num"),
             Column(_("100 units at the pump"), "num"),

@@ -52,7 +52,7 @@ async def new_agreement(desk: NamedDependency[Desk]) -> Page:
     found = await customers.get_customer(desk.session, customer_id=company)
     currencies = await _currencies(desk)
     typed = {
-        "name_zh": [f"{found.short_name or found.name}协议价"],
+        "name_zh": [f"{found.name}协议价"],
         "name_en": [f"Prices of {found.short_name or found.name}"],
         "currency": currencies[:1],
         "funder": [_HEAD_OFFICE],

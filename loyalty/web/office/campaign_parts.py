@@ -38,15 +38,15 @@ def result_parts(desk: Desk, one: CampaignView, found: Results, costs: Sequence[
         then = _("Customers stand here from the first sale or top-up on that its rules gave something for.")
         return [Said(title=_("It has given nothing yet"), then=then)]
     money = sum(each.net for each in found.kinds if each.kind in MONEY)
-    tiles = Tiles(
-        [
-            Tile(_("Customers reached"), desk.f.count(found.customers), _("each counted once")),
-            Tile(_("Times"), desk.f.count(found.times), _("sales and top-ups")),
-            Tile(_("Cost"), desk.f.money(money, one.currency), _("discounts and bonus, what went back taken off")),
-            Tile(_("A customer"), desk.f.money(round_half_up(money, max(found.customers, 1)), one.currency), _("of that on average")),
-        ]
-    )
-    return [tiles, _kinds(desk, one, found), cost_chart(desk, one, costs, places, act=more), _funders(desk, one, costs, places)]
+    tiles = [
+        Tile(_("Customers reached"), desk.f.count(found.customers), _("each counted once")),
+        Tile(_("Times"), desk.f.count(found.times), _("sales and top-ups")),
+    ]
+    if not any(each.kind in MONEY for each in found.kinds):
+        return [Tiles(tiles), _kinds(desk, one, found)]
+    each = desk.f.money(round_half_up(money, max(found.customers, 1)), one.currency)
+    tiles.append(Tile(_("Cost"), desk.f.money(money, one.currency), _("%(amount)s a customer, what went back taken off", amount=each)))
+    return [Tiles(tiles), _kinds(desk, one, found), cost_chart(desk, one, costs, places, act=more), _funders(desk, one, costs, places)]
 
 
 def _kinds(desk: Desk, one: CampaignView, found: Results) -> Rows:
@@ -61,7 +61,7 @@ def _kinds(desk: Desk, one: CampaignView, found: Results) -> Rows:
             Column(_("Kind")),
             Column(_("Times"), "num"),
             Column(_("Customers"), "num"),
-            Column(_("Given"), "num"),
+            Column(_("Given out"), "num"),
             Column(_("Went back"), "num"),
             Column(_("Stayed"), "num"),
         ],
@@ -209,7 +209,7 @@ def _groups(desk: Desk, one: CampaignView, found: Uplift, spend: Comparison, lit
             cells.count(desk, group.people),
             cells.count(desk, group.buyers),
             cells.money(desk, group.spend.mean, one.currency),
-            cells.quantity(desk, group.litres.mean),
+            _litres(desk, group.litres.mean),
         ]
 
     empty = Cell("", "")
@@ -222,7 +222,7 @@ def _groups(desk: Desk, one: CampaignView, found: Uplift, spend: Comparison, lit
                 empty,
                 empty,
                 cells.money(desk, spend.margin, one.currency),
-                cells.quantity(desk, litres.margin),
+                _litres(desk, litres.margin),
             ]
         )
     totals = [
@@ -230,7 +230,7 @@ def _groups(desk: Desk, one: CampaignView, found: Uplift, spend: Comparison, lit
         empty,
         empty,
         cells.money(desk, spend.difference, one.currency, sign=True),
-        cells.quantity(desk, litres.difference),
+        _litres(desk, litres.difference),
     ]
     return Rows(
         title=_("Offered and held out"),
@@ -245,6 +245,11 @@ def _groups(desk: Desk, one: CampaignView, found: Uplift, spend: Comparison, lit
         totals=totals if judged else None,
         empty=_("Nobody"),
     )
+
+
+def _litres(desk: Desk, milli: int) -> Cell:
+    """Return a mean quantity: its third decimal says nothing."""
+    return cells.quantity(desk, round_half_up(milli, 10) * 10)
 
 
 def _how(desk: Desk) -> Text:
@@ -272,7 +277,7 @@ def burn_parts(desk: Desk, one: CampaignView, found: Sequence[tuple[BudgetState,
             return desk.f.money(amount, state.currency or one.currency) if state.unit == "minor" else desk.f.count(amount)
 
         chart = line_chart(
-            _("Budget %(budget)s", budget=state.code),
+            _("Budget %(budget)s", budget=desk.either(*one.budget_names.get(state.code, (state.code, state.code)))),
             [desk.f.day(each.day) for each in line],
             [Series(_("Left"), [each.left for each in line])],
             text=figure,
@@ -283,5 +288,5 @@ def burn_parts(desk: Desk, one: CampaignView, found: Sequence[tuple[BudgetState,
         said = _("%(used)s used of %(total)s", used=figure(state.used), total=figure(state.total))
         if state.reserved:
             said += " · " + _("%(reserved)s set aside by fills under way", reserved=figure(state.reserved))
-        parts.append(Drawn(chart, note=f"{said}. {_('Other rules may draw on it too.')}"))
+        parts.append(Drawn(chart, note=f"{said} · {_('other rules may draw on it too')}"))
     return parts or [Said(title=_("Its budgets have not gone live yet"))]

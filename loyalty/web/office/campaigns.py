@@ -24,7 +24,7 @@ from loyalty.web.office.parts import Act, Cell, Facts, Later, Part, Rows
 from loyalty.web.office.sale_amounts import funder_of
 
 PATH: Final = "/office/campaigns"
-FLYERS: Final = "/office/flyers"
+FLYERS: Final = "/office/flyer-codes"
 _FLYERS_SINCE: Final = timedelta(days=90)
 _MONTHS_MAX: Final = 36
 
@@ -41,7 +41,7 @@ def admit(desk: Desk) -> None:
 def tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
     """Return the views of what campaigns did."""
     _ = desk.gettext
-    return [(_("Campaigns"), PATH, here == PATH, 0), (_("Flyer codes"), FLYERS, here == FLYERS, 0)]
+    return [(_("Campaigns"), PATH, here == PATH, 0), (_("Flyers in their first days"), FLYERS, here == FLYERS, 0)]
 
 
 @get(three("/campaigns"))
@@ -132,7 +132,7 @@ async def campaign(desk: NamedDependency[Desk], code: FromPath[str]) -> Page:
     if one.budgets:
         main.append(Later(title=_("What is left of its budgets"), href=f"{base}/budgets"))
     if one.flyers:
-        main.append(Later(title=_("Flyer codes"), href=f"{base}/flyers"))
+        main.append(Later(title=_("Flyers in their first days"), href=f"{base}/flyers"))
     about = desk.either(one.campaign.about_zh or "", one.campaign.about_en or "")
     return await desk.page(
         _name(desk, one),
@@ -268,7 +268,7 @@ def _months(desk: Desk, one: CampaignView) -> list[date]:
     return found
 
 
-@get(three("/flyers"))
+@get(three("/flyer-codes"))
 async def flyers(desk: NamedDependency[Desk]) -> Any:
     """List flyer codes with whom they brought, by when customers were entered."""
     admit(desk)
@@ -289,7 +289,7 @@ async def flyers(desk: NamedDependency[Desk]) -> Any:
     return await show(
         desk,
         List(
-            title=_("Flyer codes"),
+            title=_("Flyers in their first days"),
             sub=_("Customers entered from %(since)s to %(until)s", since=desk.f.full_day(since), until=desk.f.full_day(until)),
             listing=listing,
             columns=_flyer_columns(desk),

@@ -299,6 +299,25 @@ def _recovery(page: "Page") -> None:
     page.goto(f"{_site(page)}/office/log-in/code?recovery", wait_until="networkidle")
 
 
+def _agreement_typed(page: "Page") -> None:
+    """Type a price of a company's new agreement: what a fill costs under it stands below."""
+    _first()(page)
+    page.fill("#f-line-0-value", "0.35")
+    page.press("#f-line-0-value", "Tab")
+    page.wait_for_selector("#examples table")
+    page.wait_for_load_state("networkidle")
+
+
+def _agreement_faulty(page: "Page") -> None:
+    """Send an agreement with a price of five decimals and a code with a space."""
+    _first()(page)
+    page.evaluate("document.querySelectorAll('[required]').forEach(each => each.removeAttribute('required'))")
+    page.fill("#f-line-0-value", "0.12345")
+    page.fill("#f-code", "Shunda 2026")
+    page.press("#f-code", "Enter")
+    page.wait_for_selector("#editor .notice.bad")
+
+
 def _sign_in(page: "Page", base_url: str, role: str) -> None:
     known = _signed_in.get((base_url, role))
     page.context.clear_cookies(name="office")
@@ -381,6 +400,18 @@ PICTURES = (
     Picture("card-product", "/office/card-products", then=_first()),
     Picture("card-product-edit", "/office/card-products", then=_first("/edit")),
     Picture("card-product-new", "/office/card-products/new"),
+    Picture("agreements", "/office/agreements"),
+    Picture("agreements-none", "/office/agreements?text=zzzz"),
+    Picture("agreement", "/office/agreements?state=running", then=_first()),
+    Picture("agreement-draft", "/office/agreements?state=draft", then=_first()),
+    Picture("agreement-edit", "/office/agreements?state=draft", then=_first("/edit")),
+    Picture("agreement-company", "/office/agreements/new"),
+    Picture("agreement-new", "/office/agreements/new", then=_agreement_typed),
+    Picture("agreement-faults", "/office/agreements/new", then=_agreement_faulty),
+    Picture("campaigns", "/office/campaigns"),
+    Picture("campaign", "/office/campaigns/thank-you"),
+    Picture("campaign-days", "/office/campaigns/flyer/days"),
+    Picture("flyer-codes", "/office/flyer-codes"),
     Picture("rules", "/office/rules"),
     Picture("rules-calendar", "/office/rules/calendar"),
     Picture("rules-budgets", "/office/rules/budgets"),
