@@ -45,14 +45,14 @@ async def examples(
 ) -> list[Example | None]:
     """Return an example for each line; None where no station sells what it names in this currency today.
 
-    A line for every station is shown at one that no other line names, so that it is the line that counts there.
+    A line for every station or fuel is shown at one that no other line names, so that it is the line that counts there.
     """
     stations = {
         one.station_id: one
         for one in await snapshot_stations(session)
         if one.currency == currency and one.status is not StationStatus.CLOSED
     }
-    named = {line.station for line in lines}
+    named, named_products = {line.station for line in lines}, {line.product for line in lines}
     usual = [one for one in stations if one not in named] or list(stations)
     boards: dict[UUID, list[BoardLine]] = {}
 
@@ -69,7 +69,10 @@ async def examples(
         # Few stations do not sell a grade: the first ones are asked, and no more.
         places = usual[:5] if line.station is None else [line.station] if line.station in stations else []
         sold = [(place, one) for place in places for one in await board(place) if line.product in {None, one.product_code}]
-        made.append(_example(line, stations[sold[0][0]], sold[0][1], quantity_milli) if sold else None)
+        shown = next(
+            (each for each in sold if line.product is not None or each[1].product_code not in named_products), sold[0] if sold else None
+        )
+        made.append(None if shown is None else _example(line, stations[shown[0]], shown[1], quantity_milli))
     return made
 
 

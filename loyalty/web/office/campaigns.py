@@ -60,9 +60,9 @@ async def campaigns(desk: NamedDependency[Desk]) -> Any:
                 cells.when(desk, one.since),
                 cells.when(desk, one.until) if one.is_over else cells.when(desk, one.campaign.ends_at),
                 _state(desk, one),
-                Cell(desk.f.percent(one.campaign.hold_out_basis_points), one.campaign.hold_out_basis_points),
+                _held_out(desk, one),
                 cells.count(desk, len(one.rules)),
-                cells.text(", ".join(one.budgets) or None),
+                cells.text(", ".join(desk.either(*one.budget_names.get(code, (code, code))) for code in one.budgets) or None),
             ]
             for one in found
         ]
@@ -94,6 +94,11 @@ async def campaigns(desk: NamedDependency[Desk]) -> Any:
 
 def _name(desk: Desk, one: CampaignView) -> str:
     return desk.either(one.campaign.name_zh, one.campaign.name_en)
+
+
+def _held_out(desk: Desk, one: CampaignView) -> Cell:
+    share = one.campaign.hold_out_basis_points
+    return Cell(desk.f.percent(share) if share else "—", share)
 
 
 def _state(desk: Desk, one: CampaignView) -> Cell:
