@@ -124,8 +124,8 @@ def _rules(desk: Desk, report: Report) -> Rows:
             Column(_("Kind")),
             Column(_("Times"), "num"),
             Column(_("Customers"), "num"),
-            Column(_("Wanted"), "num"),
-            Column(_("Given"), "num"),
+            Column(_("Without bounds"), "num"),
+            Column(_("It gives"), "num"),
             Column(_("Live gave"), "num"),
         ],
         rows=[
@@ -141,7 +141,7 @@ def _rules(desk: Desk, report: Report) -> Rows:
             for line, live in [*lines, *gone]
         ],
         empty=_("No rule gave anything"),
-        note=_("wanted: without caps and budget"),
+        note=_("bounds: caps and budgets"),
     )
 
 
@@ -191,7 +191,8 @@ def _between(desk: Desk, bucket: Bucket, currency: str) -> str:
     if bucket.most is None:
         return f"≥ {desk.f.count(bucket.least // unit)}"
     if bucket.most <= 0:
-        return f"−{desk.f.count(max(-(bucket.least - 1) // unit, 0))}…−{desk.f.count(-(bucket.most - 1) // unit)}"
+        nearer = -(bucket.most - 1) // unit
+        return f"−{desk.f.count(-(bucket.least - 1) // unit)}…{f'−{desk.f.count(nearer)}' if nearer else '0'}"
     return f"{desk.f.count(bucket.least // unit)}…{desk.f.count(bucket.most // unit)}"
 
 
@@ -249,7 +250,7 @@ def _budgets(desk: Desk, report: Report) -> Rows:
     _ = desk.gettext
     return Rows(
         title=_("Budgets"),
-        columns=[Column(_("Budget")), Column(_("In all"), "num"), Column(_("Used"), "num"), Column(_("Ran out"))],
+        columns=[Column(_("Budget")), Column(_("In all"), "num"), Column(_("Used"), "num"), Column(_("Used up"))],
         rows=[
             [
                 cells.text(line.budget),
@@ -313,10 +314,8 @@ def shadow_parts(desk: Desk, days: Sequence[ShadowDay]) -> list[Part]:
             Column(_("Live rules"), "num"),
             Column(_("The draft"), "num"),
             Column(_("Difference"), "num"),
-            Column(_("Points live"), "num"),
-            Column(_("Points of the draft"), "num"),
-            Column(_("Sales with more"), "num"),
-            Column(_("Sales with less"), "num"),
+            Column(_("Points, difference"), "num"),
+            Column(_("Sales better · worse"), "num"),
         ],
         rows=[
             [
@@ -325,10 +324,8 @@ def shadow_parts(desk: Desk, days: Sequence[ShadowDay]) -> list[Part]:
                 cells.money(desk, one.live_minor + one.live_bonus_minor, one.currency),
                 cells.money(desk, one.shadow_minor + one.shadow_bonus_minor, one.currency),
                 cells.money(desk, one.difference_minor, one.currency, sign=True),
-                cells.count(desk, one.live_points),
-                cells.count(desk, one.shadow_points),
-                cells.count(desk, one.better),
-                cells.count(desk, one.worse),
+                cells.count(desk, one.shadow_points - one.live_points),
+                cells.text(f"{desk.f.count(one.better)} · {desk.f.count(one.worse)}"),
             ]
             for one in reversed(shown)
         ],

@@ -83,8 +83,8 @@ def _line(desk: Desk, one: BacktestLine) -> list[Cell]:
     return [
         cells.linked(desk, f"{PATH}/{one.backtest_id}", asked),
         cells.count(desk, one.number),
-        cells.day(desk, one.since.date()),
-        cells.day(desk, one.until.date()),
+        cells.day(desk, one.since),
+        cells.day(desk, one.until),
         _state(desk, one.status),
         cells.text(one.asked_by_name),
     ]
@@ -218,7 +218,15 @@ def _waiting(desk: Desk, one: BacktestView) -> list[Part]:
     _ = desk.gettext
     if not desk.may(Permission.EDIT_RULES):
         return []
-    return [desk.form_part(_("Stop it"), f"{PATH}/{one.backtest_id}/cancel", [], submit=_("Cancel the backtest"), primary=False)]
+    return [
+        desk.form_part(
+            _("Stop it"),
+            f"{PATH}/{one.backtest_id}/cancel",
+            [said(_("Nothing of it is kept."))],
+            submit=_("Cancel the backtest"),
+            primary=False,
+        )
+    ]
 
 
 def _progress(desk: Desk, one: BacktestView) -> dict[str, Any]:
