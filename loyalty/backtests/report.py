@@ -34,6 +34,11 @@ class RuleLine(Struct, frozen=True):
     given: int
     parties: int | None
 
+    def with_more(self, other: "RuleLine") -> "RuleLine":
+        """Return the sum of two stretches of time; parties cannot be added up."""
+        wanted, given = self.wanted + other.wanted, self.given + other.given
+        return RuleLine(self.rule, self.kind, self.name_zh, self.name_en, self.times + other.times, wanted, given, None)
+
 
 class FunderLine(Struct, frozen=True):
     """What one funder bears of the benefits of one kind: minor units, points or pieces. `station` is all stations together."""

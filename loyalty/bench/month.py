@@ -127,7 +127,7 @@ async def make_month(sessions: Sessions, owner: str, *, sales: int, accounts: in
         stations, fuels, card_product = await _chain(session, since, policy)
         document = Document(rules=(LITRE,))
         number = await publish(session, document=document, note="bench", now=since - timedelta(days=1))
-    connection: Any = await asyncpg.connect(owner)
+    connection: Any = await asyncpg.connect(owner, server_settings={"transaction_timeout": "0"})
     try:
         await connection.execute("SELECT make_month_partitions($1::date, 3)", since.date().replace(day=1))
         began = since - timedelta(days=100)

@@ -25,6 +25,7 @@ from loyalty.backtests.replaying import Cut, Sums
 from loyalty.backtests.report import (
     DayLine,
     Report,
+    RuleLine,
     Side,
     Speed,
     budgets_of,
@@ -42,6 +43,8 @@ from . import backtests
 
 _SLICE_ROWS: Final = 25_000
 _BEAT_S: Final = 0.5
+_DAY: Final = timedelta(days=1)
+_MONTH: Final = timedelta(days=31)
 
 
 class Edge(NamedTuple):
@@ -144,10 +147,29 @@ def _notes(asks: Asks) -> list[str]:
 
 
 async def _aggregate(sessions: Sessions, backtest: Backtest, edge: Edge) -> tuple[live.Whole, float]:
-    async with transaction(sessions) as session:
-        started = edge.seconds()
-        whole = await live.aggregate(session, currency=backtest.currency, since=backtest.since, until=backtest.until)
-        return whole, edge.seconds() - started
+    """Add the rows up, a month a transaction: none lives longer than transactions may."""
+    whole, spent = live.Whole(0, 0, 0), 0.0
+    for since, until in _cut(backtest.since, backtest.until, _MONTH):
+        async with transaction(sessions) as session:
+            started = edge.seconds()
+            found = await live.aggregate(session, currency=backtest.currency, since=since, until=until)
+            spent += edge.seconds() - started
+        whole = live.Whole(*(one + more for one, more in zip(whole, found, strict=True)))
+    return whole, spent
+
+
+async def _given_live(sessions: Sessions, backtest: Backtest) -> Side:
+    """Read what the live rules gave, a day a transaction."""
+    lines: dict[tuple[str, str], RuleLine] = {}
+    borne: dict[tuple[str, str], int] = {}
+    for since, until in _cut(backtest.since, backtest.until, _DAY):
+        async with transaction(sessions) as session:
+            for line in await live.live_rules(session, currency=backtest.currency, since=since, until=until):
+                known = lines.get((line.rule, line.kind))
+                lines[line.rule, line.kind] = line if known is None else line.with_more(known)
+            for key, amount in (await live.live_funders(session, currency=backtest.currency, since=since, until=until)).items():
+                borne[key] = borne.get(key, 0) + amount
+    return side(lines.values(), borne, 0)
 
 
 async def _prepare(sessions: Sessions, dsn: str, backtest: Backtest, edge: Edge) -> _Job:
@@ -156,26 +178,28 @@ async def _prepare(sessions: Sessions, dsn: str, backtest: Backtest, edge: Edge)
     currency, since, until = backtest.currency, backtest.since, backtest.until
     document = msgspec.convert(backtest.document, Document, strict=False)
     async with transaction(sessions) as session:
-        given = await live.live_rules(session, currency=currency, since=since, until=until)
-        borne = await live.live_funders(session, currency=currency, since=since, until=until)
         order = await read_order(session, dsn=dsn, number=backtest.number, document=document, currency=currency, since=since, until=until)
     asks, _, _ = opened(order)
     # Counters ask that each party's sales meet one worker, in their order; else any worker takes the next hours.
     order = order._replace(part=Part(0, 1) if asks.counters else None)
     # The column is what was booked; sales of the release before the rulebooks name no rule.
-    live_side = msgspec.structs.replace(side(given, borne, 0), discount_minor=whole.discount_minor)
+    live_side = msgspec.structs.replace(await _given_live(sessions, backtest), discount_minor=whole.discount_minor)
     slices = list(_slices(since, until, whole.rows))
     return _Job(backtest, document, order, asks, slices, whole.rows, whole.gross_minor, live_side, aggregate_s)
 
 
 def _slices(since: datetime, until: datetime, rows: int) -> Iterator[Slice]:
     """Cut the period into days, and these where they hold many rows."""
-    days = max((until - since) / timedelta(days=1), 1)
+    days = max((until - since) / _DAY, 1)
     parts = max(1, round(rows / days / _SLICE_ROWS))
-    step = timedelta(days=1) / parts
+    for begin, end in _cut(since, until, _DAY / parts):
+        yield Slice(begin, end)
+
+
+def _cut(since: datetime, until: datetime, step: timedelta) -> Iterator[tuple[datetime, datetime]]:
     while since < until:
         end = min(since + step, until)
-        yield Slice(since, end)
+        yield since, end
         since = end
 
 
