@@ -246,6 +246,8 @@ async def test_a_draft_is_approved_by_another_and_its_next_revision_takes_over_f
     assert states == [(second, 2, now + DAY, None, AgreementState.COMING), (first, 1, now, now + DAY, AgreementState.RUNNING)]
     assert [one.state(now + DAY) for one in revisions] == [AgreementState.RUNNING, AgreementState.OVER]
     assert [one.revision for one in await queries.standing_agreements(session, now=now)] == [1, 2]
+    named = await queries.agreements_named(session, revisions=[("shunda", 1), ("shunda", 9), ("other", 1)])
+    assert named == {("shunda", 1): first}
     await end_agreement(session, agreement_id=second, reason="terminated", actor=checker, now=now)
     assert (await queries.get_agreement(session, agreement_id=second)).state(now) is AgreementState.ENDED
 

@@ -1,13 +1,13 @@
 """Agreements as people work with them: lists, a company's, one with its revisions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -122,6 +122,16 @@ async def latest_of(session: AsyncSession, *, code: str) -> AgreementView | None
     """Return the latest revision of an agreement; None for an unknown code."""
     found = await revisions_of(session, code=code)
     return None if not found else (await _whole(session, found[:1]))[0]
+
+
+async def agreements_named(session: AsyncSession, *, revisions: Collection[tuple[str, int]]) -> dict[tuple[str, int], UUID]:
+    """Return which of these codes and revisions are agreements: a sale keeps what applied by them, as it keeps its rules."""
+    found = await session.execute(
+        select(Agreement.code, Agreement.revision, Agreement.agreement_id).where(
+            tuple_(Agreement.code, Agreement.revision).in_(list(revisions)), Agreement.approved_at.is_not(None)
+        )
+    )
+    return {(row.code, row.revision): row.agreement_id for row in found}
 
 
 async def standing_agreements(session: AsyncSession, *, now: datetime) -> list[AgreementView]:

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from loyalty.authorizations.queries import SaleView, answer_to
 from loyalty.authorizations.wire import Other
+from loyalty.pricing.queries.agreements import agreements_named
 from loyalty.pricing.wording import FUNDERS
 from loyalty.web.benefits import PRICED, Teller
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
+from loyalty.web.office.agreements import PATH as AGREEMENTS
 from loyalty.web.office.desk import Desk
 from loyalty.web.office.lookups import Places
 from loyalty.web.office.parts import Act, Cell, Part, Rows
@@ -19,11 +21,15 @@ SHOWN = "others"
 """The address's word for showing what did not apply."""
 
 
-def benefit_parts(desk: Desk, one: SaleView, teller: Teller, places: Places) -> list[Part]:
-    """Show each rule that gave something: worked out of what, wanted, given, who bears it, and the rulebook it last changed in."""
+async def benefit_parts(desk: Desk, one: SaleView, teller: Teller, places: Places) -> list[Part]:
+    """Show what gave something: worked out of what, wanted, given, who bears it; the rulebook that last changed a rule, or the agreement."""
     if not one.benefits:
         return []
     _ = desk.gettext
+    named = {
+        (str(benefit["rule"]), int(benefit["revision"])) for benefit in one.benefits if benefit["kind"] in PRICED and "revision" in benefit
+    }
+    agreed = await agreements_named(desk.session, revisions=named) if named else {}
     return [
         Rows(
             title=_("Why: rules that applied"),
@@ -34,21 +40,25 @@ def benefit_parts(desk: Desk, one: SaleView, teller: Teller, places: Places) -> 
                 Column(_("Came to"), "num"),
                 Column(_("Borne by")),
             ],
-            rows=[_benefit(desk, benefit, one, teller, places) for benefit in one.benefits],
+            rows=[_benefit(desk, benefit, one, teller, places, agreed) for benefit in one.benefits],
             empty=_("None"),
         )
     ]
 
 
-def _benefit(desk: Desk, benefit: Mapping[str, Any], one: SaleView, teller: Teller, places: Places) -> list[Cell]:
+def _benefit(
+    desk: Desk, benefit: Mapping[str, Any], one: SaleView, teller: Teller, places: Places, agreed: Mapping[tuple[str, int], UUID]
+) -> list[Cell]:
     told = teller.kept(benefit, whole_minor=one.sale.discount_minor)
     wanted = benefit.get("wanted")
     revision = benefit.get("revision")
-    is_book = "base_minor" in benefit
+    agreement = agreed.get((told.rule, revision or 0))
+    is_book = "base_minor" in benefit and agreement is None
+    href = f"{RULES}/{revision}" if is_book else f"{AGREEMENTS}/{agreement}" if agreement else ""
     said = desk.gettext("%(name)s, rulebook %(revision)s", name=told.name, revision=revision) if is_book else told.name
     borne = ", ".join(_funder(desk, str(funder), share, told.kind, teller, places) for funder, share in benefit["funders"])
     return [
-        Cell(desk.link(f"{RULES}/{revision}", said) if is_book else said, said),
+        Cell(desk.link(href, said) if href else said, said),
         cells.money(desk, benefit.get("base_minor"), one.sale.currency),
         cells.text(None if wanted is None else teller.given(told.kind, int(wanted), benefit.get("item"))),
         Cell(told.amount, told.amount),

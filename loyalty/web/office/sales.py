@@ -248,7 +248,7 @@ async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id:
         top=top,
         main=[
             _lines(desk, one, teller),
-            *benefit_parts(desk, one, teller, places),
+            *await benefit_parts(desk, one, teller, places),
             *await other_parts(desk, one, teller),
             _money(desk, one),
             _refunds(desk, one, teller),
