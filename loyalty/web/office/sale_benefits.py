@@ -22,7 +22,7 @@ SHOWN = "others"
 
 
 async def benefit_parts(desk: Desk, one: SaleView, teller: Teller, places: Places) -> list[Part]:
-    """Show what gave something: worked out of what, wanted, given, who bears it; the rulebook that last changed a rule, or the agreement."""
+    """Show what gave something: worked out of what, wanted, given, who bears it; the rulebook last changing a rule, or the agreement."""
     if not one.benefits:
         return []
     _ = desk.gettext
