@@ -18,7 +18,7 @@ from loyalty.authorizations.facts import Product
 from loyalty.authorizations.offering import Offer, article, fuel
 from loyalty.pricing.basket import CARD, Goods, Moment, Person, Where
 from loyalty.pricing.calculators import STATION, split_funders
-from loyalty.pricing.compiling import Book
+from loyalty.pricing.compiling import Book, Plan
 from loyalty.pricing.document import Funder, Of
 from loyalty.pricing.evaluating import Outcome, all_counts, budget_uses
 
@@ -149,6 +149,7 @@ class Replay:
         self._known: dict[tuple[bytes, tuple[object, ...]], _Sale] = {}
         self.counts: dict[UUID, Counts] = {}
         """By subject: what it had of each cap, or how often it came, in each window."""
+        self._plans: dict[int, tuple[Plan, bool]] = {}
         self._people: dict[tuple[bytes, bytes], Person] = {}
         self.free = dict.fromkeys(asks.budgets, FREE)
         self.sums = Sums()
@@ -235,13 +236,20 @@ class Replay:
             sale.stands_alone = True
             return 0
         plan, outcome = self._offer(row, sale).evaluate(sale.goods, sale.flow, sale.tenders)
-        if like is None or depends_on_others(plan):
+        if like is None or self._depends(plan):
             return self._keep(row[1], party, outcome)
         sale.stands_alone, sale.times = True, 1
         sale.gains, sale.saved = self._gains(outcome), _saved(outcome)
         for gain in sale.gains:
             gain.rule.parties.add(party)
         return sale.saved
+
+    def _depends(self, plan: Plan) -> bool:
+        """Say whether a plan's sales depend on others; the book keeps its plans, so it is worked out once for each."""
+        known = self._plans.get(id(plan))
+        if known is None or known[0] is not plan:
+            known = self._plans[id(plan)] = plan, depends_on_others(plan)
+        return known[1]
 
     def _keep(self, sale: bytes, party: int, outcome: Outcome) -> int:
         """Keep what one sale counts, spends and gives; return what it saves."""
