@@ -232,7 +232,8 @@ def applied(purses: list[PurseView], changes: list[PurseChange]) -> list[PurseVi
         purse, only = purses[0], changes[0]
         if purse.purse_id != only.purse_id:
             return purses
-        return [PurseView(*purse[:3], purse.balance_minor + only.balance, purse.held_minor + only.held, *purse[5:])]
+        purse_id, kind, unit, balance, held, *rest = purse
+        return [PurseView._make((purse_id, kind, unit, balance + only.balance, held + only.held, *rest))]
     held: dict[UUID, int] = {}
     balance: dict[UUID, int] = {}
     for change in changes:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.ledger.rules import PurseView, SpendStep
+from loyalty.ledger.spending import Site
 from loyalty.limits.rules import Compiled, Used
 from loyalty.pricing.basket import Where
 from loyalty.pricing.freezing import Frozen
@@ -26,6 +27,8 @@ class Place(NamedTuple):
     digits: int
     where: Where
     """The same, as far as rules ask."""
+    site: Site = Site()
+    """The same by codes, as far as conditions of bonus money ask."""
 
 
 class Product(NamedTuple):

@@ -14,7 +14,8 @@ _CARD_COLUMNS: Final = """
 
 _PURSES: Final = """
     LEFT JOIN LATERAL (
-        SELECT p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.card_id AS purse_card
+        SELECT p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.card_id AS purse_card,
+            p.spending
         FROM purses p WHERE p.account_id = c.account_id AND p.kind <> 3 AND (p.card_id IS NULL OR p.card_id = c.card_id)
     ) p ON true
 """
@@ -23,7 +24,7 @@ _READ_CARDS: Final = f"""
 SELECT r.ord::integer, {_CARD_COLUMNS},
     k.day_amount, k.day_quantity, k.day_count, k.week_amount, k.week_quantity, k.week_count,
     k.month_amount, k.month_quantity, k.month_count, k.last_at,
-    p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card,
+    p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card, p.spending,
     f.station_id AS fill_station, f.nozzle AS fill_nozzle, f.product_id AS fill_product, f.quantity_milli AS fill_quantity,
     f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until%s
 FROM (
@@ -77,7 +78,8 @@ SELECT r.ord::integer,
     o.approved_milli, o.unit_price_e4,
     o.hold_purses, o.hold_minors, o.captured_minor, o.captured_milli, o.completions, o.frozen, o.event_at, o.expires_at, o.business_day,
     c.product_id AS card_product_id, c.number_tail, a.currency, a.kind AS account_kind,
-    p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at AS purse_expires_at, p.purse_card
+    p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at AS purse_expires_at, p.purse_card,
+    p.spending
 FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY r(account, id, ord)
 LEFT JOIN authorizations o ON o.account_id = r.account AND o.authorization_id = r.id
 LEFT JOIN cards c ON c.card_id = o.card_id

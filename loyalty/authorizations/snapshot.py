@@ -15,6 +15,7 @@ from loyalty.cards.queries import snapshot_card_products
 from loyalty.identity.queries import snapshot_terminal_keys
 from loyalty.ledger.queries import open_period
 from loyalty.ledger.rules import SpendStep
+from loyalty.ledger.spending import Site
 from loyalty.limits.rules import compiled
 from loyalty.money import minor_digits
 from loyalty.pricing.basket import Where
@@ -88,6 +89,7 @@ async def load(session: AsyncSession, *, now: datetime, anonymous_points: bool =
             currency=station.currency,
             digits=minor_digits(station.currency),
             where=Where(station.station_id, station.district_id, station.region_id, station.currency, minor_digits(station.currency)),
+            site=Site(station.code, station.district_code, station.region_code),
         )
     made.epochs = {key.terminal_id: key.epoch for key in await snapshot_terminal_keys(session)}
     for product in await snapshot_products(session):

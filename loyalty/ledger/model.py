@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, text
@@ -144,8 +145,11 @@ class Purse(Base):
     balance_minor: Mapped[int] = mapped_column(BigInteger)
     held_minor: Mapped[int] = mapped_column(BigInteger)
     credit_limit_minor: Mapped[int] = mapped_column(BigInteger)
+    spending: Mapped[dict[str, Any] | None]
+    """What a bonus lot may be spent on (`spending.Spending`), frozen when it was given; None: anything."""
 
     __table_args__ = (
+        CheckConstraint("spending IS NULL OR (kind = 2 AND jsonb_typeof(spending) = 'object')", name="spending"),
         CheckConstraint(
             "CASE WHEN kind = 4 THEN balance_minor <= 0 AND held_minor = 0 AND credit_limit_minor = 0 "
             "ELSE held_minor >= 0 AND held_minor <= balance_minor + credit_limit_minor AND credit_limit_minor >= 0 END",

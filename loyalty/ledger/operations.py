@@ -1,11 +1,11 @@
 """Writing the ledger, one account's rows at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -157,9 +157,10 @@ async def ensure_purse(
     expires_at: datetime | None = None,
     credit_limit_minor: int = 0,
     purse_id: UUID | None = None,
+    spending: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> PurseId:
-    """Return the account's purse of this kind, card and expiry, made if missing (as `purse_id`, where its id is computed)."""
+    """Return the account's purse of this kind, card, expiry and conditions, made if missing (as `purse_id`, where its id is computed)."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(account_id), 7))))
     found = await session.scalar(
         select(Purse.purse_id)
@@ -169,6 +170,7 @@ async def ensure_purse(
             Purse.unit == unit,
             Purse.card_id.is_not_distinct_from(card_id),
             Purse.expires_at.is_not_distinct_from(expires_at),
+            Purse.spending.is_(None) if spending is None else Purse.spending == dict(spending),
         )
         .order_by(Purse.purse_id)
         .limit(1)
@@ -190,6 +192,7 @@ async def ensure_purse(
             balance_minor=0,
             held_minor=0,
             credit_limit_minor=credit_limit_minor,
+            spending=null() if spending is None else dict(spending),
         )
     )
     return made

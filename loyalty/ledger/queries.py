@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, literal, select, text, union_all
+from sqlalchemy import Select, Text, and_, cast, func, literal, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.db import locked
@@ -64,6 +64,7 @@ _PURSE = (
     Purse.credit_limit_minor,
     Purse.expires_at,
     Purse.card_id,
+    cast(Purse.spending, Text).label("spending"),
 )
 """The columns of a `PurseView`, in its order."""
 

@@ -39,6 +39,8 @@ class PurseView(NamedTuple):
     credit_limit_minor: int = 0
     expires_at: datetime | None = None
     card_id: UUID | None = None
+    spending: str | None = None
+    """What it may be spent on, a `spending.Spending` as JSON; None: anything."""
 
     @property
     def available_minor(self) -> int:

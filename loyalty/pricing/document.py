@@ -12,6 +12,8 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from loyalty.ledger.spending import Spending
+
 Code = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,47}$")]
 """Names a rule, group, budget or campaign for ever: lower case, digits, `.`, `_`, `-`."""
 Named = Annotated[str, Meta(min_length=1, max_length=80)]
@@ -239,6 +241,8 @@ class Bonus(_Part, frozen=True, kw_only=True, tag_field="kind", tag="bonus"):
     several: Several = Several.HIGHEST
     expires_days: Positive | None = None
     """The lot ends at the end of that day, counted from the day it is given; none: it does not end."""
+    spend: Spending | None = None
+    """What the lot may be spent on, frozen with it; none: anything."""
 
 
 class Rounding(StrEnum):

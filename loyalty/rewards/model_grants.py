@@ -86,6 +86,8 @@ class Grant(Base):
     active_at: Mapped[datetime]
     """From when on it can be spent."""
     expires_at: Mapped[datetime | None]
+    spending: Mapped[dict[str, Any] | None]
+    """What bonus money may be spent on, as its lot will say."""
     status: Mapped[GrantStatus]
     posted: Mapped[int]
     """What went into the lot, the amount less what had gone back before; of things as many as their limits allowed."""

@@ -125,6 +125,8 @@ def detail_of(asked: Asked, outcome: Outcome, station_id: UUID | None, zone: str
             if effect.expires_days is not None:
                 ends = day_bounds(asked.moment.local.date() + timedelta(days=effect.expires_days), zone)[1].isoformat()
             benefit["expires_at"] = ends
+            if effect.spend is not None:
+                benefit["spend"] = msgspec.to_builtins(effect.spend)
     if missed is not None:
         detail["others"] = msgspec.to_builtins(missed)
     return detail

@@ -43,7 +43,7 @@ _LIMITS: Final = 16
 _LAST_AT: Final = 26
 """… the nine sums of its counters, and when they last changed."""
 CARD_PURSE: Final = 27
-"""Where the purse's eight columns begin in a row of the cards' read."""
+"""Where the purse's nine columns begin in a row of the cards' read."""
 ORIGINAL_PURSE: Final = 25
 """And in one of the authorisations' read."""
 _ORIGINAL: Final = 1
@@ -52,7 +52,8 @@ _HOLDS: Final = 12
 """… its holds (purses, amounts), and …"""
 _FROZEN: Final = 17
 """… what was frozen of the rules."""
-_PERSON: Final = CARD_PURSE + 8 + 8
+_PURSE_COLUMNS: Final = 9
+_PERSON: Final = CARD_PURSE + _PURSE_COLUMNS + 8
 """Where the customer's facts begin in a row of the cards' full read: after purse and fill."""
 _BARE: Final = _PERSON
 """How long a row is without them."""
@@ -82,7 +83,7 @@ def with_counts(person: Person, counted: dict[tuple[UUID, UUID, int], list[int]]
 
 
 def purses_in(rows: list[Any], at: int = CARD_PURSE) -> list[PurseView]:
-    return [PurseView._make(row[at : at + 8]) for row in rows if row[at] is not None]
+    return [PurseView._make(row[at : at + _PURSE_COLUMNS]) for row in rows if row[at] is not None]
 
 
 def merged(own: list[PurseView], rows: list[Any]) -> list[PurseView]:

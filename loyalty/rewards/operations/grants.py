@@ -90,7 +90,7 @@ WITH found AS MATERIALIZED (
     FROM dated f
 ), made AS (
     INSERT INTO grants (account_id, source_id, rule, kind, grant_id, source, amount, returned, unit, item, book, revision, funders, card_id,
-        station_id, event_at, granted_at, active_at, expires_at, status, posted)
+        station_id, event_at, granted_at, active_at, expires_at, spending, status, posted)
     SELECT account_id, source_id, rule, kind, overlay(gen_random_uuid()::text placing :front from 1 for 15)::uuid, :source,
         (benefit ->> 'given')::bigint, 0, CASE kind WHEN 'points' THEN 'POINTS' WHEN 'bonus' THEN currency ELSE 'piece' END,
         benefit ->> 'item', book, (benefit ->> 'revision')::integer,
@@ -105,6 +105,7 @@ WITH found AS MATERIALIZED (
                 ELSE date_trunc(rounding, last_day::timestamp) + CASE rounding WHEN 'month' THEN interval '1 month'
                     WHEN 'quarter' THEN interval '3 months' ELSE interval '1 year' END END)::timestamp AT TIME ZONE :zone
             WHEN 'bonus' THEN (last_bonus_day + 1)::timestamp AT TIME ZONE :zone END,
+        CASE kind WHEN 'bonus' THEN effect -> 'spend' END,
         1, 0
     FROM ended ORDER BY account_id, source_id, rule, kind
     ON CONFLICT (account_id, source_id, rule, kind) DO NOTHING
@@ -118,24 +119,24 @@ GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 _ACTIVATE = """
 WITH due AS MATERIALIZED (
     SELECT g.account_id, g.source_id, g.rule, g.kind, g.grant_id, g.amount - g.returned AS amount, g.unit, g.funders, g.card_id,
-        g.station_id, g.event_at, g.expires_at, CASE g.kind WHEN 'points' THEN 3 ELSE 2 END::smallint AS purse_kind
+        g.station_id, g.event_at, g.expires_at, g.spending, CASE g.kind WHEN 'points' THEN 3 ELSE 2 END::smallint AS purse_kind
     FROM grants g JOIN accounts a ON a.account_id = g.account_id
     WHERE g.status = 1 AND g.active_at <= :now AND g.kind IN ('points', 'bonus') AND a.status <> 'closed'
     ORDER BY g.active_at LIMIT :most FOR UPDATE OF g SKIP LOCKED
 ), placed AS MATERIALIZED (
     SELECT d.*, coalesce(p.purse_id, md5(concat_ws(':', d.account_id, d.purse_kind, d.unit,
-        coalesce(round(extract(epoch FROM d.expires_at))::bigint::text, '')))::uuid) AS purse_id
+        coalesce(round(extract(epoch FROM d.expires_at))::bigint::text, ''), d.spending::text))::uuid) AS purse_id
     FROM due d LEFT JOIN LATERAL (
         SELECT purse_id FROM purses q WHERE q.account_id = d.account_id AND q.kind = d.purse_kind AND q.unit = d.unit AND q.card_id IS NULL
-            AND q.expires_at IS NOT DISTINCT FROM d.expires_at ORDER BY purse_id LIMIT 1
+            AND q.expires_at IS NOT DISTINCT FROM d.expires_at AND q.spending IS NOT DISTINCT FROM d.spending ORDER BY purse_id LIMIT 1
     ) p ON true
 ), moved AS (
     UPDATE grants g SET status = 2, posted = p.amount, purse_id = p.purse_id FROM placed p
     WHERE g.account_id = p.account_id AND g.source_id = p.source_id AND g.rule = p.rule AND g.kind = p.kind
 ), lots AS (
-    INSERT INTO purses AS q (account_id, purse_id, kind, unit, expires_at, balance_minor, held_minor, credit_limit_minor)
-    SELECT account_id, purse_id, purse_kind, unit, expires_at, sum(amount), 0, 0 FROM placed
-    GROUP BY account_id, purse_id, purse_kind, unit, expires_at ORDER BY account_id, purse_id
+    INSERT INTO purses AS q (account_id, purse_id, kind, unit, expires_at, spending, balance_minor, held_minor, credit_limit_minor)
+    SELECT account_id, purse_id, purse_kind, unit, expires_at, spending, sum(amount), 0, 0 FROM placed
+    GROUP BY account_id, purse_id, purse_kind, unit, expires_at, spending ORDER BY account_id, purse_id
     ON CONFLICT (account_id, purse_id) DO UPDATE SET balance_minor = q.balance_minor + excluded.balance_minor
 ), shares AS (
     SELECT p.*, f.funder ->> 0 AS funder,

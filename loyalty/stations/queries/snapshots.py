@@ -11,6 +11,7 @@ from loyalty.paging import all_as
 from loyalty.stations.model import (
     District,
     Product,
+    Region,
     Station,
     StationPrice,
     StationStatus,
@@ -39,6 +40,8 @@ class StationSnapshot(msgspec.Struct, frozen=True):
     may_issue: bool
     may_load: bool
     may_invoice: bool
+    district_code: str
+    region_code: str
 
 
 class TerminalSnapshot(msgspec.Struct, frozen=True):
@@ -86,8 +89,11 @@ async def snapshot_stations(session: AsyncSession) -> list[StationSnapshot]:
             Station.may_issue,
             Station.may_load,
             Station.may_invoice,
+            District.code.label("district_code"),
+            Region.code.label("region_code"),
         )
         .join(District, District.district_id == Station.district_id)
+        .join(Region, Region.region_id == District.region_id)
         .order_by(Station.code),
     )
 

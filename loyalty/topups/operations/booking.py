@@ -133,10 +133,16 @@ async def _bonus(session: AsyncSession, topup: Topup, now: datetime) -> dict[tup
     by_hand = topup.bonus_minor - sum(one["given"] for one in by_rules)
     given: dict[tuple[UUID, UUID], int] = {}
 
-    async def put(funder: str, expires_at: datetime | None, amount: int) -> UUID:
+    async def put(funder: str, expires_at: datetime | None, amount: int, spending: dict[str, Any] | None = None) -> UUID:
         house = await ledger.ensure_house(session, code=HouseCode.BONUS, currency=topup.currency, reference=funder, now=now)
         lot = await ledger.ensure_purse(
-            session, account_id=topup.account_id, kind=PurseKind.BONUS, unit=topup.currency, expires_at=expires_at, now=now
+            session,
+            account_id=topup.account_id,
+            kind=PurseKind.BONUS,
+            unit=topup.currency,
+            expires_at=expires_at,
+            spending=spending,
+            now=now,
         )
         if amount:
             given[house, lot] = given.get((house, lot), 0) + amount
@@ -146,7 +152,7 @@ async def _bonus(session: AsyncSession, topup: Topup, now: datetime) -> dict[tup
         await put(topup.bonus_funder or OFFICE, topup.bonus_expires_at, by_hand)
     for benefit in by_rules:
         for funder, amount in benefit["funders"]:
-            benefit["lot"] = str(await put(funder, expiry_of(benefit), amount))
+            benefit["lot"] = str(await put(funder, expiry_of(benefit), amount, benefit.get("spend")))
     if by_rules:
         topup.detail = (topup.detail or {}) | {"benefits": benefits}
     return given
