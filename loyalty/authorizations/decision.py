@@ -232,8 +232,9 @@ def applied(purses: list[PurseView], changes: list[PurseChange]) -> list[PurseVi
         purse, only = purses[0], changes[0]
         if purse.purse_id != only.purse_id:
             return purses
-        purse_id, kind, unit, balance, held, *rest = purse
-        return [PurseView._make((purse_id, kind, unit, balance + only.balance, held + only.held, *rest))]
+        return [
+            PurseView._make((*purse[:3], purse.balance_minor + only.balance, purse.held_minor + only.held, *purse[5:])),
+        ]
     held: dict[UUID, int] = {}
     balance: dict[UUID, int] = {}
     for change in changes:
