@@ -7,7 +7,8 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from loyalty.ledger.model import AccountStatus
-from loyalty.ledger.rules import allocate, spendable
+from loyalty.ledger.rules import spendable
+from loyalty.ledger.spending import allocate_bill
 from loyalty.limits.rules import Judgement
 from loyalty.pricing.basket import CARD
 from loyalty.pricing.evaluating import Outcome
@@ -88,7 +89,11 @@ def decide_advice(
         answer.card = card.number_tail
     decision.discount_minor, decision.card_minor = saved, share
     own = [] if card is None else spendable(card.purses, card_id=card.card_id, unit=place.currency, now=advice.event_at)
-    takes = allocate(own, share, terms.spend_order) if terms is not None else []
+    takes = []
+    if terms is not None:
+        goods = goods_of(advice.shop, shop, advice.fuel, product, place.digits)
+        bill = offering.bill_of(goods, outcome or Outcome(0, len(goods)), decision.gross_minor, place.site)
+        takes = allocate_bill(own, share, bill, terms.spend_order)
     decision.spend(takes, own, exact=False)
     owed = share - sum(take.amount_minor for take in takes)
     if owed:

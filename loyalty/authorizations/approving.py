@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from loyalty.ledger.rules import allocate, funds_of, spendable
+from loyalty.ledger.spending import ANY_SIZE, Bill, Due, asking_more, has_conditions, usable
 from loyalty.limits.rules import Judgement
 from loyalty.limits.wording import limit_label
 from loyalty.money import line_amount, quantity_for, shown
@@ -144,11 +145,17 @@ def _approve(
     judgement = limits_of(card, terms, place, product, plate=request.plate, amount_minor=0, quantity_milli=0, local=local)
     if judgement.blocked is not None:
         return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency, product))
-    purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
-    funds = funds_of(purses)
-    bound = _bound(judgement, place, funds, price)
+    own = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
+    purses = own if not has_conditions(own) else usable(own, Bill((Due(product.code, product.tags, 1),), ANY_SIZE, place.site))
     wanted_milli = request.quantity_milli or (quantity_for(request.amount_minor, price, digits) if request.amount_minor else None)
-    priced, reason, limit = _priced(offer, product, decision, bound, wanted_milli, request.amount_minor, digits)
+    while True:
+        funds = funds_of(purses)
+        bound = _bound(judgement, place, funds, price)
+        priced, reason, limit = _priced(offer, product, decision, bound, wanted_milli, request.amount_minor, digits)
+        small = asking_more(purses, priced.gross_minor)
+        if not small:
+            break
+        purses = [purse for purse in purses if purse.purse_id not in small]
     quantity = priced.quantity_milli
     if wanted_milli is None or quantity < wanted_milli:
         short = wanted_milli is not None and not request.partial
@@ -180,7 +187,7 @@ def _approve(
         offering.tell(answer, outcome, place, offer.book)
     answer.expires_at = _expiry_written(decision.expires_at)
     if is_private(card):
-        answer.available_after_minor = funds - held
+        answer.available_after_minor = (funds if purses is own else funds_of(own)) - held
     decision.answer = encode(answer)
     return decision
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from loyalty.ledger.spending import Bill, Due, Site
 from loyalty.money import round_half_up
 from loyalty.pricing.agreements import Agreed, Term, agreed_for, decode_terms, evaluate_agreed
 from loyalty.pricing.basket import CARD, Basket, Goods, Moment, Person, Where
@@ -129,6 +130,20 @@ def settled(
     if book is None:
         book, frozen = book_of_term(frozen, place.currency)
     return settle(book, frozen, place.where, Basket(goods, _CHANNELS[flow]), moment, final=final, earlier=earlier)
+
+
+def bill_of(goods: Sequence[Goods], outcome: Outcome, gross_minor: int, site: Site) -> Bill:
+    """Return a basket as conditions of bonus money see it: what is due for each line, and for what no rule knows.
+
+    `gross_minor` is everything before discounts, with an agreement's surcharge, which is due for the fuel.
+    """
+    lines = [Due(line.product, line.tags, line.amount_minor - off) for line, off in zip(goods, outcome.discounts, strict=True)]
+    if outcome.surcharge_minor and lines:
+        lines[0] = lines[0]._replace(amount_minor=lines[0].amount_minor + outcome.surcharge_minor)
+    rest = gross_minor - outcome.discount_minor - sum([line.amount_minor for line in lines])
+    if rest > 0:
+        lines.append(Due("", frozenset(), rest))
+    return Bill(lines, gross_minor - outcome.surcharge_minor, site)
 
 
 def by_funder(applied: Sequence[Applied], station_id: UUID) -> dict[str, int]:

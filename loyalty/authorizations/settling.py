@@ -9,6 +9,7 @@ import msgspec
 
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.rules import PurseView, SpendStep, Take, allocate, funds_of, spendable
+from loyalty.ledger.spending import Bill, Due, allocate_bill, asking_more, has_conditions, usable
 from loyalty.money import line_amount, shown
 from loyalty.pricing.basket import CARD, Goods, Moment
 from loyalty.pricing.compiling import Book
@@ -116,7 +117,7 @@ def decide_sale(
     assert offer is not None, "a card that is known meets the rules"
     if fuel is not None and product is not None:
         price_fuel(decision, fuel, product, published_e4, place.digits)
-    outcome = _benefits(decision, answer, request, fuel, product, shop, place, offer)
+    goods, outcome = _benefits(decision, answer, request, fuel, product, shop, place, offer)
     saved = outcome.discount_minor
     others = sum([tender.amount_minor for tender in request.tenders])
     share = decision.gross_minor - saved - others
@@ -126,7 +127,8 @@ def decide_sale(
     refused = _limits_refuse(decision, card, terms, place, product, shop, request.plate, share, local)
     if refused is not None:
         return decline(decision, answer, refused)
-    decided = _pay(decision, answer, request, card=card, terms=terms, place=place, share=share, exact=exact, now=now)
+    bill = offering.bill_of(goods, outcome, decision.gross_minor, place.site) if has_conditions(card.purses) else None
+    decided = _pay(decision, answer, request, card=card, terms=terms, place=place, share=share, bill=bill, exact=exact, now=now)
     if decided.counted is not None:
         offering.take(decision, outcome)
         offering.count(decision, outcome, offer.share, reserve=False)
@@ -144,7 +146,7 @@ def _benefits(
     shop: list[tuple[Product | None, int]],
     place: Place,
     offer: Offer,
-) -> Outcome:
+) -> tuple[tuple[Goods, ...], Outcome]:
     """Ask the rules about the whole basket, and tell what they say."""
     for _, amount in shop:
         decision.gross_minor += amount
@@ -155,7 +157,7 @@ def _benefits(
     answer.gross_minor, answer.discount_minor = decision.gross_minor, outcome.discount_minor
     if plan.rules or outcome.applied:
         offering.tell(answer, outcome, place, offer.book)
-    return outcome
+    return goods, outcome
 
 
 def goods_of(
@@ -248,14 +250,16 @@ def _pay(
     terms: CardTerms,
     place: Place,
     share: int,
+    bill: Bill | None,
     exact: bool,
     now: datetime,
 ) -> Decision:
     purses = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
-    takes = allocate(purses, share, terms.spend_order)
+    takes = allocate(purses, share, terms.spend_order) if bill is None else allocate_bill(purses, share, bill, terms.spend_order)
     private = is_private(card)
-    if sum([take.amount_minor for take in takes]) < share:
-        funds = funds_of(purses)
+    taken = sum([take.amount_minor for take in takes])
+    if taken < share:
+        funds = funds_of(purses) if bill is None else taken
         return decline(
             decision,
             answer,
@@ -342,8 +346,11 @@ def decide_completion(
     decision.gross_minor += 0 if settled is None else settled.outcome.surcharge_minor
     share = decision.gross_minor - saved
     decision.discount_minor, decision.card_minor = saved, share
+    bill = None
+    if has_conditions(original.purses):
+        bill = _bill_of_fill(request, original, product or sold, place, share)
     taken, held_before, held_after = _capture(
-        decision, answer, original, share=share, final=request.final, spend_order=spend_order, now=now
+        decision, answer, original, share=share, bill=bill, final=request.final, spend_order=spend_order, now=now
     )
     if settled is not None:
         offering.take(decision, settled.outcome)
@@ -401,21 +408,28 @@ def _capture(
     original: AuthorizationFacts,
     *,
     share: int,
+    bill: Bill | None,
     final: bool,
     spend_order: tuple[SpendStep, ...],
     now: datetime,
 ) -> tuple[list[Take], int, int]:
     """Take the card's share from the holds, then from the account, then from a receivable; release what is left at the end.
 
+    Bonus money that asks for a larger fill than this became pays only what nothing else that is held does.
     Return what the purses gave, and what was and is held in minor units.
     """
     held = sum([amount for _, amount in original.holds])
-    captured, left = _from_holds(original.holds, share)
+    holds = original.holds
+    if bill is not None:
+        last = asking_more(original.purses, bill.gross_minor)
+        holds = tuple(sorted(holds, key=lambda hold: hold[0] in last))
+    captured, left = _from_holds(holds, share)
     decision.capture(captured)
     from_holds = min(held, share)
     extra: list[Take] = []
     if share > from_holds:
         own = spendable(original.purses, card_id=original.card_id, unit=original.currency, now=now)
+        own = own if bill is None else usable(own, bill)
         extra = allocate(own, share - from_holds, spend_order)
         decision.flags |= Flag.OVER_CAPTURE
         decision.spend(extra, own, exact=False)
@@ -428,6 +442,12 @@ def _capture(
     else:
         decision.still_held = left
     return [*captured, *extra], held, 0 if final else held - from_holds
+
+
+def _bill_of_fill(request: CompletionRequest, original: AuthorizationFacts, product: Product | None, place: Place, share: int) -> Bill:
+    """Return what was dispensed as conditions of bonus money see it, all its parts so far together."""
+    line = Due("", frozenset(), share) if product is None else Due(product.code, product.tags, share)
+    return Bill((line,), original.captured_minor + request.amount_minor, place.site)
 
 
 def _flag(

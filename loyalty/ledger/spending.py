@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -50,6 +51,9 @@ class Bill(NamedTuple):
     site: Site
 
 
+ANY_SIZE: Final = 10**18
+"""A purchase that is large enough for every condition: where its size is found later."""
+_NONE: Final[frozenset[UUID]] = frozenset()
 _spending: Final = msgspec.json.Decoder(Spending)
 
 
@@ -93,10 +97,12 @@ def allocate_bill(purses: list[PurseView], amount_minor: int, bill: Bill, order:
     return takes
 
 
-def takes_over(purses: Sequence[PurseView], gross_minor: int) -> frozenset[str]:
-    """Return the conditions among these purses that ask for a larger purchase than this."""
+def asking_more(purses: Sequence[PurseView], gross_minor: int) -> frozenset[UUID]:
+    """Return the purses whose conditions ask for a larger purchase than this."""
+    if not has_conditions(purses):
+        return _NONE
     return frozenset(
-        purse.spending for purse in purses if purse.spending is not None and (spending_of(purse.spending).least_minor or 0) > gross_minor
+        purse.purse_id for purse in purses if purse.spending is not None and (spending_of(purse.spending).least_minor or 0) > gross_minor
     )
 
 

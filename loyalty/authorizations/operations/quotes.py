@@ -38,6 +38,7 @@ from loyalty.ids import uuid7
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.queries import get_account, purses_of
 from loyalty.ledger.rules import PurseView
+from loyalty.ledger.spending import ANY_SIZE, Bill, Due, usable
 
 from .reading import card_by_index, card_facts, offer_for
 
@@ -239,7 +240,9 @@ def _goods_line(
         line.reason, line.limit = refusal.reason.code, refusal.limit
         line.message_zh, line.message_en = say(refusal.reason, remaining="0", limit=refusal.limit or "", allowed="—")
         return line
-    funds = money_left([purse for purse in card.purses if purse.expires_at is None or purse.expires_at > now], place.currency)[1]
+    living = [purse for purse in card.purses if purse.expires_at is None or purse.expires_at > now]
+    goods = Bill((Due(product.code, product.tags, 1),), ANY_SIZE, place.site)
+    funds = money_left(usable(living, goods), place.currency)[1]
     bounds: list[tuple[int, Reason, str | None]] = [(max(0, funds), Reason.INSUFFICIENT_FUNDS, None)]
     if judged.remaining_amount_minor is not None:
         bounds.append((judged.remaining_amount_minor, Reason.AMOUNT_LIMIT, judged.binding_amount))
