@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from loyalty.ledger.spending import Spending
 from loyalty.money import shown
 
 from .document import (
@@ -57,6 +58,12 @@ CATEGORIES: Final[Mapping[str, Words]] = {
     "cng": ("CNG", "CNG"),
     "lpg": ("LPG", "LPG"),
     "ev": ("充电", "charging"),
+    "wash": ("洗车", "car washes"),
+    "car-wash": ("洗车", "car washes"),
+    "lubricant": ("润滑油", "lubricants"),
+    "lubricants": ("润滑油", "lubricants"),
+    "food": ("食品", "food"),
+    "drinks": ("饮料", "drinks"),
 }
 CHANNELS: Final[Mapping[str, Words]] = {
     "pay_after": ("加油后支付", "pay after filling"),
@@ -175,7 +182,7 @@ def _who(when: When, names: Names) -> Iterable[Words]:
         yield listed("card_products", when.card_products, names, ("卡产品", "card products"))
     if when.tiers:
         zh, en = listed("tiers", when.tiers, names, ("等级", "tiers"))
-        yield f"{zh}会员", f"tier {en}"
+        yield zh if zh.endswith("会员") else f"{zh}会员", f"tier {en}"
     if when.account_kinds:
         yield _known(when.account_kinds, ACCOUNT_KINDS)
     if when.segments:
@@ -321,7 +328,7 @@ def _needed(part: Needed, names: Names) -> Words:
 def _grant(effect: Effect, goods: Words, unit: Words, currency: str, names: Names) -> Words:
     match effect:
         case Bonus():
-            return _bonus(effect, goods, currency)
+            return _bonus(effect, goods, currency, names)
         case Points():
             return _points(effect, goods, unit, currency)
         case PointsTimes():
@@ -334,7 +341,7 @@ def _grant(effect: Effect, goods: Words, unit: Words, currency: str, names: Name
             raise AssertionError("every effect is said")
 
 
-def _bonus(effect: Bonus, goods: Words, currency: str) -> Words:
+def _bonus(effect: Bonus, goods: Words, currency: str, names: Names) -> Words:
     if effect.bands:
         steps = [_bonus_band(band, currency) for band in effect.bands]
         how = {
@@ -350,9 +357,27 @@ def _bonus(effect: Bonus, goods: Words, currency: str) -> Words:
     else:
         given = percent(effect.basis_points or 0)
         zh, en = f"{goods[0]}送 {given} 赠金", f"{given} bonus on {goods[1]}"
-    if effect.expires_days is None:
-        return zh, en
-    return f"{zh}（{effect.expires_days} 天内有效）", f"{en} (good for {effect.expires_days} days)"
+    terms = [] if effect.expires_days is None else [(f"{effect.expires_days} 天内有效", f"good for {effect.expires_days} days")]
+    terms += [] if effect.spend is None else [spending_words(effect.spend, currency, names)]
+    said = "，".join(one for one, _ in terms), ", ".join(one for _, one in terms)
+    return (f"{zh}（{said[0]}）", f"{en} ({said[1]})") if terms else (zh, en)
+
+
+def spending_words(spending: Spending, currency: str, names: Names) -> Words:
+    """Say what bonus money may be spent on: "only for fuel, at HZ01, from ¥200 on"; empty where on anything."""
+    parts: list[Words] = []
+    if spending.products or spending.categories:
+        zh, en = _goods(When(products=spending.products, categories=spending.categories), names)
+        parts.append((f"限{zh}", f"only for {en}"))
+    for kind, what in (("stations", ("座油站", "stations")), ("districts", ("个片区", "districts")), ("regions", ("个大区", "regions"))):
+        codes = getattr(spending, kind)
+        if codes:
+            zh, en = listed(kind, codes, names, what)
+            parts.append((f"限{zh}", f"only at {en}" if kind == "stations" else f"only in {en}"))
+    if spending.least_minor is not None:
+        least = amount(spending.least_minor, currency)
+        parts.append((f"单笔满 {least} 可用", f"in purchases from {least} on"))
+    return _joined(parts)
 
 
 def _bonus_band(band: Band, currency: str) -> Words:

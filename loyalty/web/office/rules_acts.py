@@ -64,7 +64,7 @@ def _draft_parts(desk: Desk, one: BookView, *, faults: Sequence[Fault], is_behin
             _("Put a file in its place"),
             f"{PATH}/{one.number}/file",
             [hidden("version", one.version), file("file", _("TOML file"), accept=".toml")],
-            submit=_("Replace"),
+            submit=_("Replace the draft"),
             upload=True,
             primary=False,
         ),

@@ -14,11 +14,10 @@ from loyalty.identity.rules import Permission
 from loyalty.pricing.document import BudgetUnit, Document
 from loyalty.pricing.queries import books
 from loyalty.pricing.queries.books import BookView, BudgetState
-from loyalty.web.charts import Series, ranked_chart
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.parts import Cell, Drawn, Part, Rows, Said
+from loyalty.web.office.parts import Cell, Part, Rows, Said
 from loyalty.web.office.rules import tabs
 from loyalty.web.office.rules_words import UNIT
 
@@ -150,22 +149,10 @@ async def budgets(desk: NamedDependency[Desk]) -> Page:
     live = await books.live_at(desk.session, instant=desk.now)
     document = Document() if live is None else live.document
     states = list((await books.budget_states(desk.session)).values())
-    names = {one.code: desk.either(one.name_zh, one.name_en) for one in document.budgets}
-    main: list[Any] = []
-    if states:
-        chart = ranked_chart(
-            _("Share of each budget that is gone"),
-            [names.get(one.code, one.code) for one in states],
-            [
-                Series(_("In all"), [10_000] * len(states), "before"),
-                Series(_("Used"), [_share(one.used, one) for one in states]),
-                Series(_("Set aside"), [_share(one.reserved, one) for one in states], "2"),
-            ],
-            text=desk.f.percent,
-            label_head=_("Budget"),
-        )
-        main.append(Drawn(chart))
-    main.append(_table(desk, document, states, names))
+    # A budget is opened when its rulebook is approved: one that is not live yet has its name in that.
+    coming = [(await books.get_book(desk.session, number=one.number)).document for one in await books.upcoming(desk.session, now=desk.now)]
+    names = {one.code: desk.either(one.name_zh, one.name_en) for each in (*reversed(coming), document) for one in each.budgets}
+    main: list[Any] = [_table(desk, document, states, names)]
     sub = _("Never more than its total is given, whoever asks at once")
     return await desk.page(_("Budgets"), sub=sub, tabs=tabs(desk, "budgets"), main=main, template="office/rules.html")
 
@@ -190,13 +177,14 @@ def _table(desk: Desk, document: Document, states: Sequence[BudgetState], names:
         label = _("%(percent)s gone", percent=desk.f.percent(_share(gone, one)))
         rows.append(
             [
-                cells.text(names.get(one.code, one.code)),
+                Cell(Markup('<span class="fig">{}</span>').format(names.get(one.code, one.code)), one.code),
                 cells.text(_(UNIT[BudgetUnit(one.unit)])),
                 figure(one.total, one),
                 figure(one.used, one),
                 figure(one.reserved, one),
                 figure(one.free, one),
-                Cell(meter(gone, one.total, label), _share(gone, one)),
+                Cell(desk.f.percent(_share(gone, one)), _share(gone, one)),
+                Cell(meter(gone, one.total, label), ""),
                 cells.count(desk, sum(rule.budget == one.code for rule in document.rules)),
             ]
         )
@@ -209,7 +197,8 @@ def _table(desk: Desk, document: Document, states: Sequence[BudgetState], names:
             Column(_("Used"), "num"),
             Column(_("Set aside"), "num"),
             Column(_("Free"), "num"),
-            Column(_("Gone")),
+            Column(_("Gone"), "num"),
+            Column(""),
             Column(_("Rules"), "num"),
         ],
         rows=rows,

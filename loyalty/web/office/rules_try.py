@@ -55,7 +55,7 @@ async def basket_fields(desk: Desk, choices: Choices, typed: Typed) -> list[Fiel
     fields = [chosen("try-station", _("Station"), options), line("try-at", _("At"), type="datetime-local")]
     for index in range(LINES):
         fields += [
-            chosen(f"try-{index}-product", _("Goods"), products),
+            chosen(f"try-{index}-product", _("More goods") if index else _("Goods"), products),
             line(f"try-{index}-quantity", _("How much"), num=True),
             line(f"try-{index}-amount", _("Or the amount"), num=True),
         ]
