@@ -150,10 +150,9 @@ def by_funder(applied: Sequence[Applied], station_id: UUID) -> dict[str, int]:
     """Return what each funder bears of the discounts; cents of a split go to the largest share."""
     borne: dict[str, int] = {}
     for one in applied:
-        if one.lines is None:
-            continue
-        for funder, amount in shares(one, station_id):
-            borne[funder] = borne.get(funder, 0) + amount
+        if one.lines is not None:
+            for funder, amount in one.borne or shares(one, station_id):
+                borne[funder] = borne[funder] + amount if funder in borne else amount
     return borne
 
 
@@ -203,7 +202,7 @@ def documents(outcome: Outcome, station_id: UUID, share: int, counted: Sequence[
             "base_minor": one.base_minor,
             "wanted": one.wanted,
             "given": one.given,
-            "funders": shares(one, station_id),
+            "funders": one.borne or shares(one, station_id),
             "name_zh": rule.name_zh,
             "name_en": rule.name_en,
         }

@@ -230,7 +230,17 @@ STATION: Final = "station"
 
 def split_funders(funders: Sequence[Funder], given: int, *, station: str = STATION) -> list[tuple[str, int]]:
     """Return who bears how much of a benefit; the sum is exact, cents go to the largest share (domain notes, rebates)."""
+    first = funders[0]
+    name = station if first.funder == STATION else first.funder
+    if len(funders) == 1:
+        return [(name, given)]
+    if len(funders) == 2 and given >= 0:
+        # What nearly all are: the smaller share is rounded down, the larger bears the rest.
+        second = funders[1]
+        if first.parts < second.parts:
+            share = given * first.parts // (first.parts + second.parts)
+        else:
+            share = given - given * second.parts // (first.parts + second.parts)
+        return [(name, share), (station if second.funder == STATION else second.funder, given - share)]
     names = [station if one.funder == STATION else one.funder for one in funders]
-    if len(names) == 1:
-        return [(names[0], given)]
     return list(zip(names, split(given, [one.parts for one in funders]), strict=True))

@@ -7,6 +7,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from loyalty.ids import fast_uuid
+
 from .basket import Basket, Goods, Where
 from .calculators import Worth, band_worth, worth
 from .document import (
@@ -42,12 +44,12 @@ _PLANS_MAX: Final = 4096
 
 def cap_id(code: str, of: Of, per: Per, *, nth: bool = False) -> UUID:
     """Return the id of a counter: whose rule or group, of whom, per what; `nth` counts transactions, not benefits."""
-    return uuid5(_CAPS, f"{'nth' if nth else 'cap'}:{code}:{of.value}:{per.value}")
+    return fast_uuid(uuid5(_CAPS, f"{'nth' if nth else 'cap'}:{code}:{of.value}:{per.value}").bytes)
 
 
 def budget_id(code: str) -> UUID:
     """Return the id of a budget: computed, so that hot code never looks it up."""
-    return uuid5(_BUDGETS, code)
+    return fast_uuid(uuid5(_BUDGETS, code).bytes)
 
 
 class Names(NamedTuple):
