@@ -1,6 +1,10 @@
 """What the pump's other operations answer: reversals, refunds, releases, quotes. Additive, like the hot routes' answers."""
 
+from datetime import datetime
+
 from msgspec import Struct
+
+from loyalty.ledger.spending import Spending
 
 from .wire import Benefit, Discount, Other, Said, Taken
 
@@ -83,6 +87,15 @@ class QuoteAnswer(Said, omit_defaults=True, kw_only=True):
     needs_pin: bool = False
 
 
+class BonusLot(Struct, omit_defaults=True, kw_only=True):
+    """A part of the bonus money and what binds it."""
+
+    amount_minor: int
+    expires_at: datetime | None = None
+    spend: Spending | None = None
+    """What it may be spent on, by code; none: anything."""
+
+
 class BalanceAnswer(Said, omit_defaults=True, kw_only=True):
     """What the account holds; told only to who has shown more than a number. `outcome`: balance, more_data, declined."""
 
@@ -91,6 +104,8 @@ class BalanceAnswer(Said, omit_defaults=True, kw_only=True):
     held_minor: int | None = None
     bonus_minor: int | None = None
     owed_minor: int | None = None
+    bonus_lots: list[BonusLot] | None = None
+    """Bonus money that ends some day or may not be spent on everything, the soonest ending first."""
     points: int | None = None
     """What can be spent now."""
     points_pending: int | None = None

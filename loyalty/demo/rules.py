@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from loyalty.clock import day_bounds, local_date, month_start
+from loyalty.ledger.spending import Spending
 from loyalty.pricing.document import (
     Band,
     Birthday,
@@ -309,7 +310,11 @@ def _topups() -> tuple[Rule, ...]:
             "topup-bonus",
             "充值送赠金",
             "Bonus on top-ups",
-            effect=Bonus(bands=(Band(starts=100_000, amount_minor=3_000), Band(starts=200_000, amount_minor=8_000)), expires_days=180),
+            effect=Bonus(
+                bands=(Band(starts=100_000, amount_minor=3_000), Band(starts=200_000, amount_minor=8_000)),
+                expires_days=180,
+                spend=Spending(categories=("fuel",)),
+            ),
             group="topup",
             priority=10,
             when=When(account_kinds=personal, channels=topup),

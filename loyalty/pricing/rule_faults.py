@@ -1,8 +1,10 @@
 """What is wrong with one rule: its conditions, its effect, its caps, funders and budget. Pure."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
+
+from loyalty.ledger.spending import Spending
 
 from .basket import CARD, TOPUP_GOODS
 from .document import (
@@ -37,6 +39,8 @@ from .fault_words import UNITS
 ACCOUNT_KINDS: Final = frozenset({"personal", "anonymous", "company"})
 TENDERS: Final = (CARD, "cash", "bank_card", "wechat", "alipay", "bank_transfer")
 """What a transaction may be paid with: the card's own money, and the tenders that tills know."""
+_SPEND_ON: Final = ("products", "categories", "stations", "districts", "regions")
+"""What conditions of bonus money name."""
 
 
 def rule_faults(rule: Rule, document: Document, known: Known) -> Iterator[Fault]:
@@ -86,26 +90,35 @@ def _hours(place: Place, when: When) -> Iterator[Fault]:
 
 
 def _codes(place: Place, when: When, known: Known) -> Iterator[Fault]:
-    named: tuple[tuple[str, Collection[str] | None, str], ...] = (
-        ("stations", known.stations, "unknown_station"),
-        ("districts", known.districts, "unknown_district"),
-        ("regions", known.regions, "unknown_region"),
-        ("card_products", known.card_products, "unknown_card_product"),
-        ("products", known.products, "unknown_product"),
-        ("excluded_products", known.products, "unknown_product"),
-        ("categories", known.categories, "unknown_category"),
-        ("excluded_categories", known.categories, "unknown_category"),
-        ("tiers", known.tiers, "unknown_tier"),
-        ("account_kinds", ACCOUNT_KINDS, "unknown_account_kind"),
-    )
-    for name, there, fault in named:
-        yield from _unknown(place, f"when.{name}", getattr(when, name), there, fault)
-        if name != "account_kinds":
-            for value in twice(getattr(when, name)):
-                yield place.fault(f"when.{name}", "twice", value)
+    yield from _lists(place, "when", when, known, tuple(_there(known)))
     for tender in when.tenders:
         if tender not in TENDERS:
             yield place.fault("when.tenders", "unknown_tender", tender, known=", ".join(TENDERS))
+
+
+def _there(known: Known) -> Mapping[str, tuple[Collection[str] | None, str]]:
+    """Return by the name of a list what it may name, and the fault of naming something else."""
+    return {
+        "stations": (known.stations, "unknown_station"),
+        "districts": (known.districts, "unknown_district"),
+        "regions": (known.regions, "unknown_region"),
+        "card_products": (known.card_products, "unknown_card_product"),
+        "products": (known.products, "unknown_product"),
+        "excluded_products": (known.products, "unknown_product"),
+        "categories": (known.categories, "unknown_category"),
+        "excluded_categories": (known.categories, "unknown_category"),
+        "tiers": (known.tiers, "unknown_tier"),
+        "account_kinds": (ACCOUNT_KINDS, "unknown_account_kind"),
+    }
+
+
+def _lists(place: Place, field: str, of: When | Spending, known: Known, names: Sequence[str]) -> Iterator[Fault]:
+    there = _there(known)
+    for name in names:
+        yield from _unknown(place, f"{field}.{name}", getattr(of, name), *there[name])
+        if name != "account_kinds":
+            for value in twice(getattr(of, name)):
+                yield place.fault(f"{field}.{name}", "twice", value)
 
 
 def _unknown(place: Place, field: str, codes: Sequence[str], there: Collection[str] | None, fault: str) -> Iterator[Fault]:
@@ -146,7 +159,7 @@ def _effect(place: Place, rule: Rule, document: Document, known: Known) -> Itera
         case Bundle():
             yield from _bundle(place, effect, known)
         case Bonus():
-            yield from _bonus(place, effect)
+            yield from _bonus(place, effect, known)
         case Points(per_quantity_milli=int(), per_minor=int()):
             yield place.fault("effect.per_minor", "points_both_steps")
         case PointsTimes():
@@ -213,7 +226,7 @@ def _bundle(place: Place, effect: Bundle, known: Known) -> Iterator[Fault]:
         yield from _unknown(place, f"{at}.categories", part.categories, known.categories, "unknown_category")
 
 
-def _bonus(place: Place, effect: Bonus) -> Iterator[Fault]:
+def _bonus(place: Place, effect: Bonus, known: Known) -> Iterator[Fault]:
     if sum((effect.amount_minor is not None, effect.basis_points is not None, bool(effect.bands))) != 1:
         yield place.fault("effect.amount_minor", "bonus_one_amount")
     if effect.several is not Several.HIGHEST and not effect.bands:
@@ -224,6 +237,8 @@ def _bonus(place: Place, effect: Bonus) -> Iterator[Fault]:
             yield place.fault(f"effect.bands.{index}.rate_e4", "band_rate_in_bonus")
         if effect.several is Several.REPEAT and not band.starts:
             yield place.fault(f"effect.bands.{index}.starts", "repeat_from_nothing")
+    if effect.spend is not None:
+        yield from _lists(place, "effect.spend", effect.spend, known, _SPEND_ON)
 
 
 def budget_unit_of(effect: Effect, *, discounts_only: bool = False) -> BudgetUnit | None:

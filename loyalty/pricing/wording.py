@@ -369,7 +369,7 @@ def spending_words(spending: Spending, currency: str, names: Names) -> Words:
     if spending.products or spending.categories:
         zh, en = _goods(When(products=spending.products, categories=spending.categories), names)
         parts.append((f"限{zh}", f"only for {en}"))
-    for kind, what in (("stations", ("座油站", "stations")), ("districts", ("个片区", "districts")), ("regions", ("个大区", "regions"))):
+    for kind, what in (("stations", ("油站", "stations")), ("districts", ("片区", "districts")), ("regions", ("大区", "regions"))):
         codes = getattr(spending, kind)
         if codes:
             zh, en = listed(kind, codes, names, what)

@@ -3,9 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.ledger.rules import PurseView
+from loyalty.ledger.spending import spending_of
 from loyalty.pricing.document import (
     Band,
     Bonus,
@@ -24,7 +27,8 @@ from loyalty.pricing.document import (
     Tiered,
     UnitPrice,
 )
-from loyalty.pricing.wording import percent, quantity
+from loyalty.pricing.queries.known import names_of_codes
+from loyalty.pricing.wording import percent, quantity, spending_words
 from loyalty.rewards.queries.gifts import gifts_by_code
 from loyalty.rewards.queries.tiers import list_tiers
 from loyalty.rewards.queries.vouchers import kinds_by_code
@@ -64,6 +68,15 @@ async def item_names(session: AsyncSession, *, codes: Collection[str]) -> Items:
 async def tier_names(session: AsyncSession) -> Items:
     """Return what the tiers are called, by code."""
     return {one.code: (one.name_zh, one.name_en) for one in await list_tiers(session)}
+
+
+async def conditions_of(session: AsyncSession, *, purses: Iterable[PurseView], f: Formats, words: Language) -> dict[UUID, str]:
+    """Return what bonus lots may be spent on, in the reader's words, by purse; those that pay for anything are left out."""
+    bound = [(purse, purse.spending) for purse in purses if purse.spending is not None]
+    if not bound:
+        return {}
+    names = await names_of_codes(session, zone=f.zone)
+    return {purse.purse_id: words.either(*spending_words(spending_of(terms), purse.unit, names)) for purse, terms in bound}
 
 
 def items_of(benefits: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor, ActorKind
-from loyalty.authorizations.answers import BalanceAnswer, QuoteAnswer, QuoteLine
+from loyalty.authorizations.answers import BalanceAnswer, BonusLot, QuoteAnswer, QuoteLine
 from loyalty.authorizations.approving import decide_authorization
 from loyalty.authorizations.decision import Decision, Write
 from loyalty.authorizations.facts import CardFacts, CardTerms, Place, Product
@@ -38,7 +38,7 @@ from loyalty.ids import uuid7
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.queries import get_account, purses_of
 from loyalty.ledger.rules import PurseView
-from loyalty.ledger.spending import ANY_SIZE, Bill, Due, usable
+from loyalty.ledger.spending import ANY_SIZE, Bill, Due, spending_of, usable
 
 from .reading import card_by_index, card_facts, offer_for
 
@@ -122,6 +122,16 @@ async def balance(
     answer.balance_minor, answer.available_minor = money_left(money, card.currency)
     answer.held_minor = sum(purse.held_minor for purse in money)
     answer.bonus_minor = sum(purse.balance_minor for purse in money if purse.kind == PurseKind.BONUS)
+    lots = sorted(
+        [one for one in money if one.kind == PurseKind.BONUS and one.balance_minor and (one.expires_at or one.spending)],
+        key=lambda one: (one.expires_at is None, one.expires_at or now, one.purse_id),
+    )
+    answer.bonus_lots = [
+        BonusLot(
+            amount_minor=one.balance_minor, expires_at=one.expires_at, spend=None if one.spending is None else spending_of(one.spending)
+        )
+        for one in lots
+    ] or None
     answer.owed_minor = -sum(purse.balance_minor for purse in money if purse.kind == PurseKind.RECEIVABLE)
     return answer
 

@@ -217,7 +217,7 @@ async def balance_slip(scribe: Scribe, session: AsyncSession, sheet: "CardSheet"
     slip.lines += [
         (
             _("Bonus"),
-            _("until %(day)s", day=f.full_day(lot.expires_at)) if lot.expires_at else "",
+            "; ".join(word for word in (_("until %(day)s", day=f.full_day(lot.expires_at)) if lot.expires_at else "", lot.only) if word),
             f.money(lot.amount_minor, sheet.currency),
         )
         for lot in sheet.lots

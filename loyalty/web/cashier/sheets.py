@@ -23,6 +23,7 @@ from loyalty.limits.wording import limit_label
 from loyalty.rewards.queries.points import points_of
 from loyalty.rewards.queries.tiers import progress_of
 from loyalty.stations.queries import price_board
+from loyalty.web.benefits import conditions_of
 from loyalty.web.cashier.queries import FillLine
 from loyalty.web.cashier.till import Till
 from loyalty.web.i18n import N_
@@ -66,6 +67,8 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
 
     amount_minor: int
     expires_at: datetime | None
+    only: str = ""
+    """What it may be spent on; empty: anything."""
 
 
 class CardSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +141,7 @@ async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardS
     can, verdict, then, verdict_tone = False, till.gettext("Not handed out yet"), till.gettext("Issue it with F3."), "warn"
     if card.status is not CardStatus.BLANK:
         private = product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}
-        values = await _money(session, card, private=private, now=till.now)
+        values = await _money(till, session, card, private=private)
         can, verdict_tone, verdict, then, grades = await _may_take(till, session, card, private=private)
     names = await names_of(session, customer_ids=[card.customer_id]) if card.customer_id else {}
     name = names.get(card.customer_id, "") if card.customer_id else ""
@@ -213,7 +216,8 @@ def due_of(till: Till, offer: Offer | None, fills: Sequence[FillLine]) -> list[D
     return made
 
 
-async def _money(session: AsyncSession, card: Card, *, private: bool, now: datetime) -> dict[str, object]:
+async def _money(till: Till, session: AsyncSession, card: Card, *, private: bool) -> dict[str, object]:
+    now = till.now
     account = await get_account(session, account_id=card.account_id)
     if not private:
         return {"currency": account.currency}
@@ -224,6 +228,7 @@ async def _money(session: AsyncSession, card: Card, *, private: bool, now: datet
         (purse for purse in own if purse.kind == PurseKind.BONUS and purse.balance_minor),
         key=_ends,
     )
+    only = await conditions_of(session, purses=lots, f=till.f, words=till.words)
     return {
         "currency": account.currency,
         "shows_money": True,
@@ -232,7 +237,9 @@ async def _money(session: AsyncSession, card: Card, *, private: bool, now: datet
         "bonus_minor": sum(purse.balance_minor for purse in own if purse.kind == PurseKind.BONUS),
         "held_minor": sum(purse.held_minor for purse in own),
         "owed_minor": -sum(purse.balance_minor for purse in purses if purse.kind == PurseKind.RECEIVABLE),
-        "lots": tuple(Lot(amount_minor=purse.balance_minor, expires_at=purse.expires_at) for purse in lots),
+        "lots": tuple(
+            Lot(amount_minor=purse.balance_minor, expires_at=purse.expires_at, only=only.get(purse.purse_id, "")) for purse in lots
+        ),
     }
 
 

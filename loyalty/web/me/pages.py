@@ -26,10 +26,13 @@ from loyalty.db import transaction
 from loyalty.errors import NotFound
 from loyalty.identity import operations as identity
 from loyalty.identity.model import Portal
+from loyalty.ledger.model import PurseKind
+from loyalty.ledger.queries import purses_of
 from loyalty.rewards.queries.points import accounts_of, points_of
 from loyalty.rewards.queries.tiers import progress_of
 from loyalty.stations.queries import get_station
 from loyalty.topups.queries import balance_of, get_topup
+from loyalty.web.benefits import conditions_of
 from loyalty.web.cashier import queries as counter
 from loyalty.web.cashier.labels import SALE_TAGS, TOPUP_TAGS
 from loyalty.web.cashier.receipts import ReceiptLink, Scribe, sale_slip, topup_slip
@@ -289,6 +292,12 @@ async def _card(phone: Phone, session: AsyncSession, card: Card) -> dict[str, An
     label, tone = STATUSES[card.status]
     private = product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}
     held = await balance_of(session, account_id=card.account_id, now=phone.now)
+    lots = [
+        purse
+        for purse in await purses_of(session, account_id=card.account_id)
+        if private and purse.kind == PurseKind.BONUS and purse.balance_minor and (purse.expires_at is None or purse.expires_at > phone.now)
+    ]
+    only = await conditions_of(session, purses=lots, f=phone.f, words=phone.words)
     return {
         "card_id": card.card_id,
         "account_id": card.account_id,
@@ -306,6 +315,7 @@ async def _card(phone: Phone, session: AsyncSession, card: Card) -> dict[str, An
         "bonus": phone.f.money(held.bonus_minor, held.currency),
         "held": phone.f.money(held.held_minor, held.currency) if held.held_minor else "",
         "owed": phone.f.money(held.owed_minor, held.currency) if held.owed_minor else "",
+        "only": [f"{phone.f.money(lot.balance_minor, lot.unit)} {only[lot.purse_id]}" for lot in lots if lot.purse_id in only],
     }
 
 

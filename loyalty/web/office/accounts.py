@@ -23,6 +23,7 @@ from loyalty.money import POINTS
 from loyalty.paging import Page as Found
 from loyalty.topups import queries as topups
 from loyalty.topups.model import FreezeStatus
+from loyalty.web.benefits import conditions_of
 from loyalty.web.exports import Money
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
@@ -125,7 +126,7 @@ async def _account_top(desk: Desk, one: Account, purses: Sequence[PurseView]) ->
         )
     )
     if len(purses) > 1:
-        top.append(_purses(desk, purses))
+        top.append(await _purses(desk, purses))
     held = await open_authorizations(desk.session, now=desk.now, account_id=one.account_id, limit=50)
     if held.rows:
         top.append(await authorisations_part(desk, held.rows))
@@ -133,13 +134,15 @@ async def _account_top(desk: Desk, one: Account, purses: Sequence[PurseView]) ->
     return top
 
 
-def _purses(desk: Desk, purses: Sequence[PurseView]) -> Rows:
+async def _purses(desk: Desk, purses: Sequence[PurseView]) -> Rows:
     _ = desk.gettext
+    only = await conditions_of(desk.session, purses=purses, f=desk.f, words=desk.words)
     return Rows(
         title=_("Purses"),
         columns=[
             Column(_("Kind")),
             Column(_("Expires")),
+            *([Column(_("May be spent on"))] if only else []),
             Column(_("Balance"), "num"),
             Column(_("On hold"), "num"),
             Column(_("Free"), "num"),
@@ -148,6 +151,7 @@ def _purses(desk: Desk, purses: Sequence[PurseView]) -> Rows:
             [
                 cells.tag(desk, PurseKind(purse.kind), PURSE_KIND),
                 cells.when(desk, purse.expires_at),
+                *([cells.text(only.get(purse.purse_id))] if only else []),
                 cells.money(desk, purse.balance_minor, purse.unit),
                 cells.money(desk, purse.held_minor, purse.unit),
                 cells.money(desk, purse.available_minor, purse.unit),

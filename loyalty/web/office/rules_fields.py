@@ -202,12 +202,26 @@ class RuleFields:
         _ = self._
         kinds = [("bands", _("by bands of the amount")), ("percent", _("percent")), ("amount", _("amount"))]
         first = self._chips("bonus_kind", _("Bonus by"), kinds, attrs={"data-reload": "1"})
-        last = self._line("expires_days", _("Good for days"), num=True, inputmode="numeric", help=_("Empty: it does not end."))
+        last = [
+            self._line("expires_days", _("Good for days"), num=True, inputmode="numeric", help=_("Empty: it does not end.")),
+            *self._spend(),
+        ]
         if self.value("bonus_kind") != "bands":
             mark: dict[str, Any] = {"after": "%"} if self.value("bonus_kind") == "percent" else {"before": self.sign}
-            return [first, self._line("worth", _("Bonus"), num=True, required=True, **mark), last]
+            return [first, self._line("worth", _("Bonus"), num=True, required=True, **mark), *last]
         several = [("highest", _("the highest only")), ("every", _("all of them, added up")), ("repeat", _("as often as it fits"))]
-        return [first, self._chips("several", _("Where several bands are reached"), several), self._bands(rate=False, money=True), last]
+        return [first, self._chips("several", _("Where several bands are reached"), several), self._bands(rate=False, money=True), *last]
+
+    def _spend(self) -> list[Field]:
+        """What the bonus money may be spent on."""
+        _, choices = self._, self.choices
+        return [
+            self._picker("spend-goods", _("May be spent on"), choices.goods()),
+            self._picker("spend-stations", _("Only at stations"), choices.coded("stations")),
+            self._picker("spend-districts", _("Only in districts"), choices.coded("districts")),
+            self._picker("spend-regions", _("Only in regions"), choices.coded("regions")),
+            self._money("spend-least", _("In purchases from"), help=_("The whole purchase, before discounts.")),
+        ]
 
     def _points(self) -> list[Field]:
         _ = self._

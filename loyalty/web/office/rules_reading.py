@@ -34,6 +34,10 @@ _FIELDS: Final = (
     ("effect.bands.", "band-{}-starts"),
     ("effect.parts.", "part-{}-goods"),
     ("effect.item", "thing"),
+    ("effect.spend.products", "spend-goods"),
+    ("effect.spend.categories", "spend-goods"),
+    ("effect.spend.least_minor", "spend-least"),
+    ("effect.spend.", "spend-{}"),
     ("effect.basis", "percent_basis"),
     ("effect.several", "several"),
     ("effect.amount_minor", "worth"),
@@ -281,10 +285,21 @@ class RuleForm:
     def _bonus(self) -> dict[str, Any]:
         form, _ = self.form, self._
         kind = form.raw("bonus_kind")
-        plain: dict[str, Any] = {"expires_days": form.whole("expires_days", _("Good for days"), low=1, required=False)}
+        plain: dict[str, Any] = {
+            "expires_days": form.whole("expires_days", _("Good for days"), low=1, required=False),
+            "spend": self._spend(),
+        }
         if kind == "bands":
             return plain | {"several": form.raw("several") or "highest", "bands": self._bands(by_amount=True)}
         return plain | self._worth("worth", kind)
+
+    def _spend(self) -> dict[str, Any] | None:
+        """Read what bonus money may be spent on; None where on anything."""
+        products, categories = self._goods("spend-goods")
+        read: dict[str, Any] = {"products": products, "categories": categories}
+        read |= {name: self.form.many(f"spend-{name}") for name in ("stations", "districts", "regions")}
+        read["least_minor"] = self.form.money("spend-least", self._("In purchases from"), self.currency, required=False)
+        return {name: value for name, value in read.items() if value} or None
 
     def _points(self) -> dict[str, Any]:
         form, _ = self.form, self._

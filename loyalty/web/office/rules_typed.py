@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from loyalty.ledger.spending import Spending
 from loyalty.money import minor_digits
 from loyalty.pricing.document import (
     ROOT,
@@ -182,7 +183,7 @@ def _typed_plain(effect: Effect, writer: Writer) -> tuple[dict[str, str], Typed]
         case Fixed():
             return {"amount": writer.money(effect.amount_minor)}, {}
         case Bonus():
-            return _typed_bonus(effect, writer), _typed_bands(effect.bands, writer, by_amount=True)
+            return _typed_bonus(effect, writer), _typed_bands(effect.bands, writer, by_amount=True) | _typed_spend(effect.spend, writer)
         case Points():
             return _typed_points(effect, writer), {}
         case PointsTimes():
@@ -221,6 +222,13 @@ def _typed_bonus(effect: Bonus, writer: Writer) -> dict[str, str]:
     kind = "bands" if effect.bands else "amount" if effect.amount_minor is not None else "percent"
     worth = writer.money(effect.amount_minor) if effect.amount_minor is not None else percent(effect.basis_points)
     return {"bonus_kind": kind, "worth": worth, "several": effect.several.value, "expires_days": whole(effect.expires_days)}
+
+
+def _typed_spend(spend: Spending | None, writer: Writer) -> Typed:
+    if spend is None:
+        return {}
+    made: Typed = {f"spend-{name}": list(getattr(spend, name)) for name in ("stations", "districts", "regions")}
+    return made | {"spend-goods": goods_codes(spend.products, spend.categories), "spend-least": [writer.money(spend.least_minor)]}
 
 
 def _typed_points(effect: Points, writer: Writer) -> dict[str, str]:
