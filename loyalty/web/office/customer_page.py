@@ -22,6 +22,7 @@ from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.agreements import agreements_part
 from loyalty.web.office.company_points import company_points_part
+from loyalty.web.office.customer_rewards import rewards_parts
 from loyalty.web.office.customers import PATH
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.labels import CARD_STATUS, CONTACT_ROLE, CUSTOMER_KIND, CUSTOMER_STATUS, WARNED
@@ -52,6 +53,7 @@ async def customer(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> 
     if one.kind is CustomerKind.ORGANISATION:
         main.append(await agreements_part(desk, customer_id))
         main.append(await company_points_part(desk, customer_id))
+    main += await rewards_parts(desk, customer_id)
     main.append(await _history(desk, customer_id))
     aside: list[Part] = [
         _identity(desk, one, base, edits=edits),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loyalty.crypto import totp_code
+from loyalty.web.office.pictures_rules import MONEY, RULES, first, through
 from loyalty.web.pictures import Picture
 
 if TYPE_CHECKING:
@@ -39,27 +40,6 @@ def prepare(page: "Page", base_url: str) -> None:
     _sign_in(page, base_url, "office")
 
 
-def _first(onward: str = "", *, link: str = "main tbody a") -> Callable[["Page"], None]:
-    """Return how the list's first row is opened, and which of its pages then."""
-
-    def then(page: "Page") -> None:
-        page.goto(page.url.partition("/office")[0] + str(page.locator(link).first.get_attribute("href")), wait_until="networkidle")
-        if onward:
-            page.goto(page.url.partition("?")[0] + onward, wait_until="networkidle")
-
-    return then
-
-
-def _through(*links: str) -> Callable[["Page"], None]:
-    """Return how one link after another is followed."""
-
-    def then(page: "Page") -> None:
-        for link in links:
-            _first(link=link)(page)
-
-    return then
-
-
 def _as(role: str) -> Callable[["Page"], None]:
     """Return how somebody else goes on from the page that was asked for."""
 
@@ -69,52 +49,6 @@ def _as(role: str) -> Callable[["Page"], None]:
         page.goto(asked, wait_until="networkidle")
 
     return then
-
-
-def _rules_drafted(page: "Page") -> None:
-    """Start a draft of the rules, or open the one that is there."""
-    if not _open_draft(page):
-        page.fill("form[action$='/rules/new'] #f-note", "国庆 / National Day")
-        page.locator("form[action$='/rules/new'] button").last.click()
-        page.wait_for_url("**/office/rules/*")
-    page.wait_for_load_state("networkidle")
-
-
-def _open_draft(page: "Page") -> bool:
-    drafts = page.locator("section.card:has(h2:text-is('Drafts')) tbody a, section.card:has(h2:text-is('草稿')) tbody a")
-    if drafts.count() == 0:
-        return False
-    page.goto(page.url.partition("/office")[0] + str(drafts.first.get_attribute("href")), wait_until="networkidle")
-    return True
-
-
-def _rule_new(page: "Page") -> None:
-    """Open the editor of a new rule."""
-    _rules_drafted(page)
-    page.goto(page.url.partition("?")[0].partition("#")[0] + "/rules/new", wait_until="networkidle")
-
-
-def _rule_faulty(page: "Page") -> None:
-    """Save a rule with faults: each stands at its field."""
-    _rule_new(page)
-    page.evaluate("document.querySelectorAll('[required]').forEach(each => each.removeAttribute('required'))")
-    page.fill("#f-rate", "0.3x")
-    page.locator("#rule-form .foot button").first.click()
-    page.wait_for_selector("#editor .fault")
-
-
-def _rule_bands(page: "Page") -> None:
-    """Choose another effect: its own fields come."""
-    _rule_new(page)
-    page.select_option("#f-effect", "tiered")
-    page.wait_for_selector("[name=band-0-starts]")
-
-
-def _rules_given_up(page: "Page") -> None:
-    """Give the draft up."""
-    page.goto(page.url.partition("/rules/new")[0], wait_until="networkidle")
-    page.locator("form[action$='/discard'] button").click()
-    page.wait_for_url("**/office/rules")
 
 
 def _faulty(page: "Page") -> None:
@@ -299,25 +233,6 @@ def _recovery(page: "Page") -> None:
     page.goto(f"{_site(page)}/office/log-in/code?recovery", wait_until="networkidle")
 
 
-def _agreement_typed(page: "Page") -> None:
-    """Type a price of a company's new agreement: what a fill costs under it stands below."""
-    _first()(page)
-    page.fill("#f-line-0-value", "0.35")
-    page.press("#f-line-0-value", "Tab")
-    page.wait_for_selector("#examples table")
-    page.wait_for_load_state("networkidle")
-
-
-def _agreement_faulty(page: "Page") -> None:
-    """Send an agreement with a price of five decimals and a code with a space."""
-    _first()(page)
-    page.evaluate("document.querySelectorAll('[required]').forEach(each => each.removeAttribute('required'))")
-    page.fill("#f-line-0-value", "0.12345")
-    page.fill("#f-code", "Shunda 2026")
-    page.press("#f-code", "Enter")
-    page.wait_for_selector("#editor .notice.bad")
-
-
 def _sign_in(page: "Page", base_url: str, role: str) -> None:
     known = _signed_in.get((base_url, role))
     page.context.clear_cookies(name="office")
@@ -342,117 +257,95 @@ PICTURES = (
     Picture("failures-none", "/office/failures"),
     Picture("customers", "/office/customers"),
     Picture("customers-none", "/office/customers?text=zzzz"),
-    Picture("customer", "/office/customers", then=_first()),
-    Picture("organisation", "/office/customers?kind=organisation", then=_first()),
+    Picture("customer", "/office/customers", then=first()),
+    Picture("organisation", "/office/customers?kind=organisation", then=first()),
     Picture("customer-new", "/office/customers/new?kind=person"),
     Picture("customer-faults", "/office/customers/new?kind=person", then=_faulty),
     Picture("organisation-new", "/office/customers/new?kind=organisation"),
-    Picture("customer-edit", "/office/customers", then=_first("/edit")),
-    Picture("customer-close", "/office/customers", then=_first("/close")),
-    Picture("customer-document", "/office/customers", then=_first("/documents/new")),
-    Picture("customer-contact", "/office/customers", then=_first("/contacts/new")),
-    Picture("customer-bank-account", "/office/customers", then=_first("/bank-accounts/new")),
-    Picture("customer-consent", "/office/customers", then=_first("/consents/new")),
-    Picture("customer-reveal", "/office/customers", then=_through("main tbody a", "a[href$='/reveal']")),
+    Picture("customer-edit", "/office/customers", then=first("/edit")),
+    Picture("customer-close", "/office/customers", then=first("/close")),
+    Picture("customer-document", "/office/customers", then=first("/documents/new")),
+    Picture("customer-contact", "/office/customers", then=first("/contacts/new")),
+    Picture("customer-bank-account", "/office/customers", then=first("/bank-accounts/new")),
+    Picture("customer-consent", "/office/customers", then=first("/consents/new")),
+    Picture("customer-reveal", "/office/customers", then=through("main tbody a", "a[href$='/reveal']")),
     Picture("merge-suggestions", "/office/merge-suggestions"),
-    Picture("merge-suggestion", "/office/merge-suggestions", then=_first(link="main tbody a[href*='/merge-suggestions/']")),
+    Picture("merge-suggestion", "/office/merge-suggestions", then=first(link="main tbody a[href*='/merge-suggestions/']")),
     Picture("merged", "/office/customers", then=_merged),
     Picture("merge-undo", "/office/customers", then=_undo_merge),
     Picture("cards", "/office/cards?status=2"),
-    Picture("card", "/office/cards?status=2", then=_first()),
-    Picture("card-suspend", "/office/cards?status=2", then=_first("/suspend")),
-    Picture("card-lost", "/office/cards?status=2", then=_first("/lost")),
-    Picture("card-label", "/office/cards?status=2", then=_first("/label")),
-    Picture("card-replace", "/office/cards?status=2", then=_first("/replace")),
-    Picture("card-limits", "/office/cards?status=2", then=_first("/limits/new")),
-    Picture("card-lost", "/office/cards?status=4", then=_first()),
+    Picture("card", "/office/cards?status=2", then=first()),
+    Picture("card-suspend", "/office/cards?status=2", then=first("/suspend")),
+    Picture("card-lost", "/office/cards?status=2", then=first("/lost")),
+    Picture("card-label", "/office/cards?status=2", then=first("/label")),
+    Picture("card-replace", "/office/cards?status=2", then=first("/replace")),
+    Picture("card-limits", "/office/cards?status=2", then=first("/limits/new")),
+    Picture("card-lost", "/office/cards?status=4", then=first()),
     Picture("sales", "/office/sales"),
-    Picture("sale", "/office/sales", then=_first()),
+    Picture("sale", "/office/sales", then=first()),
     Picture("authorisations", "/office/authorisations"),
     Picture("unresolved", "/office/unresolved"),
-    Picture("unresolved-one", "/office/unresolved", then=_first()),
+    Picture("unresolved-one", "/office/unresolved", then=first()),
     Picture("transfers", "/office/transfers"),
     Picture("adjustments", "/office/adjustments"),
-    Picture("adjustment", "/office/adjustments", then=_first()),
+    Picture("adjustment", "/office/adjustments", then=first()),
     Picture("freezes", "/office/freezes"),
     Picture("closures", "/office/closures"),
     Picture("stations", "/office/stations"),
-    Picture("station", "/office/stations", then=_first()),
-    Picture("station-edit", "/office/stations", then=_first("/edit")),
-    Picture("station-status", "/office/stations", then=_first("/status")),
+    Picture("station", "/office/stations", then=first()),
+    Picture("station-edit", "/office/stations", then=first("/edit")),
+    Picture("station-status", "/office/stations", then=first("/status")),
     Picture("station-new", "/office/stations/new"),
     Picture("regions", "/office/regions"),
     Picture("terminals", "/office/terminals"),
-    Picture("terminal", "/office/terminals", then=_first(link="main tbody a[href*='/terminals/']")),
-    Picture("terminal-enrol", "/office/terminals", then=_first("/enrol", link="main tbody a[href*='/terminals/']")),
-    Picture("terminal-caps", "/office/terminals", then=_first("/caps", link="main tbody a[href*='/terminals/']")),
-    Picture("terminal-new", "/office/stations", then=_first("/terminals/new")),
+    Picture("terminal", "/office/terminals", then=first(link="main tbody a[href*='/terminals/']")),
+    Picture("terminal-enrol", "/office/terminals", then=first("/enrol", link="main tbody a[href*='/terminals/']")),
+    Picture("terminal-caps", "/office/terminals", then=first("/caps", link="main tbody a[href*='/terminals/']")),
+    Picture("terminal-new", "/office/stations", then=first("/terminals/new")),
     Picture("prices", "/office/prices"),
     Picture("price-list", "/office/price-list"),
-    Picture("price-withdraw", "/office/prices", then=_first(link="main a[href$='/withdraw']")),
+    Picture("price-withdraw", "/office/prices", then=first(link="main a[href$='/withdraw']")),
     Picture("prices-new", "/office/prices/new"),
     Picture("prices-file", "/office/prices/file"),
     Picture("shifts", "/office/shifts"),
-    Picture("shift", "/office/shifts?status=closed", then=_first()),
+    Picture("shift", "/office/shifts?status=closed", then=first()),
     Picture("day-closes", "/office/day-closes"),
-    Picture("day-close", "/office/day-closes", then=_first()),
+    Picture("day-close", "/office/day-closes", then=first()),
     Picture("card-products", "/office/card-products"),
-    Picture("card-product", "/office/card-products", then=_first()),
-    Picture("card-product-edit", "/office/card-products", then=_first("/edit")),
+    Picture("card-product", "/office/card-products", then=first()),
+    Picture("card-product-edit", "/office/card-products", then=first("/edit")),
     Picture("card-product-new", "/office/card-products/new"),
-    Picture("agreements", "/office/agreements"),
-    Picture("agreements-none", "/office/agreements?text=zzzz"),
-    Picture("agreement", "/office/agreements?state=running", then=_first()),
-    Picture("agreement-draft", "/office/agreements?state=draft", then=_first()),
-    Picture("agreement-edit", "/office/agreements?state=draft", then=_first("/edit")),
-    Picture("agreement-company", "/office/agreements/new"),
-    Picture("agreement-new", "/office/agreements/new", then=_agreement_typed),
-    Picture("agreement-faults", "/office/agreements/new", then=_agreement_faulty),
-    Picture("campaigns", "/office/campaigns"),
-    Picture("campaign", "/office/campaigns/thank-you"),
-    Picture("campaign-days", "/office/campaigns/flyer/days"),
-    Picture("flyer-codes", "/office/flyer-codes"),
-    Picture("rules", "/office/rules"),
-    Picture("rules-calendar", "/office/rules/calendar"),
-    Picture("rules-budgets", "/office/rules/budgets"),
-    Picture("rules-history", "/office/rules/history"),
-    Picture("rules-import", "/office/rules/import"),
-    Picture("rulebook", "/office/rules/history", then=_first()),
-    Picture("rulebook-draft", "/office/rules", then=_rules_drafted),
-    Picture("rule-new", "/office/rules", then=_rule_new),
-    Picture("rule-faulty", "/office/rules", then=_rule_faulty),
-    Picture("rule-bands", "/office/rules", then=_rule_bands, after=_rules_given_up),
+    *RULES,
     Picture("stock", "/office/stock"),
     Picture("stock-produce", "/office/stock/produce"),
     Picture("stock-send", "/office/stock/send"),
     Picture("stock-count", "/office/stock/count"),
     Picture("staff", "/office/staff"),
-    Picture("person", "/office/staff", then=_first()),
-    Picture("person-edit", "/office/staff", then=_first("/edit")),
-    Picture("person-role", "/office/staff", then=_first("/roles/new")),
-    Picture("person-leave", "/office/staff", then=_first("/leave")),
+    Picture("person", "/office/staff", then=first()),
+    Picture("person-edit", "/office/staff", then=first("/edit")),
+    Picture("person-role", "/office/staff", then=first("/roles/new")),
+    Picture("person-leave", "/office/staff", then=first("/leave")),
     Picture("staff-new", "/office/staff/new"),
     Picture("person-log-in", "/office/staff/new", then=_hired),
     Picture("person-password", "/office/staff", then=_password_shown),
     Picture("me", "/office/me"),
     Picture("me-password", "/office/me/password"),
-    Picture("flyers", "/office/flyers"),
-    Picture("sale-why", "/office/sales", then=_first("?others=1")),
-    Picture("account", "/office/adjustments", then=_through("main tbody a", "a[href^='/office/accounts/']")),
+    Picture("account", "/office/adjustments", then=through("main tbody a", "a[href^='/office/accounts/']")),
     Picture(
         "adjustment-new",
         "/office/adjustments",
-        then=_through("main tbody a", "a[href^='/office/accounts/']", "a[href^='/office/adjustments/new']"),
+        then=through("main tbody a", "a[href^='/office/accounts/']", "a[href^='/office/adjustments/new']"),
     ),
     Picture(
-        "freeze-new", "/office/adjustments", then=_through("main tbody a", "a[href^='/office/accounts/']", "a[href^='/office/freezes/new']")
+        "freeze-new", "/office/adjustments", then=through("main tbody a", "a[href^='/office/accounts/']", "a[href^='/office/freezes/new']")
     ),
     Picture("finance-home", "/office", then=_as("finance")),
-    Picture("transfer", "/office/transfers", then=_first(link="main tbody a[href*='/office/transfers/']")),
-    Picture("purchase", "/office/transfers", then=_first(link="main tbody a[href*='/office/purchases/']")),
-    Picture("adjustment-check", "/office/adjustments", then=_first()),
-    Picture("closure", "/office/closures?status=requested", then=_first()),
-    Picture("closure-pay", "/office/closures?status=approved", then=_first()),
+    *MONEY,
+    Picture("transfer", "/office/transfers", then=first(link="main tbody a[href*='/office/transfers/']")),
+    Picture("purchase", "/office/transfers", then=first(link="main tbody a[href*='/office/purchases/']")),
+    Picture("adjustment-check", "/office/adjustments", then=first()),
+    Picture("closure", "/office/closures?status=requested", then=first()),
+    Picture("closure-pay", "/office/closures?status=approved", then=first()),
     Picture("auditor-home", "/office", then=_as("auditor")),
     Picture("liability", "/office/liability"),
     Picture("house", "/office/house"),
@@ -460,8 +353,8 @@ PICTURES = (
     Picture("audit", "/office/audit"),
     Picture("no-such-page", "/office/customers/nobody", status=404),
     Picture("manager-home", "/office", then=_as("station_manager")),
-    Picture("unresolved-release", "/office/unresolved", then=_first()),
-    Picture("sale-refund", "/office/sales", then=_first("/refund")),
+    Picture("unresolved-release", "/office/unresolved", then=first()),
+    Picture("sale-refund", "/office/sales", then=first("/refund")),
     Picture("log-in", "/office", then=_out),
     Picture("log-in-refused", "/office", then=_refused),
     Picture("log-in-code", "/office", then=_second_factor),
