@@ -21,9 +21,10 @@ def text(value: str | None) -> Cell:
     return Cell(value or "—", value or "")
 
 
-def link(desk: Desk, href: str, label: str) -> Cell:
-    """Return words that lead on."""
-    return Cell(desk.link(href, label), label)
+def link(desk: Desk, href: str, label: str, *, whole: bool = False) -> Cell:
+    """Return words that lead on; `whole` words stand on one line."""
+    shown = Markup('<span class="fig">{}</span>').format(label) if whole else label
+    return Cell(desk.link(href, shown), label)
 
 
 def linked(desk: Desk, href: str, cell: Cell) -> Cell:

@@ -26,6 +26,7 @@ from loyalty.rewards.queries import gifts as queries
 from loyalty.rewards.queries.gifts import GiftView, MoveView
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
+from loyalty.web.office.coded import Coded, coded
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import area, check, field, select
@@ -254,11 +255,11 @@ async def gift(desk: NamedDependency[Desk], code: FromPath[str]) -> Page:
             Act(_("Receive"), f"{PATH}/{code}/receive", primary=True) if may_move else None,
         ],
         main=[table, await _moves(desk, moves, _place_name(desk, places, place_id))],
-        aside=[_facts(desk, one)],
+        aside=[_facts(desk, one, await coded(desk))],
     )
 
 
-def _facts(desk: Desk, one: GiftView) -> Facts:
+def _facts(desk: Desk, one: GiftView, words: Coded) -> Facts:
     _ = desk.gettext
     prices = ", ".join(
         _("%(points)s points for %(pieces)s", points=desk.f.count(points), pieces=pieces) for pieces, points in one.points_steps
@@ -270,7 +271,7 @@ def _facts(desk: Desk, one: GiftView) -> Facts:
             (_("For points"), prices or "—"),
             (_("For a single top-up from"), desk.f.money(one.threshold_minor, one.currency) if one.currency else "—"),
             (_("To be fetched within days"), desk.f.count(one.validity_days)),
-            (_("In its place where it has run out"), ", ".join(one.instead) or "—"),
+            (_("In its place where it has run out"), words.all("gifts", one.instead) or "—"),
         ],
     )
 
@@ -319,16 +320,16 @@ async def ask_pieces(desk: NamedDependency[Desk], code: FromPath[str]) -> Page:
     reachable = desk.reachable(Permission.MOVE_STOCK)
     options = (await lookups.places(desk)).options(reachable)
     central = _("Central store")
-    whole = {"blank": central, "required": False} if reachable is None else {}
+    whole = {"options": [*options, ("", central)], "value": ""} if reachable is None else {"options": options}
     number, note = field("count", _("Pieces"), num=True, autofocus=True), field("note", _("Note"), required=False)
-    place = select("place", _("Where"), options, **whole)
+    place = select("place", _("Where"), **whole)
     pages: dict[str, tuple[str, list[Field], str, str]] = {
         "receive": (_("Receive from the supplier"), [place, number, note], _("Receive"), ""),
         "send": (
             _("Send to another place"),
             [
-                select("place", _("From"), options, **whole),
-                select("to", _("To"), (await lookups.places(desk)).options(), blank=central, required=False),
+                select("place", _("From"), **whole),
+                select("to", _("To"), [*(await lookups.places(desk)).options(), ("", central)]),
                 number,
                 note,
             ],

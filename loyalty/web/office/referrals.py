@@ -20,10 +20,11 @@ from loyalty.rewards.queries.referrals import ProgrammeView, ReferralView
 from loyalty.rewards.referral_rules import Event, Milestone, Reward, RewardKind, Side
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
+from loyalty.web.office.coded import Coded, coded
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import chips, field, heading, hidden, local_input, select
-from loyalty.web.office.parts import Act, Cell, Facts, Field, Tile, Tiles
+from loyalty.web.office.parts import Act, Cell, Facts, Field, Part, Rows, Tile, Tiles
 from loyalty.web.office.reward_words import EVENT, FAULT, REFERRAL_STATUS, REWARD_KIND, SIDE
 
 PATH = "/office/referrals"
@@ -104,7 +105,8 @@ async def programme(desk: NamedDependency[Desk], code: FromPath[str]) -> Any:
         people = await names_of(desk.session, customer_ids=[who for each in found for who in (each.referrer_id, each.referee_id)])
         return [_referral_row(desk, each, people) for each in found]
 
-    given = [_given(desk, one.currency, kind, item, total) for kind, item, total in results.given]
+    words = await coded(desk)
+    given = [_given(words, one.currency, kind, item, total) for kind, item, total in results.given]
     tiles = [
         Tile(_("Brought"), desk.f.count(results.brought)),
         Tile(_("Rewarded"), desk.f.count(results.rewarded)),
@@ -131,7 +133,7 @@ async def programme(desk: NamedDependency[Desk], code: FromPath[str]) -> Any:
             rows=rows,
             filters=[select("status", _("State"), statuses, value=listing.filters["status"], blank=_("All"), required=False)],
             acts=[Act(_("Edit"), f"{PATH}/{code}/edit") if desk.may(Permission.EDIT_RULES) else None],
-            top=[Tiles(tiles), _terms(desk, one)],
+            top=[Tiles(tiles), *_terms(desk, one, words)],
             empty=_("Nobody was brought yet"),
             empty_then=_("Who joins and names a referrer is noted at night."),
             name="referrals",
@@ -139,30 +141,30 @@ async def programme(desk: NamedDependency[Desk], code: FromPath[str]) -> Any:
     )
 
 
-def _given(desk: Desk, currency: str, kind: str, item: str, total: int) -> str:
-    reward = RewardKind(kind)
+def _given(words: Coded, currency: str, kind: str, item: str, total: int) -> str:
+    reward, desk = RewardKind(kind), words.desk
     amount = desk.f.money(total, currency) if reward is RewardKind.BONUS else desk.f.count(total)
-    return f"{desk.gettext(REWARD_KIND[reward])} {item} {amount}".replace("  ", " ")
+    return f"{words.thing(item)} × {amount}" if item else f"{desk.gettext(REWARD_KIND[reward])} {amount}"
 
 
-def _terms(desk: Desk, one: ProgrammeView) -> Facts:
+def _terms(desk: Desk, one: ProgrammeView, words: Coded) -> list[Part]:
     _ = desk.gettext
-    pairs: list[tuple[str, Any]] = []
+    rows = []
     for milestone in msgspec.convert(one.milestones, list[Milestone]):
         amount = desk.f.count(milestone.at_least) if milestone.event is Event.FILLS else desk.f.money(milestone.at_least, one.currency)
         sides = [
-            f"{_(SIDE[side])}: {', '.join(_given(desk, one.currency, each.kind.value, each.item or '', each.amount) for each in rewards)}"
-            for side, rewards in ((Side.REFERRER, milestone.referrer), (Side.REFEREE, milestone.referee))
-            if rewards
+            ", ".join(_given(words, one.currency, each.kind.value, each.item or "", each.amount) for each in rewards)
+            for rewards in (milestone.referrer, milestone.referee)
         ]
-        pairs.append((f"{_(EVENT[milestone.event])} {amount}", " · ".join(sides)))
-    pairs += [
+        rows.append([cells.text(f"{_(EVENT[milestone.event])} {amount}"), *(cells.text(side) for side in sides)])
+    pairs: list[tuple[str, Any]] = [
         (_("Within days of joining"), desk.f.count(one.within_days)),
         (_("Must stand for days"), desk.f.count(one.wait_days)),
         (_("Customers a referrer is rewarded for"), desk.f.count(one.most_each) if one.most_each else _("any number")),
-        (_("Who bears it"), ", ".join(f"{funder} {parts}" for funder, parts in one.funders)),
+        (_("Who bears it"), words.funders(one.funders)),
     ]
-    return Facts(title=_("What it earns"), pairs=pairs)
+    columns = [Column(_("What counts")), *(Column(_(label)) for label in SIDE.values())]
+    return [Rows(title=_("What it earns"), columns=columns, rows=rows, empty=""), Facts(title=_("Terms"), pairs=pairs)]
 
 
 def _referral_row(desk: Desk, one: ReferralView, people: Mapping[Any, str]) -> list[Cell]:
@@ -232,7 +234,7 @@ async def _ask_programme(desk: Desk, one: ProgrammeView | None) -> Page:
     back = PATH if one is None else f"{PATH}/{one.code}"
     return await desk.ask(
         title,
-        _fields(desk, one),
+        _fields(desk, one, await coded(desk)),
         action=PATH,
         submit=_("Store"),
         back=back,
@@ -242,7 +244,7 @@ async def _ask_programme(desk: Desk, one: ProgrammeView | None) -> Page:
     )
 
 
-def _fields(desk: Desk, one: ProgrammeView | None) -> list[Field]:
+def _fields(desk: Desk, one: ProgrammeView | None, words: Coded) -> list[Field]:
     _ = desk.gettext
     milestones = msgspec.convert(one.milestones, list[Milestone]) if one else []
     currency = one.currency if one else "CNY"
@@ -261,12 +263,14 @@ def _fields(desk: Desk, one: ProgrammeView | None) -> list[Field]:
     ]
     for number in range(_MILESTONES):
         milestone = milestones[number] if number < len(milestones) else None
-        fields += _milestone_fields(desk, number, milestone, currency)
+        fields += _milestone_fields(words, number, milestone, currency)
     return fields
 
 
-def _milestone_fields(desk: Desk, number: int, one: Milestone | None, currency: str) -> list[Field]:
+def _milestone_fields(words: Coded, number: int, one: Milestone | None, currency: str) -> list[Field]:
+    desk = words.desk
     _ = desk.gettext
+    things = [*words.options("vouchers"), *words.options("gifts")]
     events = [(member.value, _(label)) for member, label in EVENT.items()]
     kinds = [(member.value, _(label)) for member, label in REWARD_KIND.items()]
     at_least = "" if one is None else desk.f.count(one.at_least) if one.event is Event.FILLS else desk.f.amount(one.at_least, currency)
@@ -292,12 +296,14 @@ def _milestone_fields(desk: Desk, number: int, one: Milestone | None, currency: 
                 required=False,
             ),
             field(f"{name}_amount", f"{_(label)}: {_('how much')}", value=amount, num=True, required=False),
-            field(
+            select(
                 f"{name}_item",
                 f"{_(label)}: {_('which')}",
+                things,
                 value=(reward.item or "") if reward else "",
+                blank=_("none"),
                 required=False,
-                help=_("A voucher kind's or a gift's code."),
+                help=_("Of vouchers and gifts."),
             ),
             field(
                 f"{name}_days",

@@ -89,7 +89,11 @@ async def other_parts(desk: Desk, one: SaleView, teller: Teller) -> list[Part]:
     answer = await answer_to(desk.session, terminal_id=line.terminal_id, sale_id=line.sale_id)
     others = [] if answer is None else answer.others or []
     told = [(each.rule, each.revision, _said(desk, each, teller)) for each in others]
-    rows = [[Cell(desk.link(f"{RULES}/{revision}", code), code), cells.text(said)] for code, revision, said in told]
+    rows = []
+    for code, revision, said in told:
+        # What the till was told begins with the rule's name.
+        name, _colon, why = said.replace("：", ": ", 1).partition(": ")
+        rows.append([Cell(desk.link(f"{RULES}/{revision}", name if why else code), code), cells.text(why or said)])
     return [Rows(title=title, columns=columns, rows=rows, empty=_("None: every candidate applied, or nothing was asked."))]
 
 

@@ -80,7 +80,7 @@ def _definitions(desk: Desk, found: Sequence[Tier], held: dict[str | None, int],
         name = desk.either(tier.name_zh, tier.name_en)
         rows.append(
             [
-                cells.link(desk, f"{PATH}/{tier.code}/edit", name) if edits else cells.text(name),
+                cells.link(desk, f"{PATH}/{tier.code}/edit", name, whole=True) if edits else cells.text(name),
                 cells.count(desk, tier.rank),
                 cells.text(asked_words(desk, tier, programme.currency)),
                 cells.text(desk.either(tier.benefits_zh, tier.benefits_en)),

@@ -24,6 +24,7 @@ from loyalty.web.endings import good_through
 from loyalty.web.i18n import N_
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
+from loyalty.web.office.coded import Coded, coded
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.lists import List, show, single, three
 from loyalty.web.office.lookups import area, check, chips, field, local_input, select
@@ -51,7 +52,8 @@ async def kinds(desk: NamedDependency[Desk]) -> Any:
         return await queries.list_kinds(desk.session, sort=listing.sort, cursor=cursor, limit=limit)
 
     async def rows(found: Sequence[VoucherKindView]) -> list[list[Cell]]:
-        return [_kind_row(desk, one) for one in found]
+        words = await coded(desk)
+        return [_kind_row(desk, one, words) for one in found]
 
     edits = desk.may(Permission.EDIT_RULES)
     return await show(
@@ -98,14 +100,14 @@ async def find(desk: NamedDependency[Desk]) -> Page:
     return await desk.done(f"{PATH}/{found.voucher_id}")
 
 
-def _kind_row(desk: Desk, one: VoucherKindView) -> list[Cell]:
+def _kind_row(desk: Desk, one: VoucherKindView, words: Coded) -> list[Cell]:
     _ = desk.gettext
     edits = desk.may(Permission.EDIT_RULES)
     return [
         cells.link(desk, f"{PATH}/kinds/{one.code}/edit", one.code) if edits else cells.text(one.code),
         cells.text(desk.either(one.name_zh, one.name_en)),
         cells.tag(desk, one.value_type, VALUE_TYPE),
-        cells.money(desk, one.face_minor, one.currency) if one.currency else cells.text(one.item),
+        cells.money(desk, one.face_minor, one.currency) if one.currency else cells.text(words.thing(one.item)),
         cells.text(_validity(desk, one)),
         cells.count(desk, one.issued),
         cells.count(desk, one.limit_total),
@@ -266,20 +268,20 @@ async def voucher(desk: NamedDependency[Desk], voucher_id: FromPath[UUID]) -> Pa
         crumbs=[(_("Vouchers"), PATH), (title, "")],
         acts=[Act(_("Cancel it"), f"{PATH}/{voucher_id}/cancel", danger=True) if cancels and one.left_minor == one.face_minor else None],
         main=[Events(title=_("Life"), events=await _events(desk, one), empty=_("Nothing yet")), _uses(desk, one, uses)],
-        aside=[_facts(desk, one, names)],
+        aside=[_facts(desk, one, names, await coded(desk))],
     )
 
 
-def _facts(desk: Desk, one: VoucherView, names: dict[Any, str]) -> Facts:
+def _facts(desk: Desk, one: VoucherView, names: dict[Any, str], words: Coded) -> Facts:
     _ = desk.gettext
     holder: Any = desk.link(f"/office/customers/{one.customer_id}", names.get(one.customer_id, "—")) if one.customer_id else "—"
     pairs: list[tuple[str, Any]] = [
-        (_("Kind"), one.kind_code),
+        (_("Kind"), words.of("vouchers", one.kind_code)),
         (_("Holder"), holder),
         (_("Issued on"), desk.f.instant(one.issued_at)),
         (_("Good until"), good_through(desk.f, one.expires_at) if one.expires_at else _("no end")),
         (_("Honoured at"), ", ".join(_outlet(desk, name) for name in one.outlets)),
-        (_("Granted by"), f"{one.source_kind} {one.source_id[:36]}"),
+        (_("Granted by"), words.source(one.source_kind, one.source_id)),
     ]
     if one.plate:
         pairs.insert(2, (_("Plate"), cells.plate(desk, one.plate).show))
@@ -389,13 +391,14 @@ async def monthly(desk: NamedDependency[Desk]) -> Any:
         return await single(await list_monthly(desk.session))
 
     async def rows(found: Sequence[MonthlyView]) -> list[list[Cell]]:
+        words = await coded(desk)
         return [
             [
                 cells.link(desk, f"{MONTHLY}/{one.code}/edit", one.code) if edits else cells.text(one.code),
                 cells.text(desk.either(one.name_zh, one.name_en)),
-                cells.text(one.kind_code),
+                cells.text(words.of("vouchers", one.kind_code)),
                 cells.count(desk, one.pieces),
-                cells.text(", ".join(one.tiers) or _("everybody with a personal card")),
+                cells.text(words.all("tiers", one.tiers) or _("everybody with a personal card")),
                 cells.text(_("customer and plate") if one.plate_bound else _("customer")),
                 Cell(
                     desk.tag(_("Being issued"), "good") if one.active else desk.tag(_("Stopped")),
@@ -456,8 +459,13 @@ async def _ask_monthly(desk: Desk, one: MonthlyView | None) -> Page:
         field("name_zh", _("Name in Chinese"), value=one.name_zh if one else ""),
         field("name_en", _("Name in English"), value=one.name_en if one else ""),
         field("pieces", _("How many a month"), value=one.pieces if one else 1, num=True),
-        field(
-            "tiers", _("Tiers"), value=" ".join(one.tiers) if one else "", required=False, help=_("Empty: everybody with a personal card.")
+        chips(
+            "tiers",
+            _("Tiers"),
+            (await coded(desk)).options("tiers"),
+            value=one.tiers if one else (),
+            many=True,
+            help=_("None chosen: everybody with a personal card."),
         ),
         field("starts_at", _("Begins"), type="datetime-local", value=local_input(desk, one.starts_at if one else desk.now)),
         field("ends_at", _("Ends"), type="datetime-local", value=local_input(desk, one.ends_at if one else None), required=False),
@@ -492,7 +500,7 @@ async def store_monthly(desk: NamedDependency[Desk]) -> Page:
         "zone": desk.zone,
         "ends_at": form.instant("ends_at", _("Ends"), required=False),
         "pieces": form.whole("pieces", _("How many a month"), low=1, high=31) or 1,
-        "tiers": tuple(form.raw("tiers").replace(",", " ").split()),
+        "tiers": tuple(form.many("tiers")),
         "active": form.flag("active"),
     }
     form.check()
