@@ -21,7 +21,12 @@ _BEFORE: Final = Basis.BEFORE
 def try_rule(run: Run, planned: PlannedRule) -> bool:
     """Let a rule have its turn; say whether it applies. A grant is noted, and worked out in the end."""
     rule = planned.rule
-    missed = None if run.is_plain and not rule.asks else not_asked(run, rule)
+    missed = None
+    if run.is_plain:
+        if rule.asks:
+            missed = not_asked(run, rule)
+    elif run.question.without or rule.code not in run.rooms:
+        missed = not_asked(run, rule)
     if missed is None and rule.has_thresholds:
         missed = _threshold(run, planned)
     if missed is not None:
@@ -51,7 +56,8 @@ def not_asked(run: Run, rule: CompiledRule) -> Miss | None:
 
 
 def _threshold(run: Run, planned: PlannedRule) -> Miss | None:
-    when = planned.rule.when
+    rule = planned.rule
+    when = rule.when
     if when.least_quantity_milli is not None or when.most_quantity_milli is not None:
         quantity = run.quantity(planned.goods)
         if when.least_quantity_milli is not None and quantity < when.least_quantity_milli:
@@ -59,10 +65,10 @@ def _threshold(run: Run, planned: PlannedRule) -> Miss | None:
         if when.most_quantity_milli is not None and quantity > when.most_quantity_milli:
             return Miss("most_quantity", when.most_quantity_milli, quantity)
     if when.basis is _INITIAL:
-        return _amount_refuses(planned.rule, run.initial_minor(planned.goods))
+        return _amount_refuses(rule, run.initial_minor(planned.goods))
     # After a discount is asked once it is known; a grant takes nothing off.
-    if when.basis is _BEFORE or planned.rule.is_grant:
-        return _amount_refuses(planned.rule, run.left_minor(planned.goods))
+    if when.basis is _BEFORE or rule.is_grant:
+        return _amount_refuses(rule, run.left_minor(planned.goods))
     return None
 
 
@@ -76,6 +82,8 @@ def _amount_refuses(rule: CompiledRule, amount: int) -> Miss | None:
 
 
 def _discount(run: Run, planned: PlannedRule) -> bool:
+    if len(run.goods) == 1 and planned.takes_line:
+        return _discount_line(run, planned.rule)
     rule, places = planned.rule, planned.discounted
     one = rule.worth if rule.bands is None else _band(run, rule, planned.goods)
     amounts: list[int] | None = None
@@ -105,6 +113,52 @@ def _discount(run: Run, planned: PlannedRule) -> bool:
         run.spent[rule.budget] = run.spent.get(rule.budget, 0) + given
     run.outcome.applied.append(applied)
     return True
+
+
+def _discount_line(run: Run, rule: CompiledRule) -> bool:
+    """Take a plain effect or a whole ladder off the only line: what nearly every fill is, and the same as the way through many lines."""
+    line, left, off = run.goods[0], run.left[0], run.off[0]
+    one = rule.worth if rule.bands is None else _reached(rule.bands, line.quantity_milli if rule.by_quantity else line.amount_minor)
+    if one is None:
+        run.miss(rule, _why_nothing(rule))
+        return False
+    effect = one.effect
+    if one.by_line is not None:
+        total = one.by_line(effect, line, left, off, run.digits)
+    else:
+        assert one.by_order is not None, "an effect goes by line or by order"
+        total = one.by_order(effect, line.amount_minor, left)
+    given = total
+    if total <= 0:
+        if one.rate is not None and not rule.is_bounded:
+            # A rate that is worth less than half a cent here still counts, so that rates that stack are exact.
+            run.off[0] = off + _cheaper(one.rate(effect, line, off), off, line.unit_price_e4)
+        run.miss(rule, _why_nothing(rule))
+        return False
+    if rule.is_bounded or not run.is_plain:
+        given, bound = run.within_room(rule, total)
+        if given <= 0:
+            run.miss(rule, bound)
+            return False
+    if rule.asks_after and (refused := _amount_refuses(rule, left - given)) is not None:
+        run.miss(rule, refused)
+        return False
+    rates: list[int] | None = None
+    # What is given in part only leaves the price as it was for the rules after it.
+    if one.rate is not None and given == total:
+        rate = _cheaper(one.rate(effect, line, off), off, line.unit_price_e4)
+        rates = [rate]
+        run.off[0] = off + rate
+    run.left[0] = left - given
+    if rule.budget is not None:
+        run.spent[rule.budget] = run.spent.get(rule.budget, 0) + given
+    run.outcome.applied.append(Applied(rule, left if rule.of_left else line.amount_minor, total, given, [given], rates))
+    return True
+
+
+def _cheaper(rate_e4: int, off_e4: int, price_e4: int) -> int:
+    """Return by how much a rate makes a unit cheaper that is so much off already: never below nothing."""
+    return rate_e4 if off_e4 + rate_e4 < price_e4 else price_e4 - off_e4
 
 
 def _line_amount(run: Run, one: Worth, place: int) -> int:
@@ -154,9 +208,12 @@ def _take(run: Run, places: Sequence[int], amounts: list[int]) -> list[int]:
 
 def _band(run: Run, rule: CompiledRule, places: Sequence[int]) -> Worth | None:
     """Return the band that a whole ladder's goods reach."""
-    measured = run.quantity(places) if rule.by_quantity else run.initial_minor(places)
+    return _reached(rule.bands or (), run.quantity(places) if rule.by_quantity else run.initial_minor(places))
+
+
+def _reached(bands: Sequence[tuple[int, Worth]], measured: int) -> Worth | None:
     found = None
-    for starts, one in rule.bands or ():
+    for starts, one in bands:
         if starts <= measured:
             found = one
     return found
@@ -180,8 +237,7 @@ def _make_cheaper(run: Run, one: Worth, places: Sequence[int]) -> list[int]:
     rates = [0] * len(run.goods)
     for place in places:
         line, off = run.goods[place], run.off[place]
-        rate = one.rate(one.effect, line, off)
-        rates[place] = rate if off + rate < line.unit_price_e4 else line.unit_price_e4 - off
+        rates[place] = _cheaper(one.rate(one.effect, line, off), off, line.unit_price_e4)
         run.off[place] = off + rates[place]
     return rates
 

@@ -77,6 +77,8 @@ class CompiledRule:
         "asks",
         "asks_after",
         "asks_customer",
+        "asks_else",
+        "asks_time",
         "bands",
         "budget",
         "by_quantity",
@@ -88,6 +90,7 @@ class CompiledRule:
         "gives",
         "has_thresholds",
         "is_bounded",
+        "is_counted",
         "is_grant",
         "kind",
         "nth_counter",
@@ -119,12 +122,15 @@ class CompiledRule:
         """Whether less fuel could cost more: thresholds, ladders, bundles."""
         self.gives = rule.effect.item if isinstance(rule.effect, Give) else None
         self.asks_customer = asks_customer(rule)
-        plainly = any((*_asked_of_time(rule.when), rule.when.account_kinds, rule.when.tenders, nth))
-        self.asks = plainly or self.asks_customer or self.kind == "points"
+        self.asks_time = any(_asked_of_time(rule.when))
+        self.asks_else = any((rule.when.account_kinds, rule.when.tenders, nth))
+        self.asks = self.asks_time or self.asks_else or self.asks_customer or self.kind == "points"
         """Whether anything is asked but the place and the goods."""
         self.has_thresholds = any(bound is not None for bound in _thresholds(rule.when))
         self.asks_after = rule.when.basis is Basis.AFTER and (rule.when.least_minor is not None or rule.when.most_minor is not None)
         self.is_bounded = bool(self.caps) or self.budget is not None
+        self.is_counted = self.budget is not None or any(cap.counter is not None for cap in self.caps)
+        """Whether what it gives is limited beyond the transaction, so that room is set aside for it."""
         self.worth: Worth | None = worth(rule.effect)
         self.bands = _bands(rule.effect)
         """Of a whole ladder: from where on what."""
@@ -136,7 +142,7 @@ class CompiledRule:
 class CompiledGroup:
     """A group and its members of this plan, in order."""
 
-    __slots__ = ("caps", "code", "codes", "exclusive", "group", "members", "mode")
+    __slots__ = ("caps", "code", "codes", "exclusive", "group", "has_exclusive", "members", "mode")
 
     def __init__(self, group: Group, members: "list[CompiledGroup | PlannedRule]") -> None:
         self.group = group
@@ -145,6 +151,7 @@ class CompiledGroup:
         self.exclusive = group.exclusive
         self.caps = _compiled(group.caps, f"group:{group.code}")
         self.members = members
+        self.has_exclusive = any(member.exclusive for member in members)
         self.codes: frozenset[str] = frozenset().union(
             *(member.codes if isinstance(member, CompiledGroup) else (member.rule.code,) for member in members)
         )
@@ -154,7 +161,7 @@ class CompiledGroup:
 class PlannedRule:
     """A rule that can matter to these goods at this place, and which of the goods are its own."""
 
-    __slots__ = ("bundle_parts", "discounted", "exclusive", "goods", "groups", "rule")
+    __slots__ = ("bundle_parts", "discounted", "exclusive", "goods", "groups", "rule", "takes_line")
 
     def __init__(
         self, rule: CompiledRule, goods: tuple[int, ...], bundle_parts: tuple[tuple[int, ...], ...], groups: tuple[str, ...] = (ROOT,)
@@ -167,6 +174,8 @@ class PlannedRule:
         """The goods that it takes something off."""
         self.groups = groups
         """The group it stands in, then the one around that, up to the root."""
+        self.takes_line = goods == (0,) and not bundle_parts and (rule.worth is not None or rule.bands is not None)
+        """Whether what it takes off a basket of one line needs that line only."""
 
 
 class Plan(NamedTuple):

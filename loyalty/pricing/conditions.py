@@ -33,12 +33,14 @@ def window_start(per: Per, day: date) -> date:
 def unmet(rule: CompiledRule, basket: Basket, person: Person, moment: Moment, campaign: Campaign | None) -> Miss | None:
     """Return the first condition on time, customer, tender or count that is not met; thresholds are asked in the rule's turn."""
     when = rule.when
-    missed = _time(when, moment.local) if when.weekdays or when.month_days or when.hours else None
+    missed = _time(when, moment.local) if rule.asks_time else None
     if missed is None and rule.asks_customer:
         missed = _customer(when, person, basket, moment) or _held_out(person, campaign)
     if missed is None and rule.kind == "points" and not person.earns_points:
         missed = Miss("bearer")
-    if missed is None and when.account_kinds and person.account_kind not in when.account_kinds:
+    if missed is not None or not rule.asks_else:
+        return missed
+    if when.account_kinds and person.account_kind not in when.account_kinds:
         missed = Miss("account_kind", " ".join(when.account_kinds), person.account_kind)
     if missed is None and when.tenders:
         other = next((tender for tender in basket.tenders if tender not in when.tenders), None)

@@ -19,8 +19,8 @@ from .granting import grant, grant_base
 from .running import NOTHING, Applied, Missed, Outcome, Run
 
 _Member = CompiledGroup | PlannedRule
-_Tried = tuple[tuple[int, int, int], _Member, list[Applied], list[PlannedRule], list[int], list[int], dict[UUID, int]]
-"""What a member of a group comes to on the state that it was tried on: rank, member, what applies and is granted, left, off, spent."""
+_Tried = tuple[_Member, list[Applied], list[PlannedRule], list[int], list[int], dict[UUID, int]]
+"""What a member of a group comes to on the state that it was tried on: member, what applies and is granted, left, off, spent."""
 _STACK: Final = Mode.STACK
 _FIRST: Final = Mode.FIRST
 _CHEAPEST: Final = Mode.CHEAPEST
@@ -73,19 +73,23 @@ def _only(question: Question, plan: Plan) -> Outcome:
 
 def _group(run: Run, group: CompiledGroup) -> bool:
     """Let a group have its turn; say whether anything of it applies."""
+    if not group.caps:
+        return _turns(run, group)
     first, grants = len(run.outcome.applied), len(run.grants)
-    if len(group.members) == 1:
-        applies = _member(run, group.members[0])
-    elif group.mode is _STACK:
-        applies = _stack(run, group)
-    elif group.mode is _FIRST:
-        applies = _first(run, group)
-    else:
-        applies = _chosen(run, group)
-    if applies and group.caps and len(run.outcome.applied) > first:
+    applies = _turns(run, group)
+    if applies and len(run.outcome.applied) > first:
         _cap_group(run, group, first)
         applies = len(run.outcome.applied) > first or len(run.grants) > grants
     return applies
+
+
+def _turns(run: Run, group: CompiledGroup) -> bool:
+    """Give the members their turns as the group's mode says."""
+    if len(group.members) == 1:
+        return _member(run, group.members[0])
+    if group.mode is _STACK:
+        return _stack(run, group)
+    return _first(run, group) if group.mode is _FIRST else _chosen(run, group)
 
 
 def _member(run: Run, member: _Member) -> bool:
@@ -94,6 +98,11 @@ def _member(run: Run, member: _Member) -> bool:
 
 def _stack(run: Run, group: CompiledGroup) -> bool:
     any_ = False
+    if not group.has_exclusive:
+        for member in group.members:
+            if _group(run, member) if isinstance(member, CompiledGroup) else try_rule(run, member):
+                any_ = True
+        return any_
     for place, member in enumerate(group.members):
         if member.exclusive and any_:
             _miss_all(run, member, Miss("exclusive_after"))
@@ -130,37 +139,46 @@ def _code(member: _Member) -> str:
 
 def _chosen(run: Run, group: CompiledGroup) -> bool:
     """Try every member on the same state and keep one: the most saved, or the least cost to the issuer's own funders."""
-    outcome, is_cheapest = run.outcome, group.mode is _CHEAPEST
+    outcome = run.outcome
     applied, grants, left, off, spent = outcome.applied, run.grants, run.left, run.off, run.spent
-    best: _Tried | None = None
-    others: list[_Tried] = []
+    tried: list[_Tried] = []
     for member in group.members:
         outcome.applied, run.grants = [], []
         run.left, run.off, run.spent = left[:], off[:], spent.copy()
-        if not _member(run, member):
-            continue
-        rank = _rank(run, outcome.applied, run.grants, is_cheapest=is_cheapest)
-        tried: _Tried = (rank, member, outcome.applied, run.grants, run.left, run.off, run.spent)
-        if best is None:
-            best = tried
-        elif rank < best[0]:
-            others.append(best)
-            best = tried
-        else:
-            others.append(tried)
+        if _member(run, member):
+            tried.append((member, outcome.applied, run.grants, run.left, run.off, run.spent))
     outcome.applied, run.grants = applied, grants
-    if best is None:
+    if not tried:
         run.left, run.off, run.spent = left, off, spent
         return False
-    _, winner, its_applied, its_grants, run.left, run.off, run.spent = best
+    best = tried[0] if len(tried) == 1 else _best(run, tried, is_cheapest=group.mode is _CHEAPEST)
+    _, its_applied, its_grants, run.left, run.off, run.spent = best
     applied += its_applied
     grants += its_grants
-    if others:
-        lost = Miss("cheaper_offer" if is_cheapest else "better_offer", _code(winner))
-        for other in others:
-            outcome.missed += [Missed(one.rule, lost) for one in other[2]]
-            outcome.missed += [Missed(planned.rule, lost) for planned in other[3]]
     return True
+
+
+def _best(run: Run, tried: Sequence[_Tried], *, is_cheapest: bool) -> _Tried:
+    """Return what ranks first, the first of equals, and note that the others lost to it."""
+    best: _Tried | None = None
+    least: tuple[int, int, int] | None = None
+    others: list[_Tried] = []
+    for one in tried:
+        _, applied, granted, run.left, run.off, run.spent = one
+        rank = _rank(run, applied, granted, is_cheapest=is_cheapest)
+        if best is None or least is None:
+            best, least = one, rank
+        elif rank < least:
+            others.append(best)
+            best, least = one, rank
+        else:
+            others.append(one)
+    assert best is not None, "asked of what was tried"
+    lost = Miss("cheaper_offer" if is_cheapest else "better_offer", _code(best[0]))
+    for other in others:
+        run.outcome.missed += [Missed(one.rule, lost) for one in other[1]]
+        run.outcome.missed += [Missed(planned.rule, lost) for planned in other[2]]
+    return best
 
 
 def _rank(run: Run, applied: Sequence[Applied], granted: Sequence[PlannedRule], *, is_cheapest: bool) -> tuple[int, int, int]:
@@ -242,7 +260,11 @@ def budget_uses(outcome: Outcome) -> dict[UUID, int]:
 
 def all_counts(outcome: Outcome) -> list[Count]:
     """Return everything an outcome counts."""
-    return [*outcome.counts, *(count for one in outcome.applied for count in one.counts)]
+    counts = list(outcome.counts)
+    for one in outcome.applied:
+        if one.counts:
+            counts += one.counts
+    return counts
 
 
 __all__ = ["Applied", "Count", "Missed", "Outcome", "Question", "all_counts", "budget_uses", "evaluate"]

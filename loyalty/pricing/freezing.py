@@ -14,7 +14,7 @@ from .bounding import Count, Question
 from .calculators import most_once
 from .compiling import Book, Names, Plan
 from .document import Document, Funder, PerUnit, Rule
-from .evaluating import Outcome, all_counts, budget_uses
+from .evaluating import Outcome, all_counts
 
 
 class FrozenRule(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -98,20 +98,27 @@ def freeze(book: Book, plan: Plan, outcome: Outcome, card_product: str, share: i
         rule = planned.rule
         if rule.code in refused:
             continue
-        bound = rule.budget is not None or any(cap.counter is not None for cap in rule.caps)
-        amount = given.get(rule.code, 0)
-        kept.append(FrozenRule(rule.code, amount if bound else None, amount if rule.budget is not None else 0))
+        if rule.is_counted:
+            amount = given.get(rule.code, 0)
+            kept.append(FrozenRule(rule.code, amount, amount if rule.budget is not None else 0))
+        else:
+            kept.append(_unbounded(rule.code))
     counted = all_counts(outcome)
     if not kept and not counted and agreed is None:
         return None
-    visits = {id(count) for count in outcome.counts}
+    # The n-th rules' visits come first.
+    visits = len(outcome.counts)
     counts = tuple(
         [
-            FrozenCount(count.subject_id, count.counter, count.start_ordinal, count.amount, count.times, id(count) in visits)
-            for count in counted
+            FrozenCount(count.subject_id, count.counter, count.start_ordinal, count.amount, count.times, place < visits)
+            for place, count in enumerate(counted)
         ]
     )
     return Frozen(book.number, card_product, tuple(kept), _groups(plan, outcome) if plan.capped else (), counts, share, agreed)
+
+
+_unbounded: Final = lru_cache(maxsize=4096)(FrozenRule)
+"""Make a candidate that may give whatever it comes to: the same for every authorisation."""
 
 
 def _given(outcome: Outcome) -> dict[str, int]:
@@ -159,12 +166,10 @@ def settle(book: Book, frozen: Frozen, where: Where, basket: Basket, moment: Mom
 
     `earlier`: whether a completion before this one delivered anything. Where none did, the visit itself is taken back.
     """
-    rooms = {rule.code: rule.most for rule in frozen.rules}
-    for group in frozen.groups:
-        rooms[group.code] = group.most
+    rooms = {rule.code: rule.most for rule in frozen.rules + frozen.groups}
     question = Question(book, where, basket, _SOMEBODY, moment, frozen=rooms)
     plan = _plan(book, frozen, where, basket, moment)
-    costs = any(line.amount_minor for line in basket.goods)
+    costs = sum([line.amount_minor for line in basket.goods]) > 0
     agreed = {} if frozen.agreed is None else dict.fromkeys(range(len(basket.goods)), frozen.agreed)
     outcome = evaluate_agreed(question, plan, agreed) if costs else Outcome(book.number, len(basket.goods))
     delivered = earlier or costs or any(line.quantity_milli for line in basket.goods)
@@ -179,15 +184,16 @@ _SOMEBODY: Final = Person(NOBODY, NOBODY, NOBODY)
 
 def _budgets(book: Book, frozen: Frozen, outcome: Outcome, *, final: bool) -> list[BudgetUse]:
     """Return what becomes of what was set aside: used as far as it was given, the rest free again with the last completion."""
-    given_of = _given(outcome)
     budgets: list[BudgetUse] = []
     for rule in frozen.rules:
+        if not rule.set_aside:
+            continue
         compiled = book.rules.get(rule.code)
-        if rule.set_aside and compiled is not None and compiled.budget is not None:
-            given = given_of.get(rule.code, 0)
+        if compiled is not None and compiled.budget is not None:
+            given = sum([one.given for one in outcome.applied if one.rule is compiled])
             back = rule.set_aside if final else given
             budgets.append(BudgetUse(compiled.budget, frozen.share, -back, given))
-    used = sum(budget_uses(outcome).values())
+    used = sum([one.given for one in outcome.applied if one.rule.budget is not None])
     assert used == sum([change.used for change in budgets]), "a budgeted rule gives only what was set aside"
     return budgets
 
@@ -206,10 +212,7 @@ def _recount(frozen: Frozen, outcome: Outcome, *, final: bool, delivered: bool) 
     """Return the changes that bring the counters from what was set aside to what was given, and what was given."""
     if not frozen.counts:
         return [], []
-    now: dict[UUID, int] = {}
-    for one in outcome.applied:
-        for count in one.counts:
-            now[count.counter] = now.get(count.counter, 0) + count.amount
+    now = _counted(outcome)
     changes: list[Count] = []
     counted: list[Count] = []
     for old in frozen.counts:
@@ -224,6 +227,15 @@ def _recount(frozen: Frozen, outcome: Outcome, *, final: bool, delivered: bool) 
     return changes, counted
 
 
+def _counted(outcome: Outcome) -> dict[UUID, int]:
+    """Return what an outcome adds to each counter."""
+    now: dict[UUID, int] = {}
+    for one in outcome.applied:
+        for count in one.counts:
+            now[count.counter] = now.get(count.counter, 0) + count.amount
+    return now
+
+
 def _left(book: Book, frozen: Frozen, plan: Plan, outcome: Outcome) -> Frozen:
     """Take what a part has been given off what is set aside; the counters are settled with the last part.
 
@@ -236,10 +248,7 @@ def _left(book: Book, frozen: Frozen, plan: Plan, outcome: Outcome) -> Frozen:
             for rule in frozen.rules
         ]
     )
-    now: dict[UUID, int] = {}
-    for one in outcome.applied:
-        for count in one.counts:
-            now[count.counter] = now.get(count.counter, 0) + count.amount
+    now = _counted(outcome)
     counts = tuple(
         [
             msgspec.structs.replace(old, amount=old.amount - now[old.counter], given=True) if old.counter in now else old

@@ -1,6 +1,6 @@
 """The running state of one evaluation, and what comes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from .compiling import CompiledRule, PlannedRule
 from .conditions import Miss
 
 NOTHING: Final = Miss("nothing_left")
+_NO_ROOMS: Final[Mapping[str, int | None]] = {}
 
 
 class Applied:
@@ -61,13 +62,14 @@ class Outcome:
     @property
     def discount_minor(self) -> int:
         """All discounts together."""
-        return sum(self.discounts)
+        discounts = self.discounts
+        return discounts[0] if len(discounts) == 1 else sum(discounts)
 
 
 class Run:
     """The running state of one evaluation."""
 
-    __slots__ = ("digits", "empty", "goods", "grants", "is_plain", "left", "off", "outcome", "question", "spent")
+    __slots__ = ("digits", "empty", "goods", "grants", "is_plain", "left", "off", "outcome", "question", "rooms", "spent")
 
     def __init__(self, question: Question, empty: frozenset[str] = frozenset()) -> None:
         goods = question.basket.goods
@@ -76,6 +78,8 @@ class Run:
         self.digits = question.where.digits
         self.is_plain = question.frozen is None and not question.without
         """Nothing is frozen or switched off: a rule without conditions needs no asking."""
+        self.rooms: Mapping[str, int | None] = _NO_ROOMS if question.frozen is None else question.frozen
+        """At settlement: the candidates and what each may give at most."""
         self.left = [goods[0].amount_minor] if len(goods) == 1 else [line.amount_minor for line in goods]
         """What is left of each line, minor units."""
         self.off = [0] * len(goods)
@@ -110,13 +114,14 @@ class Run:
         """Return how much of `wanted` caps and budget leave, and what binds."""
         question = self.question
         given, bound = wanted, NOTHING
+        frozen = question.frozen
         for cap in rule.caps:
-            if cap.counter is None or question.frozen is None:
+            if frozen is None or cap.counter is None:
                 room = cap_room(question, cap)
                 if room is not None and room < given:
                     given, bound = room, cap_miss(question, cap)
-        if question.frozen is not None:
-            most = question.frozen[rule.code]
+        if frozen is not None:
+            most = frozen[rule.code]
             return (given, bound) if most is None or most >= given else (max(most, 0), Miss("set_aside", most))
         if rule.budget is not None:
             free = question.budgets.get(rule.budget, 0) - self.spent.get(rule.budget, 0)
