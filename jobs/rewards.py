@@ -12,7 +12,7 @@ from loyalty.db import transaction
 from loyalty.errors import Refusal
 from loyalty.policy import load_policy
 from loyalty.rewards.operations.grant_returns import Unmirrored, find_refunds, mirror_refund, next_refunds, refunds_done
-from loyalty.rewards.operations.grants import SOURCES, Source, activate_due, collect, collect_next
+from loyalty.rewards.operations.grants import SOURCES, Source, activate_due, collect, collect_next, settle_days
 from loyalty.rewards.operations.points import expire_due, reckon_liability
 from loyalty.rewards.operations.things import hand_out_due
 
@@ -104,6 +104,8 @@ async def _mirror(context: Context, waiting: list[Unmirrored], *, now: datetime)
 
 async def _post(context: Context, *, now: datetime) -> int:
     done = 0
+    async with transaction(context.sessions) as session:
+        await settle_days(session)
     for post in (activate_due, hand_out_due):
         while True:
             async with transaction(context.sessions) as session:

@@ -264,6 +264,8 @@ class Points(_Part, frozen=True, kw_only=True, tag_field="kind", tag="points"):
     """Only full steps count (whole litres); else half-up."""
     pending_days: NotNegative = 0
     """How long they wait before they can be spent."""
+    when_settled: bool = False
+    """They also wait until the station has closed the business day on which they were earned; earned at no station, they do not."""
     expires_months: Positive | None = None
     """How long the lot lives from the day it is earned; frozen with it."""
     rounding: Rounding = Rounding.MONTH

@@ -398,6 +398,8 @@ def _points(effect: Points, goods: Words, unit: Words, currency: str) -> Words:
     zh, en = f"{goods[0]}{per[0]}积 {effect.points:,} 分", f"{effect.points:,} {noun} {per[1]} on {goods[1]}"
     if effect.pending_days:
         zh, en = f"{zh}，{effect.pending_days} 天后可用", f"{en}, usable after {effect.pending_days} days"
+    if effect.when_settled:
+        zh, en = f"{zh}，油站日结后可用", f"{en}, usable once the station's day is closed"
     if effect.expires_months is not None:
         zh, en = f"{zh}，{effect.expires_months} 个月后失效", f"{en}, lapsing after {effect.expires_months} months"
     return zh, en

@@ -1,6 +1,6 @@
 """Grants: what a rule gave for a sale, a top-up or another deed, one row for ever, and what of it went back."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 from uuid import UUID
@@ -84,7 +84,9 @@ class Grant(Base):
     granted_at: Mapped[datetime]
     """When its source was booked."""
     active_at: Mapped[datetime]
-    """From when on it can be spent."""
+    """From when on it can be spent; while `settles_on` is set, not before then."""
+    settles_on: Mapped[date | None]
+    """The business day whose close at its station it waits for; None: for none, or it has come."""
     expires_at: Mapped[datetime | None]
     spending: Mapped[dict[str, Any] | None]
     """What bonus money may be spent on, as its lot will say."""
@@ -103,8 +105,9 @@ class Grant(Base):
             "CASE status WHEN 1 THEN posted = 0 WHEN 2 THEN posted > 0 OR unit = 'piece' ELSE posted = 0 AND returned = amount END",
             name="posted",
         ),
-        # Only what waits stands in it, so it stays small.
-        Index("ix_grants_pending", "active_at", postgresql_where=text("status = 1")),
+        # Only what waits stands in them, so they stay small.
+        Index("ix_grants_pending", "active_at", postgresql_where=text("status = 1 AND settles_on IS NULL")),
+        Index("ix_grants_unsettled", "settles_on", "station_id", postgresql_where=text("status = 1 AND settles_on IS NOT NULL")),
         {"postgresql_partition_by": "RANGE (source_id)"},
     )
 

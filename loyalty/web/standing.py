@@ -82,6 +82,8 @@ def points_shown(words: Language, f: Formats, points: PointsView) -> PointsShown
     pending = ""
     if points.pending and points.pending_from is not None:
         pending = words.gettext("%(points)s pending, from %(day)s", points=f.count(points.pending), day=f.day(points.pending_from))
+    elif points.pending:
+        pending = words.gettext("%(points)s pending until the station's day is closed", points=f.count(points.pending))
     soonest = points.soonest
     expiring = ""
     if soonest is not None and soonest.expires_at is not None:

@@ -126,6 +126,7 @@ _effects = st.one_of(
         per_minor=_some(_whole),
         whole=st.booleans(),
         pending_days=_zero,
+        when_settled=st.booleans(),
         expires_months=_some(_whole),
         rounding=st.sampled_from(Rounding),
     ),

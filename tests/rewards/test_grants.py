@@ -11,13 +11,18 @@ from loyalty.ids import uuid7
 from loyalty.ledger.model import AccountStatus, PurseKind, Transfer
 from loyalty.ledger.queries import purses_of
 from loyalty.money import POINTS
-from loyalty.pricing.document import Rounding
+from loyalty.policy import load_policy
+from loyalty.pricing.document import Points, Rounding
 from loyalty.rewards.model_grants import GRANT_MOVES, Grant, GrantKind, GrantMark, GrantStatus
-from loyalty.rewards.operations.grants import activate_due, collect, collect_next, collect_one, give
+from loyalty.rewards.operations.grant_returns import mirror_refund
+from loyalty.rewards.operations.grants import activate_due, collect, collect_next, collect_one, give, settle_days
 from loyalty.rewards.points_rules import active_from, bonus_end, lot_id, points_end
+from loyalty.rewards.queries.points import points_of as points_view
+from loyalty.stations.model import DayClose
 from tests.factories.world import give_card, make_world
 
-from .earning import ZONE, benefit, publish_rules, sold
+from .earning import ZONE, benefit, publish_rules, refunded, sold
+from .earning import rule as a_rule
 
 SPLIT = (("head-office", 2), ("station", 1), ("oil-co", 2))
 HOUR = timedelta(hours=1)
@@ -252,3 +257,59 @@ async def test_collectors_that_race_make_and_post_each_grant_once(sessions, now)
         assert [tuple(row) for row in await session.execute(text(sums))] == [(2, 30_000), (3, 600 + sum(range(60)))]
         posted = "SELECT kind, sum(amount_minor)::bigint FROM transfers WHERE kind IN (2, 16) GROUP BY kind ORDER BY kind"
         assert [tuple(row) for row in await session.execute(text(posted))] == [(2, 30_000), (16, 600 + sum(range(60)))]
+
+
+async def closes(session, station_id, day, *, at):
+    session.add(DayClose(station_id=station_id, day=day, closed_at=at, closed_by=None, totals={}, totals_hash=bytes(32)))
+    await session.flush()
+
+
+async def another_station(session, shop):
+    facts = {"old": shop.station_id, "new": uuid7(shop.now)}
+    sentence = """INSERT INTO stations SELECT (
+        jsonb_populate_record(s, jsonb_build_object('station_id', CAST(:new AS uuid), 'code', 'other'))
+    ).* FROM stations s WHERE station_id = :old"""
+    await session.execute(text(sentence), facts)
+    return facts["new"]
+
+
+async def test_what_waits_for_the_day_close_comes_with_it(session, shop, now):
+    """Of the sale's business day at its own station: another station's close, and another day's, let nothing come."""
+    terms = (Points(points=1, when_settled=True), Points(points=1, when_settled=True, pending_days=7), Points(points=1))
+    book = await publish_rules(session, now=now, rules=[a_rule(f"w{place}", effect) for place, effect in enumerate(terms)])
+    granted = [benefit(book, f"w{place}", "points", 10 + place) for place in range(3)]
+    await sold(session, shop, shop.card.account_id, book, granted, at=now)
+    await collected(session, now)
+    grants = await all_grants(session, shop.card.account_id)
+    assert [grants[code].settles_on for code in ("w0", "w1", "w2")] == [date(2026, 9, 24), date(2026, 9, 24), None]
+    assert await activate_due(session, now=now + HOUR) == 1, "what waits for nothing"
+    closed = now + timedelta(hours=20)
+    await closes(session, shop.station_id, date(2026, 9, 23), at=closed)
+    await closes(session, await another_station(session, shop), date(2026, 9, 24), at=closed)
+    assert await settle_days(session) == 0
+    held = await points_view(session, account_ids=[shop.card.account_id], now=now)
+    assert (held.pending, held.pending_from) == (21, None)
+    await closes(session, shop.station_id, date(2026, 9, 24), at=closed)
+    assert await settle_days(session) == 2
+    assert await settle_days(session) == 0
+    held = await points_view(session, account_ids=[shop.card.account_id], now=now)
+    assert (held.pending, held.pending_from) == (21, closed)
+    assert await activate_due(session, now=closed - timedelta(milliseconds=1)) == 0
+    assert await activate_due(session, now=closed) == 1
+    seventh = datetime(2026, 9, 30, 16, tzinfo=UTC)
+    assert await activate_due(session, now=seventh - timedelta(milliseconds=1)) == 0, "days count too"
+    assert await activate_due(session, now=seventh) == 1
+    assert await points_of(session, shop.card.account_id) == [(None, 33)]
+
+
+async def test_a_refund_before_the_day_close_strikes_what_waits(session, shop, now):
+    book = await publish_rules(session, now=now, rules=[a_rule("w", Points(points=1, when_settled=True))])
+    sale = await sold(session, shop, shop.card.account_id, book, [benefit(book, "w", "points", 10)], at=now)
+    await collected(session, now)
+    refund = await refunded(session, shop, shop.card.account_id, sale, [["w", "points", 4]], at=now + HOUR)
+    mirrored = {"account_id": shop.card.account_id, "refund_id": refund, "policy": load_policy("generic"), "zone": ZONE}
+    await mirror_refund(session, **mirrored, now=now + HOUR)
+    await closes(session, shop.station_id, date(2026, 9, 24), at=now + 2 * HOUR)
+    await settle_days(session)
+    assert await activate_due(session, now=now + 2 * HOUR) == 1
+    assert await points_of(session, shop.card.account_id) == [(None, 6)]

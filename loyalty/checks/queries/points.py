@@ -136,11 +136,13 @@ REDEEMED = proved_by(
 WAITING = proved_by(
     """
     SELECT g.account_id, g.source_id, g.rule, g.kind, g.active_at FROM grants g JOIN accounts a ON a.account_id = g.account_id
-    WHERE g.status = 1 AND g.active_at < CAST(:now AS timestamptz) - interval '1 hour' AND a.status <> 'closed'
+    WHERE g.status = 1 AND g.active_at < CAST(:now AS timestamptz) - interval '1 hour' AND a.status <> 'closed' AND (
+        g.settles_on IS NULL OR EXISTS (SELECT FROM day_closes c WHERE c.station_id = g.station_id AND c.day = g.settles_on
+            AND c.closed_at < CAST(:now AS timestamptz) - interval '1 hour'))
     """,
     code="grants-waiting",
     invariant=9,
-    says="a grant whose time has come is posted or handed out within the hour",
+    says="a grant whose time and day close have come is posted or handed out within the hour",
     level=Level.WARNING,
     timed=True,
 )

@@ -35,8 +35,9 @@ _TRANSFER_OF: Final = {GrantKind.POINTS: TransferKind.POINTS, GrantKind.BONUS: T
 class Source:
     """Where grants come from: rows that carry `detail.book` and `detail.benefits`.
 
-    `rows` selects account_id, source_id, card_id, station_id, currency, detail, event_at, booked_at; `booked` narrows it to what was booked
-    in `[:since, :until)` (as `:first`, `:last` for ids), `one` to `:account_id` and `:source_id`.
+    `rows` selects account_id, source_id, card_id, station_id, currency, detail, event_at, booked_at, business_day (null: the office's day
+    of `event_at`); `booked` narrows it to what was booked in `[:since, :until)` (as `:first`, `:last` for ids), `one` to `:account_id`
+    and `:source_id`.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Source:
 
 SALES: Final = Source(
     SALE,
-    "SELECT account_id, sale_id AS source_id, card_id, station_id, currency, detail, event_at, booked_at FROM sales",
+    "SELECT account_id, sale_id AS source_id, card_id, station_id, currency, detail, event_at, booked_at, business_day FROM sales",
     "sale_id >= :first AND sale_id < :last",
     "account_id = :account_id AND sale_id = :source_id",
 )
@@ -58,7 +59,7 @@ TOPUPS: Final = Source(
     """SELECT account_id, topup_id AS source_id, card_id, station_id, currency, detail || jsonb_build_object('benefits', (
         SELECT coalesce(jsonb_agg(one ORDER BY place), '[]')
         FROM jsonb_array_elements(detail -> 'benefits') WITH ORDINALITY AS b(one, place)
-        WHERE one ->> 'kind' <> 'bonus')) AS detail, event_at, booked_at FROM topups""",
+        WHERE one ->> 'kind' <> 'bonus')) AS detail, event_at, booked_at, NULL::date AS business_day FROM topups""",
     "booked_at >= :since AND booked_at < :until AND detail IS NOT NULL",
     "account_id = :account_id AND topup_id = :source_id",
 )
@@ -90,7 +91,7 @@ WITH found AS MATERIALIZED (
     FROM dated f
 ), made AS (
     INSERT INTO grants (account_id, source_id, rule, kind, grant_id, source, amount, returned, unit, item, book, revision, funders, card_id,
-        station_id, event_at, granted_at, active_at, expires_at, spending, status, posted)
+        station_id, event_at, granted_at, active_at, settles_on, expires_at, spending, status, posted)
     SELECT account_id, source_id, rule, kind, overlay(gen_random_uuid()::text placing :front from 1 for 15)::uuid, :source,
         (benefit ->> 'given')::bigint, 0, CASE kind WHEN 'points' THEN 'POINTS' WHEN 'bonus' THEN currency ELSE 'piece' END,
         benefit ->> 'item', book, (benefit ->> 'revision')::integer,
@@ -100,6 +101,8 @@ WITH found AS MATERIALIZED (
         card_id, station_id, event_at, booked_at,
         CASE WHEN pending_days = 0 THEN booked_at
             ELSE greatest(booked_at, (earned + pending_days)::timestamp AT TIME ZONE :zone) END,
+        CASE WHEN kind = 'points' AND station_id IS NOT NULL AND (effect ->> 'when_settled')::boolean
+            THEN coalesce(business_day, earned) END,
         CASE kind
             WHEN 'points' THEN (CASE rounding WHEN 'day' THEN last_day + 1
                 ELSE date_trunc(rounding, last_day::timestamp) + CASE rounding WHEN 'month' THEN interval '1 month'
@@ -115,13 +118,24 @@ SELECT kind, unit, funder ->> 0 AS funder, count(*) FROM made CROSS JOIN LATERAL
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 
+# What was booked into a day that was closed already waits no longer than until the next run.
+_SETTLE = """
+WITH settled AS (
+    UPDATE grants g SET settles_on = NULL, active_at = greatest(g.active_at, c.closed_at) FROM day_closes c
+    WHERE g.status = 1 AND g.settles_on IS NOT NULL AND c.station_id = g.station_id AND c.day = g.settles_on
+        AND c.day >= (SELECT min(settles_on) FROM grants WHERE status = 1 AND settles_on IS NOT NULL)
+    RETURNING 1
+)
+SELECT count(*) FROM settled
+"""
+
 # All of it sees one snapshot: a lot that somebody makes meanwhile has the same computed id, and meets the conflict.
 _ACTIVATE = """
 WITH due AS MATERIALIZED (
     SELECT g.account_id, g.source_id, g.rule, g.kind, g.grant_id, g.amount - g.returned AS amount, g.unit, g.funders, g.card_id,
         g.station_id, g.event_at, g.expires_at, g.spending, CASE g.kind WHEN 'points' THEN 3 ELSE 2 END::smallint AS purse_kind
     FROM grants g JOIN accounts a ON a.account_id = g.account_id
-    WHERE g.status = 1 AND g.active_at <= :now AND g.kind IN ('points', 'bonus') AND a.status <> 'closed'
+    WHERE g.status = 1 AND g.settles_on IS NULL AND g.active_at <= :now AND g.kind IN ('points', 'bonus') AND a.status <> 'closed'
     ORDER BY g.active_at LIMIT :most FOR UPDATE OF g SKIP LOCKED
 ), placed AS MATERIALIZED (
     SELECT d.*, coalesce(p.purse_id, md5(concat_ws(':', d.account_id, d.purse_kind, d.unit,
@@ -236,6 +250,11 @@ async def lock_mark(session: AsyncSession, *, source: str, until: datetime, star
 async def move_mark(session: AsyncSession, *, source: str, to: datetime) -> None:
     """Say that a source is collected up to an instant."""
     await session.execute(update(GrantMark).where(GrantMark.source == source).values(collected_to=to))
+
+
+async def settle_days(session: AsyncSession) -> int:
+    """Let points wait no longer that waited for a business day's close which has come; return how many. From then on their time counts."""
+    return int((await session.execute(text(_SETTLE))).scalar_one())
 
 
 async def activate_due(session: AsyncSession, *, now: datetime, most: int = 2000) -> int:

@@ -1,7 +1,7 @@
 """Reading what was granted."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
@@ -26,6 +26,8 @@ class GrantView(msgspec.Struct, frozen=True):
     item: str | None
     event_at: datetime
     active_at: datetime
+    settles_on: date | None
+    """The business day whose close it waits for."""
     expires_at: datetime | None
     status: GrantStatus
     posted: int
@@ -43,6 +45,7 @@ _COLUMNS = (
     Grant.item,
     Grant.event_at,
     Grant.active_at,
+    Grant.settles_on,
     Grant.expires_at,
     Grant.status,
     Grant.posted,

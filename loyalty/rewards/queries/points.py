@@ -29,7 +29,7 @@ class PointsView(NamedTuple):
     available: int
     pending: int
     pending_from: datetime | None
-    """When the first pending ones become active."""
+    """When the first pending ones become active; None where none has a date: they wait for a day close."""
     owed: int
     lots: tuple[Lot, ...]
     """The soonest-expiring first; what never expires last."""
@@ -56,9 +56,9 @@ async def points_of(session: AsyncSession, *, account_ids: Sequence[UUID], now: 
             lots.append(Lot(int(points), expires_at))
     pending, first = (
         await session.execute(
-            select(func.coalesce(func.sum(Grant.amount - Grant.returned), 0), func.min(Grant.active_at)).where(
-                Grant.account_id.in_(account_ids), Grant.status == GrantStatus.PENDING, Grant.kind == GrantKind.POINTS
-            )
+            select(
+                func.coalesce(func.sum(Grant.amount - Grant.returned), 0), func.min(Grant.active_at).filter(Grant.settles_on.is_(None))
+            ).where(Grant.account_id.in_(account_ids), Grant.status == GrantStatus.PENDING, Grant.kind == GrantKind.POINTS)
         )
     ).one()
     return PointsView(sum(lot.points for lot in lots), int(pending), first, owed, tuple(lots))

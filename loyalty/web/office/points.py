@@ -16,10 +16,11 @@ from loyalty.rewards.model_grants import GrantKind, GrantStatus
 from loyalty.rewards.model_points import PointsLiability
 from loyalty.rewards.points_rules import months_later
 from loyalty.rewards.queries.grants import GrantView, list_grants
-from loyalty.rewards.queries.points import accounts_of, latest_liability, points_flow, points_of, redemptions_of
+from loyalty.rewards.queries.points import PointsView, accounts_of, latest_liability, points_flow, points_of, redemptions_of
 from loyalty.web.charts import Series, bar_chart
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
+from loyalty.web.office.coded import Coded, coded
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.labels import GRANT_STATUS
 from loyalty.web.office.lists import List, show, three
@@ -103,7 +104,7 @@ async def account(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> A
     soonest = held.soonest
     tiles = [
         Tile(_("Points"), desk.f.count(held.available), _("points that can be spent")),
-        Tile(_("Not active yet"), desk.f.count(held.pending), desk.f.day(held.pending_from) if held.pending_from else ""),
+        Tile(_("Not active yet"), desk.f.count(held.pending), _pending_from(desk, held)),
     ]
     if soonest is not None and soonest.expires_at is not None:
         tiles.append(Tile(_("Run out first"), desk.f.count(soonest.points), desk.f.full_day(soonest.expires_at - timedelta(seconds=1))))
@@ -114,7 +115,8 @@ async def account(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> A
         return await list_grants(desk.session, account_ids=accounts, kinds=[GrantKind.POINTS], cursor=cursor, limit=limit)
 
     async def rows(found: Sequence[GrantView]) -> list[list[Cell]]:
-        return [_grant(desk, grant) for grant in found]
+        words = await coded(desk)
+        return [_grant(desk, grant, words) for grant in found]
 
     return await show(
         desk,
@@ -143,16 +145,22 @@ async def account(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> A
     )
 
 
-def _grant(desk: Desk, grant: GrantView) -> list[Cell]:
+def _pending_from(desk: Desk, held: PointsView) -> str:
+    if held.pending_from is not None:
+        return desk.f.day(held.pending_from)
+    return desk.gettext("after the day close") if held.pending else ""
+
+
+def _grant(desk: Desk, grant: GrantView, words: Coded) -> list[Cell]:
     end = None if grant.expires_at is None else grant.expires_at - timedelta(seconds=1)
     gone = grant.status is GrantStatus.ACTIVE and grant.expires_at is not None and grant.expires_at <= desk.now
     state = Cell(desk.tag(desk.gettext("Run out")), desk.gettext("Run out")) if gone else cells.tag(desk, grant.status, GRANT_STATUS)
     return [
         cells.when(desk, grant.event_at),
-        cells.text(grant.rule),
+        cells.text(words.rule(grant.rule)),
         cells.count(desk, grant.amount),
         cells.count(desk, grant.returned) if grant.returned else Cell("—", 0),
-        cells.when(desk, grant.active_at),
+        cells.when(desk, grant.active_at) if grant.settles_on is None else cells.text(desk.gettext("after the day close")),
         Cell(desk.f.full_day(end), end),
         state,
     ]

@@ -241,6 +241,7 @@ class RuleFields:
             self._line(
                 "pending_days", _("Wait days"), num=True, inputmode="numeric", help=_("How long they wait before they can be spent.")
             ),
+            self._check("when_settled", _("Wait for the day close"), _("Until the station has closed the day on which they were earned.")),
             self._line("expires_months", _("Lapse after months"), num=True, inputmode="numeric", help=_("Empty: they do not lapse.")),
             self._select("rounding", _("They lapse at the end of"), roundings),
         ]

@@ -308,6 +308,7 @@ class RuleForm:
             "points": form.whole("points", _("Points"), low=1),
             "whole": form.flag("whole"),
             "pending_days": form.whole("pending_days", _("Wait days"), required=False) or 0,
+            "when_settled": form.flag("when_settled"),
             "expires_months": form.whole("expires_months", _("Lapse after months"), low=1, required=False),
             "rounding": form.raw("rounding") or "month",
         }
