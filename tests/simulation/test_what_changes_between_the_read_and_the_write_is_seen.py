@@ -111,6 +111,18 @@ async def test_another_part_is_completed_elsewhere(workers):
     assert [tuple(row.values()) for row in rows] == [(90_000 - 3 * 7_890, 50_000)]
 
 
+async def test_the_authorisation_is_released_elsewhere(workers):
+    """The pool holds more for another card, so that the purse alone would not show it."""
+    house, card = workers[0], workers[0].people.cards["company"]
+    await house.authorise(house.people.cards["second"], key=key(), amount_minor=50_000)
+    approved = said(await house.authorise(card, key=key(), amount_minor=20_000))["authorization"]
+    async with decided(house.completions, house.complete(approved, key=key(), **LITRES)) as last:
+        await workers[1].nozzle(approved, key=key())
+    assert said(await last).get("flags") == ["over_capture", "after_end"]
+    rows = await house.rows("SELECT balance_minor, held_minor FROM purses WHERE account_id = $1", card.account_id)
+    assert [tuple(row.values()) for row in rows] == [(90_000 - 7_890, 50_000)]
+
+
 async def test_the_last_fill_of_the_day_is_used_elsewhere(workers):
     """On a pool, whose balance no decision leans on."""
     house, card = workers[0], workers[0].people.cards["company"]
