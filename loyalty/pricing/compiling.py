@@ -1,6 +1,6 @@
 """A rulebook made ready for the pump: codes become ids, and for each place and basket the few rules that can matter are kept by key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
@@ -230,20 +230,29 @@ class Book:
         self.is_empty = not self._rules
         self.asks_customer = any(rule.asks_customer for rule in self._rules)
         """Whether the pump's read must fetch the customer's facts."""
-        self.counters = tuple(
-            sorted(
-                {cap.counter for rule in self._rules for cap in rule.caps if cap.counter is not None}
-                | {rule.nth_counter for rule in self._rules if rule.nth_counter is not None}
-                | {
-                    cap_id(f"group:{group.code}", cap.of, cap.per)
-                    for group in document.groups
-                    for cap in group.caps
-                    if cap.per is not Per.TRANSACTION
-                }
-            )
-        )
-        """The counters that the pump's read must fetch."""
+        self._group_counters = {
+            cap_id(f"group:{group.code}", cap.of, cap.per)
+            for group in document.groups
+            for cap in group.caps
+            if cap.per is not Per.TRANSACTION
+        }
+        self._counters_at: dict[UUID, frozenset[UUID]] = {}
+        self.counters = tuple(sorted(self._group_counters.union(*(_counters_of(rule) for rule in self._rules))))
+        """All counters that a customer may have."""
         self.budgets = tuple(sorted({rule.budget for rule in self._rules if rule.budget is not None}))
+
+    def counters_at(self, stations: Iterable[UUID]) -> list[UUID]:
+        """Return the counters that a fill at any of these stations can ask for: of 200 rules, most are another station's."""
+        found: set[UUID] = set()
+        for station in stations:
+            known = self._counters_at.get(station)
+            if known is None:
+                if len(self._counters_at) >= _PLANS_MAX:
+                    self._counters_at.clear()
+                here = [_counters_of(placed.rule) for placed in self._placed if placed.stations is None or station in placed.stations]
+                known = self._counters_at[station] = frozenset(self._group_counters.union(*here))
+            found |= known
+        return list(found)
 
     def plan(self, where: Where, card_product: str, basket: Basket, now: datetime) -> Plan:
         """Return the candidates for a basket at a place."""
@@ -356,6 +365,11 @@ class Book:
 
 EMPTY_BOOK: Final = Book(0, Document(), Names({}, {}, {}))
 """Before the first rulebook."""
+
+
+def _counters_of(rule: CompiledRule) -> set[UUID]:
+    own = {cap.counter for cap in rule.caps if cap.counter is not None}
+    return own if rule.nth_counter is None else own | {rule.nth_counter}
 
 
 def kind_of(rule: Rule) -> str:

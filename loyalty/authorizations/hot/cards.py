@@ -29,20 +29,20 @@ class CardLane(Lane):
     read_sql = hot_queries.READ_CARDS
     read_full_sql = hot_queries.READ_CARDS_AND_PEOPLE
 
-    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, book: Book, *, full: bool) -> list[Any]:
+    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, snapshot: Snapshot, book: Book, *, full: bool) -> list[Any]:
         days = [local_time(now, request.place.zone).date() for request in batch]
         fills = [request.body.fill_id if isinstance(request.body, SaleRequest) else None for request in batch]
         return [
             [request.number_index for request in batch],
             days,
             fills,
-            *((list(book.counters),) if full else ()),
+            *((book.counters_at({_place(request, snapshot).station_id for request in batch}),) if full else ()),
         ]
 
     def _decide(
         self, request: HotRequest, rows: list[Any], snapshot: Snapshot, accounts: dict[UUID, list[PurseView]], now: datetime, book: Book
     ) -> Decision:
-        place = snapshot.places.get(request.place.terminal_id, request.place)
+        place = _place(request, snapshot)
         local = local_time(now, place.zone)
         card = card_facts(rows, accounts)
         decision = Decision(
@@ -118,6 +118,10 @@ class CardLane(Lane):
         if self.counted:
             person = with_counts(person, self.counted)
         return Offer(book, place.where, terms.code, person, moment, free=self.free, share=self.share)
+
+
+def _place(request: HotRequest, snapshot: Snapshot) -> Place:
+    return snapshot.places.get(request.place.terminal_id, request.place)
 
 
 def _fuel_of(body: SaleRequest, fill: FillFacts | None, snapshot: Snapshot) -> tuple[FuelLine | None, Product | None]:

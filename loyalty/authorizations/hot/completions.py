@@ -25,7 +25,15 @@ class CompletionLane(Lane):
 
     read_sql = hot_queries.READ_AUTHORIZATIONS
 
-    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, book: Book, *, full: bool) -> list[Any]:  # noqa: ARG002 - every lane is asked alike
+    def _read_arguments(
+        self,
+        batch: Sequence[HotRequest],
+        now: datetime,  # noqa: ARG002 - every lane is asked alike
+        snapshot: Snapshot,  # noqa: ARG002
+        book: Book,  # noqa: ARG002
+        *,
+        full: bool,  # noqa: ARG002
+    ) -> list[Any]:
         return [
             [request.account_id for request in batch],
             [request.authorization_id for request in batch],

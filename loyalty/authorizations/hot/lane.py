@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Final, Protocol
 from uuid import UUID
 
@@ -60,6 +60,7 @@ _TURNS: Final = 3
 batch twice as large costs the database a third less a request (measured)."""
 _EXHAUSTED_SECONDS: Final = 0.2
 """How long a budget of which nothing was left is not gathered again: every batch would ask."""
+_PAID_MAX: Final = 16_384
 _RETRY_STATES: Final = ("23505", "40001", "40P01", "55P03")
 
 
@@ -143,12 +144,14 @@ class Lane(abc.ABC):
         self._clock = time.monotonic
         self._tasks: list[asyncio.Task[None]] = []
         self._houses: set[UUID] = set()
+        self._paid: set[tuple[object, ...]] = set()
+        """Station, currency and funders of sales whose house accounts are known to be there."""
         self.share = os.getpid() % SHARES
         """This worker's share of every budget."""
         self.free: dict[UUID, int] = {}
         """What it leaves, as far as is known: the write compares."""
-        self.counted: dict[tuple[UUID, UUID, int], list[int]] = {}
-        """What the batch in hand has counted so far for benefits' caps."""
+        self.counted: dict[UUID, dict[tuple[UUID, date], list[int]]] = {}
+        """What the batch in hand has counted so far for benefits' caps: of whom, (counter, window's start), amount and times."""
         self._exhausted: dict[UUID, float] = {}
         """Budgets of which nothing was left anywhere, and until when that is believed."""
         self.batches = 0
@@ -304,7 +307,7 @@ class Lane(abc.ABC):
     def _note(self, decision: Decision, short: set[UUID]) -> None:
         """Let the next decisions of the batch see what this one takes of budgets and counters."""
         for subject, counter, start, amount, times, _, _ in decision.counts:
-            counted = self.counted.setdefault((subject, counter, start), [0, 0])
+            counted = self.counted.setdefault(subject, {}).setdefault((counter, date.fromordinal(start)), [0, 0])
             counted[0] += amount
             counted[1] += times
         for budget, share, reserved, used in decision.budgets:
@@ -361,12 +364,12 @@ class Lane(abc.ABC):
         grouped: list[list[Any]] = [[] for _ in batch]
         full = self.read_full_sql is not None and (book.asks_customer or bool(book.counters) or snapshot.has_agreements)
         read = self._link.read_full if full else self._link.read
-        for row in await read(*self._read_arguments(batch, now, book, full=full)):
+        for row in await read(*self._read_arguments(batch, now, snapshot, book, full=full)):
             grouped[row["ord"] - 1].append(row)
         return grouped
 
     @abc.abstractmethod
-    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, book: Book, *, full: bool) -> list[Any]:
+    def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, snapshot: Snapshot, book: Book, *, full: bool) -> list[Any]:
         """Return the parameters of the lane's read."""
 
     @abc.abstractmethod
@@ -416,16 +419,21 @@ class Lane(abc.ABC):
     async def _ensure_houses(self, decided: list[tuple[HotRequest, Decision]], now: datetime) -> None:
         """Make the rows of house accounts that this worker uses for the first time."""
         missing: dict[UUID, tuple[str, str, str]] = {}
+        paid: set[tuple[object, ...]] = set()
         for request, decision in decided:
             if not decision.transfers:
+                continue
+            tenders = request.body.tenders if isinstance(request.body, SaleRequest) else ()
+            by = (decision.station_id, decision.currency, decision.surcharged, *decision.funders)
+            if not tenders and by in self._paid:
                 continue
             station = str(decision.station_id)
             wanted: list[tuple[HouseCode, str]] = [(HouseCode.SALES, station)]
             wanted += [(HouseCode.DISCOUNT, funder) for funder in decision.funders]
             if decision.surcharged is not None:
                 wanted.append((HouseCode.SURCHARGE, decision.surcharged))
-            if isinstance(request.body, SaleRequest):
-                wanted += [(HouseCode.TENDER, f"{station}:{tender.tender}") for tender in request.body.tenders]
+            wanted += [(HouseCode.TENDER, f"{station}:{tender.tender}") for tender in tenders]
+            paid.add(by)
             for code, reference in wanted:
                 found = house_id(code, decision.currency, reference)
                 if found not in self._houses:
@@ -434,6 +442,9 @@ class Lane(abc.ABC):
             codes, currencies, references = zip(*missing.values(), strict=True)
             await self._link.execute(hot_queries.ENSURE_HOUSES, list(missing), list(codes), list(currencies), list(references), now)
             self._houses.update(missing)
+        if len(self._paid) >= _PAID_MAX:
+            self._paid.clear()
+        self._paid |= paid
 
     async def _recover(self, batch: Sequence[HotRequest], error: Exception) -> None:
         """Sort out a batch that failed: retry by halves what the database rolled back; what is not known is said so."""

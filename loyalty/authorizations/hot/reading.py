@@ -1,5 +1,6 @@
 """From the rows of the two reads to the facts of a decision. A request whose account has several purses comes as several rows."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
@@ -70,13 +71,18 @@ def person_of(card: CardFacts, row: Any) -> Person:
     return Person._make((card.account_id, card.chain_id, facts[0], card.account_kind, *facts[1:7], True, facts[7], had))
 
 
-def with_counts(person: Person, counted: dict[tuple[UUID, UUID, int], list[int]]) -> Person:
-    """Add what other requests of the same batch counted for this account or customer."""
-    subjects = (person.chain_id, person.account_id, person.customer_id)
+def with_counts(person: Person, counted: Mapping[UUID, Mapping[tuple[UUID, date], Sequence[int]]]) -> Person:
+    """Add what other requests of the same batch counted for this card, account or customer."""
+    of_this = [
+        counted[subject]
+        for subject in {person.chain_id, person.account_id, person.customer_id}
+        if subject is not None and subject in counted
+    ]
+    if not of_this:
+        return person
     had = dict(person.had)
-    for (subject, counter, start), (amount, times) in counted.items():
-        if subject in subjects:
-            at = (counter, date.fromordinal(start))
+    for counts in of_this:
+        for at, (amount, times) in counts.items():
             before = had.get(at, (0, 0))
             had[at] = before[0] + amount, before[1] + times
     return person._replace(had=had)
