@@ -190,14 +190,14 @@ async def test_what_comes_every_month_is_set(office):
         "name_zh": "每月",
         "name_en": "Monthly",
         "pieces": "1",
-        "tiers": "gold, black",
+        "tiers": ["gold", "black"],
         "starts_at": "2020-01-01T00:00",
         "ends_at": "",
         "active": "1",
     }
     assert (await desk.send("/office/vouchers/monthly/new", data, to="/office/vouchers/monthly")).status_code == 303
     assert await scalar(office, "SELECT tiers FROM monthly_vouchers") == ["gold", "black"]
-    assert "gold, black" in (await desk.get("/office/vouchers/monthly")).text
+    assert "gold、black" in (await desk.get("/office/vouchers/monthly")).text
     assert (await desk.get("/office/vouchers/monthly/gold/edit")).status_code == 200
 
 

@@ -1,7 +1,7 @@
 """Taking a top-up back: voided while it is the account's last movement, else refunded by the profile, or reversed by its wallet."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ from loyalty.ids import uuid7
 from loyalty.ledger import operations as ledger
 from loyalty.ledger.model import Account, AccountStatus, HouseCode, PurseKind, Transfer, TransferKind
 from loyalty.ledger.operations import AccountNotOpen, Leg
-from loyalty.ledger.queries import get_account_for_update, lock_purses, transfers_of
+from loyalty.ledger.queries import get_account, get_account_for_update, lock_purses, purses_of, transfers_of
 from loyalty.ledger.rules import PurseView, house_id
 from loyalty.money import shown
 from loyalty.policy import Policy
@@ -24,6 +24,7 @@ from loyalty.topups.model_returns import ReturnKind, TopupReturn
 from loyalty.topups.offering import BONUS, DISCOUNT, OFFICE, expiry_of
 from loyalty.topups.queries import (
     bought_before,
+    get_topup,
     get_topup_for_update,
     items_of,
     loaded_since,
@@ -74,6 +75,19 @@ class TopupRefunded(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the bonus, in Chinese and English; None where there was none."""
 
 
+class RefundQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a refund of a top-up would move, before it is done; amounts in minor units."""
+
+    topup: Topup
+    room_minor: int
+    """The most that the profile takes back now."""
+    refund: LoadRefund
+    told: tuple[str, str] | None
+    """What would become of the bonus, in Chinese and English; None where there is none."""
+    two_people: bool
+    """Whether the amount asks for a second person."""
+
+
 async def void_topup(
     session: AsyncSession,
     *,
@@ -118,6 +132,30 @@ async def void_topup(
     return topup
 
 
+async def quote_refund(
+    session: AsyncSession, *, policy: Policy, topup_id: UUID, now: datetime, amount_minor: int | None = None
+) -> RefundQuote:
+    """Say what a refund of a load would give back to whom; nothing is locked, so the refund itself may find less.
+
+    Without `amount_minor` all that the profile takes back.
+
+    :raises TopupNotFound, CannotMove, AccountNotOpen, LoadNotRefundable, AmountNotPositive, RefundTooLarge: as `refund_topup`
+    """
+    topup = await get_topup(session, topup_id=topup_id)
+    require_move(TOPUP_MOVES, topup.status, TopupStatus.REFUNDED)
+    _require_open(await get_account(session, account_id=topup.account_id))
+    rules = policy.for_currency(topup.currency)
+    planned = await _planned(session, rules, topup, await purses_of(session, account_id=topup.account_id), amount_minor, now)
+    from_minor = rules.control.reversal_second_person_from_minor
+    return RefundQuote(
+        topup=topup,
+        room_minor=planned.room_minor,
+        refund=planned.refund,
+        told=told_back(planned.refund, topup.currency),
+        two_people=from_minor is not None and planned.refund.amount_minor >= from_minor,
+    )
+
+
 async def refund_topup(
     session: AsyncSession,
     *,
@@ -144,18 +182,10 @@ async def refund_topup(
     :raises PaymentReferenceNeeded: if the wallet's number is missing
     """
     topup, account = await _locked(session, topup_id=topup_id, to=TopupStatus.REFUNDED)
-    assert topup.booked_at is not None
     rules = policy.for_currency(topup.currency)
     purses = await lock_purses(session, account_id=account.account_id)
-    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup_id, booked_at=topup.booked_at)
-    loaded = await _loaded(session, topup, booked)
-    state = await _state_of(session, topup, loaded, purses)
-    room = refundable_minor(rules, state, booked_at=topup.booked_at, now=now, currency=topup.currency)
-    wanted = room if amount_minor is None else amount_minor
-    require_amount(wanted)
-    if wanted > room:
-        raise RefundTooLarge(room=shown(room, topup.currency), room_minor=room, wanted=shown(wanted, topup.currency))
-    refund = plan_refund(loaded, amount_minor=wanted, lots=_lots(purses), currency=topup.currency)
+    booked, loaded, _room, refund = await _planned(session, rules, topup, purses, amount_minor, now)
+    wanted = refund.amount_minor
     _require_two(rules, topup, wanted, actor, approved_by)
     await _use_reversal(session, topup, reversal_reference, refund.paid_minor, now)
     await _give_back(session, topup, loaded, refund)
@@ -243,9 +273,13 @@ async def _locked(session: AsyncSession, *, topup_id: UUID, to: TopupStatus) -> 
     topup = await get_topup_for_update(session, topup_id=topup_id)
     require_move(TOPUP_MOVES, topup.status, to)
     account = await get_account_for_update(session, account_id=topup.account_id)
+    _require_open(account)
+    return topup, account
+
+
+def _require_open(account: Account) -> None:
     if account.status is not AccountStatus.OPEN:
         raise AccountNotOpen(status=account.status.value, account=account.account_id)
-    return topup, account
 
 
 def _require_two(policy: Policy, topup: Topup, amount_minor: int, actor: Actor, approved_by: UUID | None) -> None:
@@ -378,6 +412,32 @@ def _note_return(
             station_id=topup.station_id,
         )
     )
+
+
+class _Planned(NamedTuple):
+    booked: list[Transfer]
+    loaded: Loaded
+    room_minor: int
+    refund: LoadRefund
+
+
+async def _planned(
+    session: AsyncSession, rules: Policy, topup: Topup, purses: list[PurseView], amount_minor: int | None, now: datetime
+) -> _Planned:
+    """Divide a refund of so much, or of all that the profile takes back.
+
+    :raises LoadNotRefundable, AmountNotPositive, RefundTooLarge: as `refund_topup`
+    """
+    assert topup.booked_at is not None, "a booked one has its time"
+    booked = await transfers_of(session, account_id=topup.account_id, operation_id=topup.topup_id, booked_at=topup.booked_at)
+    loaded = await _loaded(session, topup, booked)
+    state = await _state_of(session, topup, loaded, purses)
+    room = refundable_minor(rules, state, booked_at=topup.booked_at, now=now, currency=topup.currency)
+    wanted = room if amount_minor is None else amount_minor
+    require_amount(wanted)
+    if wanted > room:
+        raise RefundTooLarge(room=shown(room, topup.currency), room_minor=room, wanted=shown(wanted, topup.currency))
+    return _Planned(booked, loaded, room, plan_refund(loaded, amount_minor=wanted, lots=_lots(purses), currency=topup.currency))
 
 
 async def _state_of(session: AsyncSession, topup: Topup, loaded: Loaded, purses: list[PurseView]) -> LoadState:

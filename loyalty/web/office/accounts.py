@@ -16,7 +16,7 @@ from loyalty.cards import queries as cards
 from loyalty.customers import queries as customers
 from loyalty.identity.rules import Permission
 from loyalty.ledger import queries
-from loyalty.ledger.model import Account, AccountStatus, PurseKind, Transfer
+from loyalty.ledger.model import Account, AccountStatus, PurseKind, Transfer, TransferKind
 from loyalty.ledger.queries import HouseMovement
 from loyalty.ledger.rules import PurseView
 from loyalty.money import POINTS
@@ -268,6 +268,8 @@ async def _transfer_rows(desk: Desk, one: Account, purses: Sequence[PurseView], 
 
 
 def _operation_href(one: Account, transfer: Transfer) -> str:
+    if transfer.kind is TransferKind.LOAD:
+        return f"/office/top-ups/{transfer.operation_id}"
     sales = {"SALE", "DISCOUNT", "TENDER"}
     return f"/office/sales/{one.account_id}/{transfer.operation_id}" if transfer.kind.name in sales else ""
 

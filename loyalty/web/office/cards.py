@@ -361,6 +361,8 @@ def _transaction(desk: Desk, line: HistoryLine, currency: str) -> list[Cell]:
             label = f"{label} · {_short(desk.either(*say(Reason(line.reason))))}"
     if line.kind == "sale":
         when = desk.link(f"/office/sales/{line.account_id}/{line.subject_id}", when)
+    elif line.kind == "topup":
+        when = desk.link(f"/office/top-ups/{line.subject_id}", when)
     name = lookups.product_name(desk, line.product_code, line.product_name_zh, line.product_name_en) if line.product_code else None
     moved = {"sale": -line.card_minor, "refund": line.card_minor, "void": line.card_minor, "topup": line.card_minor}.get(line.kind)
     return [

@@ -59,6 +59,7 @@ _TABS: Final = {
     "/office/backtests": "/office/rules",
     "/office/failures": HOME,
     "/office/unresolved": SALES,
+    "/office/top-ups": "/office/customers",
     "/office/authorisations": SALES,
     "/office/purchases": "/office/transfers",
     "/office/house": "/office/liability",
