@@ -120,6 +120,13 @@ def test_a_group_joins_its_members_one_way(mode, effects, chosen):
     saved(outcome)
 
 
+@pytest.mark.parametrize(("own", "chosen"), [(("head-office",), "b"), (("brand",), "a"), (("head-office", "brand"), "a"), ((), "b")])
+def test_whose_money_is_the_issuers_own_is_the_rulebooks_to_say(own, chosen):
+    """4.40 of head office against 10.00 of a brand: with neither own the more saved wins."""
+    members = (rule(GOLD, "a", group="one", funders=OWN), rule(TEN, "b", group="one", funders=OTHERS))
+    assert list(given(ask(book(group("one", Mode.CHEAPEST), *members, own_funders=own)))) == [chosen]
+
+
 def test_a_group_is_one_member_of_the_group_around_it():
     parts = [
         group("outer", Mode.BEST),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from loyalty.pricing.document import Budget, BudgetUnit, Cap, Document, Fixed, Funder, Give, Of, Per, Rule
+from loyalty.pricing.document import Budget, BudgetUnit, Cap, Document, Fixed, Funder, Give, Of, Per, Points, Rule
 from loyalty.pricing.operations import publish
 from tests.factories.world import give_card
 from tests.scenarios.telling import key, said
@@ -51,6 +51,14 @@ async def test_pieces_are_given_to_so_many_and_no_more(workers):
     cards = await buyers(workers, 64, wash, budgets=(fifty,))
     answers = await asyncio.gather(*(workers[place % 2].sell(card, key=key(), **FILL) for place, card in enumerate(cards)))
     assert sum(one["amount"] for answer in answers for one in said(answer).get("benefits", ())) == 50
+
+
+async def test_points_are_given_out_to_the_last(workers):
+    points = Rule(code="p", name_zh="积", name_en="Points", effect=Points(points=30), funders=OURS, budget="points")
+    budget = Budget(code="points", name_zh="积", name_en="Points", total=100, unit=BudgetUnit.POINTS)
+    cards = await buyers(workers, 8, points, budgets=(budget,))
+    answers = await asyncio.gather(*(workers[place % 2].sell(card, key=key(), **FILL) for place, card in enumerate(cards)))
+    assert sorted(one["amount"] for answer in answers for one in said(answer).get("benefits", ())) == [10, 30, 30, 30]
 
 
 async def test_what_an_authorisation_set_aside_comes_back_when_it_is_not_used(workers):
