@@ -329,7 +329,8 @@ async def test_only_the_kinds_of_accounts_are_counted_that_its_rules_are_for(ses
 async def test_a_flyer_tells_whom_it_brought_and_their_first_thirty_days(session, now):
     world = await make_world(session, now=now)
     came = now - 50 * DAY
-    for code, load, spent in (("A1", 30_000, ((29, 5_000), (31, 7_000))), ("A1", None, ((5, 2_500),)), ("B2", 10_000, ())):
+    often = ((9, 2_000), (19, 2_000), (29, 1_000), (31, 7_000))
+    for code, load, spent in (("A1", 30_000, often), ("A1", None, ((5, 2_500),)), ("B2", 10_000, ())):
         customer = await new_customer(session, came, flyer_code=code)
         if load is not None:
             facts = {"first_load_minor": load, "first_load_currency": "CNY", "first_load_at": came}
@@ -343,10 +344,11 @@ async def test_a_flyer_tells_whom_it_brought_and_their_first_thirty_days(session
     await topped_up(session, account, came, 100, flyer="C3")
     asked = {"since": now - 60 * DAY, "until": now, "currency": "CNY"}
     found = (await list_flyers(session, **asked)).rows
-    assert [(one.code, one.customers, one.loaders, one.loaded_minor, one.buyers, one.spend_minor, one.topups) for one in found] == [
-        ("A1", 2, 1, 30_000, 2, 7_500, 0),
-        ("B2", 1, 1, 10_000, 0, 0, 1),
-        ("C3", 0, 0, 0, 0, 0, 1),
+    told = [(one.code, one.customers, one.loaders, one.loaded_minor, one.buyers, one.spend_minor, one.stayed, one.topups) for one in found]
+    assert told == [
+        ("A1", 2, 1, 30_000, 2, 7_500, 1, 0),
+        ("B2", 1, 1, 10_000, 0, 0, 0, 1),
+        ("C3", 0, 0, 0, 0, 0, 0, 1),
     ]
     page = await list_flyers(session, **asked, limit=1)
     assert ([one.code for one in page.rows], page.next) == (["A1"], "A1")

@@ -131,8 +131,10 @@ async def test_days_are_listed_a_month_at_a_time_and_exported_as_shown(office, c
 
 async def test_flyer_codes_tell_whom_they_brought(office, campaigns):
     desk = await office.at("office")
-    assert "AUTUMN 1 0 0 ¥0.00 0 ¥0.00 0" in words((await desk.get("/office/flyer-codes")).text)
-    assert "没有凭传单码而来的客户" in words((await desk.get("/office/flyer-codes?since=2020-01-01&until=2020-02-01")).text)
+    assert "AUTUMN 1 0 0 ¥0.00 0 0 ¥0.00 0" in words((await desk.get("/office/flyers")).text)
+    assert "没有凭传单码而来的客户" in words((await desk.get("/office/flyers?since=2020-01-01&until=2020-02-01")).text)
+    moved = await desk.get("/office/flyer-codes.csv?since=2020-01-01")
+    assert (moved.status_code, moved.headers["location"]) == (303, "/office/flyers.csv?since=2020-01-01")
 
 
 @pytest.mark.parametrize(
@@ -144,8 +146,8 @@ async def test_flyer_codes_tell_whom_they_brought(office, campaigns):
         "/office/campaigns/thanks/results",
         "/office/campaigns/drawn/uplift",
         "/office/campaigns/thanks/days",
-        "/office/flyer-codes",
-        "/office/flyer-codes.csv",
+        "/office/flyers",
+        "/office/flyers.csv",
     ],
 )
 async def test_who_may_sees_it_in_both_languages(office, campaigns, path):

@@ -138,7 +138,6 @@ PAGES = {
     "/office/gifts/towel/count": {"office", "station"},
     "/office/gifts/towel/send": {"office", "station"},
     "/office/gifts/towel/spoil": {"office", "station"},
-    "/office/flyers": {"office", "finance"},
     "/office/referrals": {"office", "finance"},
     "/office/referrals/friends": {"office", "finance"},
     "/office/referrals/friends.xlsx": {"office"},

@@ -56,6 +56,8 @@ class FlyerFigures(msgspec.Struct, frozen=True):
     """Customers who bought within thirty days of being entered."""
     spend_minor: int
     """What they spent in these thirty days, refunds taken off."""
+    stayed: int
+    """Customers who bought more than twice in them."""
     topups: int
     """Top-ups at which the code was shown, by whomsoever."""
 
@@ -144,20 +146,24 @@ _FLYERS: Final = text(
         SELECT b.code, count(*) AS cards FROM brought b
         JOIN accounts a ON a.customer_id = b.customer_id JOIN cards k ON k.account_id = a.account_id AND k.status > 0 GROUP BY b.code
     ), spent AS (
-        SELECT b.code, b.customer_id, sum(s.gross_minor - s.refunded_minor) AS spend
+        SELECT b.code, b.customer_id, sum(s.gross_minor - s.refunded_minor) AS spend,
+            count(*) FILTER (WHERE s.gross_minor > s.refunded_minor) AS visits
         FROM brought b JOIN accounts a ON a.customer_id = b.customer_id AND a.currency = :currency
         JOIN sales s ON s.account_id = a.account_id AND s.sale_id >= uuid7_floor(b.created_at)
             AND s.sale_id < uuid7_floor(b.created_at + make_interval(days => :days))
         WHERE s.sale_id >= :first AND s.sale_id < :last GROUP BY b.code, b.customer_id
     )
     SELECT p.code, coalesce(b.customers, 0), coalesce(h.cards, 0), coalesce(b.loaders, 0), coalesce(b.loaded, 0)::bigint,
-        coalesce(s.buyers, 0), coalesce(s.spend, 0)::bigint, coalesce(t.topups, 0)
+        coalesce(s.buyers, 0), coalesce(s.spend, 0)::bigint, coalesce(s.stayed, 0), coalesce(t.topups, 0)
     FROM page p
     LEFT JOIN (
         SELECT code, count(*) AS customers, count(first_load_minor) AS loaders, sum(first_load_minor) AS loaded FROM brought GROUP BY code
     ) b USING (code)
     LEFT JOIN held h USING (code)
-    LEFT JOIN (SELECT code, count(*) FILTER (WHERE spend > 0) AS buyers, sum(spend) AS spend FROM spent GROUP BY code) s USING (code)
+    LEFT JOIN (
+        SELECT code, count(*) FILTER (WHERE spend > 0) AS buyers, sum(spend) AS spend, count(*) FILTER (WHERE visits > 2) AS stayed
+        FROM spent GROUP BY code
+    ) s USING (code)
     LEFT JOIN shown t USING (code)
     ORDER BY p.code
     """

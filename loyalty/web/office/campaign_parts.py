@@ -7,7 +7,7 @@ from typing import Final
 from loyalty.money import round_half_up
 from loyalty.pricing.queries.books import BudgetState
 from loyalty.rewards.campaign_rules import Comparison, Verdict, compare
-from loyalty.rewards.queries.campaign_people import BEFORE, Group, Uplift
+from loyalty.rewards.queries.campaign_people import BEFORE, FLYER_DAYS, FlyerFigures, Group, Uplift
 from loyalty.rewards.queries.campaigns import CampaignView, Cost, Left, Results
 from loyalty.web.charts import Series, line_chart, ranked_chart, stacked_chart
 from loyalty.web.i18n import N_
@@ -290,3 +290,43 @@ def burn_parts(desk: Desk, one: CampaignView, found: Sequence[tuple[BudgetState,
             said += " · " + _("%(reserved)s set aside by fills under way", reserved=figure(state.reserved))
         parts.append(Drawn(chart, note=f"{said} · {_('other rules may draw on it too')}"))
     return parts or [Said(title=_("Its budgets have not gone live yet"))]
+
+
+def flyers_empty(desk: Desk) -> str:
+    """Say that no flyer brought anybody."""
+    return desk.gettext("No customer came with a flyer code in this time")
+
+
+def flyer_columns(desk: Desk) -> list[Column]:
+    """Return the columns of `flyer_row`."""
+    _ = desk.gettext
+    return [
+        Column(_("Flyer code")),
+        Column(_("Customers"), "num"),
+        Column(_("Cards opened"), "num"),
+        Column(_("Loaded"), "num"),
+        Column(_("First loads"), "num"),
+        Column(_("Bought within %(days)s days", days=FLYER_DAYS), "num"),
+        Column(_("Came more than twice"), "num"),
+        Column(_("Spent in them"), "num"),
+        Column(_("Shown at top-ups"), "num"),
+    ]
+
+
+def flyer_row(desk: Desk, one: FlyerFigures, currency: str) -> list[Cell]:
+    """Return what one flyer code brought, each step with its share of the customers."""
+    return [
+        cells.text(one.code),
+        cells.count(desk, one.customers),
+        cells.count(desk, one.cards),
+        _share(desk, one.loaders, one.customers),
+        cells.money(desk, one.loaded_minor, currency),
+        _share(desk, one.buyers, one.customers),
+        _share(desk, one.stayed, one.customers),
+        cells.money(desk, one.spend_minor, currency),
+        cells.count(desk, one.topups),
+    ]
+
+
+def _share(desk: Desk, part: int, whole: int) -> Cell:
+    return Cell(f"{desk.f.count(part)} · {desk.f.percent(part * 10_000 // whole, digits=0)}" if part else "0", part)

@@ -1,4 +1,4 @@
-"""Campaigns: whom they reached, what they cost whom, what is left, whether they changed anything; and what flyer codes brought."""
+"""Campaigns: whom they reached, what they cost whom, what is left, whether they changed anything."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -12,20 +12,28 @@ from litestar.params import FromPath
 from loyalty.identity.rules import Permission
 from loyalty.paging import Page as Found
 from loyalty.rewards.queries import campaigns as queries
-from loyalty.rewards.queries.campaign_people import FLYER_DAYS, FlyerFigures, groups_of, list_flyers
+from loyalty.rewards.queries.campaign_people import groups_of, list_flyers
 from loyalty.rewards.queries.campaigns import CampaignView, Cost
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
-from loyalty.web.office.campaign_parts import KIND, burn_parts, cost_chart, result_parts, uplift_parts
+from loyalty.web.office.campaign_parts import (
+    KIND,
+    burn_parts,
+    cost_chart,
+    flyer_columns,
+    flyer_row,
+    flyers_empty,
+    result_parts,
+    uplift_parts,
+)
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.lists import List, show, single, three
-from loyalty.web.office.lookups import field, select
+from loyalty.web.office.lookups import select
 from loyalty.web.office.parts import Act, Cell, Facts, Later, Part, Rows
 from loyalty.web.office.sale_amounts import funder_of
 
 PATH: Final = "/office/campaigns"
-FLYERS: Final = "/office/flyer-codes"
-_FLYERS_SINCE: Final = timedelta(days=90)
+FLYERS: Final = "/office/flyers"
 _MONTHS_MAX: Final = 36
 
 
@@ -41,7 +49,7 @@ def admit(desk: Desk) -> None:
 def tabs(desk: Desk, here: str) -> list[tuple[str, str, bool, int]]:
     """Return the views of what campaigns did."""
     _ = desk.gettext
-    return [(_("Campaigns"), PATH, here == PATH, 0), (_("Flyers in their first days"), FLYERS, here == FLYERS, 0)]
+    return [(_("Campaigns"), PATH, here == PATH, 0), (_("Flyers"), FLYERS, here == FLYERS, 0)]
 
 
 @get(three("/campaigns"))
@@ -185,9 +193,9 @@ async def campaign_flyers(desk: NamedDependency[Desk], code: FromPath[str]) -> P
     found = await list_flyers(desk.session, since=one.since, until=one.until, currency=one.currency, codes=tuple(one.flyers), limit=200)
     part = Rows(
         title="",
-        columns=_flyer_columns(desk),
-        rows=[_flyer_row(desk, each, one.currency) for each in found.rows],
-        empty=_flyers_empty(desk),
+        columns=flyer_columns(desk),
+        rows=[flyer_row(desk, each, one.currency) for each in found.rows],
+        empty=flyers_empty(desk),
     )
     return await _reckoned(desk, one, [part])
 
@@ -273,74 +281,4 @@ def _months(desk: Desk, one: CampaignView) -> list[date]:
     return found
 
 
-@get(three("/flyer-codes"))
-async def flyers(desk: NamedDependency[Desk]) -> Any:
-    """List flyer codes with whom they brought, by when customers were entered."""
-    admit(desk)
-    _ = desk.gettext
-    listing = desk.listing(FLYERS, "", ["since", "until"])
-    since, until = desk.query.days("since", "until")
-    until = until or desk.now
-    since = since or until - _FLYERS_SINCE
-    sold = [one.currency for one in (await lookups.places(desk)).stations.values()]
-    currency = max(sorted(set(sold)), key=sold.count) if sold else "CNY"
-
-    async def fetch(cursor: str | None, limit: int) -> Found[FlyerFigures]:
-        return await list_flyers(desk.session, since=since, until=until, currency=currency, cursor=cursor, limit=limit)
-
-    async def rows(found: Sequence[FlyerFigures]) -> list[list[Cell]]:
-        return [_flyer_row(desk, each, currency) for each in found]
-
-    return await show(
-        desk,
-        List(
-            title=_("Flyers in their first days"),
-            sub=_("Customers entered from %(since)s to %(until)s", since=desk.f.full_day(since), until=desk.f.full_day(until)),
-            listing=listing,
-            columns=_flyer_columns(desk),
-            fetch=fetch,
-            rows=rows,
-            filters=[
-                field("since", _("From"), type="date", value=listing.filters["since"], required=False),
-                field("until", _("To"), type="date", value=listing.filters["until"], required=False),
-            ],
-            tabs=tabs(desk, FLYERS),
-            empty=_flyers_empty(desk),
-            empty_then=_("The code is asked for when a customer is entered, and at a top-up."),
-            name="flyer-codes",
-        ),
-    )
-
-
-def _flyers_empty(desk: Desk) -> str:
-    return desk.gettext("No customer came with a flyer code in this time")
-
-
-def _flyer_columns(desk: Desk) -> list[Column]:
-    _ = desk.gettext
-    return [
-        Column(_("Flyer code")),
-        Column(_("Customers"), "num"),
-        Column(_("Cards opened"), "num"),
-        Column(_("Loaded"), "num"),
-        Column(_("First loads"), "num"),
-        Column(_("Bought within %(days)s days", days=FLYER_DAYS), "num"),
-        Column(_("Spent in them"), "num"),
-        Column(_("Shown at top-ups"), "num"),
-    ]
-
-
-def _flyer_row(desk: Desk, one: FlyerFigures, currency: str) -> list[Cell]:
-    return [
-        cells.text(one.code),
-        cells.count(desk, one.customers),
-        cells.count(desk, one.cards),
-        cells.count(desk, one.loaders),
-        cells.money(desk, one.loaded_minor, currency),
-        cells.count(desk, one.buyers),
-        cells.money(desk, one.spend_minor, currency),
-        cells.count(desk, one.topups),
-    ]
-
-
-handlers = [campaigns, campaign, results, uplift, budgets, campaign_flyers, days, flyers]
+handlers = [campaigns, campaign, results, uplift, budgets, campaign_flyers, days]

@@ -1,64 +1,71 @@
 """Flyers: which promotion brought whom, and how many of them stayed."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
 from litestar import get
 from litestar.di import NamedDependency
 
-from loyalty.identity.rules import Permission
-from loyalty.pricing.queries.live import latest_document
-from loyalty.rewards.queries.flyers import FlyerResult, flyer_results
-from loyalty.web.listing import Column
-from loyalty.web.office import cells
+from loyalty.paging import Page as Found
+from loyalty.rewards.queries.campaign_people import FlyerFigures, list_flyers
+from loyalty.web.office import lookups
+from loyalty.web.office.campaign_parts import flyer_columns, flyer_row, flyers_empty
+from loyalty.web.office.campaigns import FLYERS, admit, tabs
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.parts import Cell, Rows
+from loyalty.web.office.lists import List, show, three
+from loyalty.web.office.lookups import field
+from loyalty.web.office.parts import Cell
+from loyalty.web.rendering import redirect
 
-PATH = "/office/flyers"
+_SINCE: Final = timedelta(days=90)
 
 
-@get("/flyers")
-async def flyers(desk: NamedDependency[Desk]) -> Page:
-    """Show each flyer's conversion: brought, topped up, fuelled, came more than twice."""
-    desk.require(Permission.READ_CUSTOMERS)
+@get(three("/flyers"))
+async def flyers(desk: NamedDependency[Desk]) -> Any:
+    """List flyer codes with whom they brought in their first days, by when customers were entered."""
+    admit(desk)
     _ = desk.gettext
-    currency = (await latest_document(desk.session))[1].currency
-    found = await flyer_results(desk.session, currency=currency)
-    columns = [
-        Column(_("Flyer code")),
-        Column(_("First, last")),
-        Column(_("Brought"), "num"),
-        Column(_("With a top-up"), "num"),
-        Column(_("With a fill"), "num"),
-        Column(_("Came more than twice"), "num"),
-        Column(_("Top-ups"), "num"),
-        Column(_("Spent"), "num"),
-    ]
-    table = Rows(
-        title=_("What each flyer brought"),
-        note=_("by the code said when the customer was entered"),
-        columns=columns,
-        rows=[_row(desk, one, currency) for one in found],
-        empty=_("No flyer yet"),
-        empty_then=_("Say the flyer's code when a card is issued: here stands what it brought."),
+    listing = desk.listing(FLYERS, "", ["since", "until"])
+    since, until = desk.query.days("since", "until")
+    until = until or desk.now
+    since = since or until - _SINCE
+    sold = [one.currency for one in (await lookups.places(desk)).stations.values()]
+    currency = max(sorted(set(sold)), key=sold.count) if sold else "CNY"
+
+    async def fetch(cursor: str | None, limit: int) -> Found[FlyerFigures]:
+        return await list_flyers(desk.session, since=since, until=until, currency=currency, cursor=cursor, limit=limit)
+
+    async def rows(found: Sequence[FlyerFigures]) -> list[list[Cell]]:
+        return [flyer_row(desk, each, currency) for each in found]
+
+    return await show(
+        desk,
+        List(
+            title=_("Flyers"),
+            sub=_("Customers entered from %(since)s to %(until)s", since=desk.f.full_day(since), until=desk.f.full_day(until)),
+            listing=listing,
+            columns=flyer_columns(desk),
+            fetch=fetch,
+            rows=rows,
+            filters=[
+                field("since", _("From"), type="date", value=listing.filters["since"], required=False),
+                field("until", _("To"), type="date", value=listing.filters["until"], required=False),
+            ],
+            tabs=tabs(desk, FLYERS),
+            empty=flyers_empty(desk),
+            empty_then=_("The code is asked for when a customer is entered, and at a top-up."),
+            name="flyers",
+        ),
     )
-    return await desk.page(_("Flyers"), sub=_("Which promotion brought the customer"), main=[table])
 
 
-def _row(desk: Desk, one: FlyerResult, currency: str) -> list[Cell]:
-    span = f"{desk.f.day(one.first_at)} – {desk.f.day(one.last_at)}"
-    return [
-        cells.text(one.code),
-        Cell(span, one.first_at),
-        cells.count(desk, one.brought),
-        _share(desk, one.topped_up, one.brought),
-        _share(desk, one.fuelled, one.brought),
-        _share(desk, one.stayed, one.brought),
-        cells.money(desk, one.topup_minor, currency),
-        cells.money(desk, one.spend_minor, currency),
-    ]
+@get(three("/flyer-codes"))
+async def moved(desk: NamedDependency[Desk]) -> Page:
+    """Lead on from where the list stood before."""
+    url = desk.request.url
+    ending = url.path.rpartition("flyer-codes")[2]
+    return redirect(desk.request, f"{FLYERS}{ending}" + (f"?{url.query}" if url.query else ""))
 
 
-def _share(desk: Desk, part: int, whole: int) -> Cell:
-    """Write a number with its share of those who were brought."""
-    return Cell(f"{desk.f.count(part)} · {desk.f.percent(part * 10_000 // whole, digits=0)}" if whole else "0", part)
-
-
-handlers = [flyers]
+handlers = [flyers, moved]

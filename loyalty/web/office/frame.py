@@ -48,7 +48,6 @@ _RAIL: Final = (
     (N_("Terms"), N_("Vouchers"), "/office/vouchers", Permission.READ_CARDS),
     (N_("Terms"), N_("Gifts"), "/office/gifts", Permission.READ_STATION),
     (N_("Terms"), N_("Referral"), "/office/referrals", Permission.READ_CUSTOMERS),
-    (N_("Terms"), N_("Flyers"), "/office/flyers", Permission.READ_CUSTOMERS),
     (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
     (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
     (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),
@@ -72,7 +71,7 @@ _TABS: Final = {
     "/office/merges": "/office/customers",
     "/office/access": "/office/staff",
     "/office/tier-moves": "/office/tiers",
-    "/office/flyer-codes": CAMPAIGNS,
+    "/office/flyers": CAMPAIGNS,
 }
 
 

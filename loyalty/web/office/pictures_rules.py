@@ -130,6 +130,25 @@ def _of_gold(onward: str = "", *, link: str = "") -> Callable[["Page"], None]:
     return then
 
 
+def _refund_of_topup(page: "Page") -> None:
+    """Ask for the refund of a load that is used already: the profile says no."""
+    through("main tbody a", "main a[href^='/office/top-ups/']")(page)
+    page.goto(page.url + "/refund", wait_until="networkidle")
+
+
+def _refund_unused(page: "Page") -> None:
+    """Ask for the refund of a card's load of which nothing is used, if the demo has one."""
+    page.goto(page.url.partition("/office")[0] + "/office/cards?status=2", wait_until="networkidle")
+    cards = page.locator("main tbody a[href^='/office/cards/']").evaluate_all("all => all.map(each => each.href)")
+    for card in cards[:12]:
+        page.goto(card, wait_until="networkidle")
+        if page.locator("main a[href^='/office/sales/']").count() == 0 and page.locator("main a[href^='/office/top-ups/']").count():
+            break
+    if page.locator("main a[href^='/office/top-ups/']").count():
+        through("main a[href^='/office/top-ups/']")(page)
+        page.goto(page.url + "/refund", wait_until="networkidle")
+
+
 def _backtested(page: "Page") -> None:
     """Ask a past week again under the draft, and wait for the report; the one there is is opened again."""
     if page.locator("main tbody a").count() == 0:
@@ -203,5 +222,10 @@ RULES: Final = (
     Picture("rule-bands", "/office/rules", then=_rule_bands, after=_rules_given_up),
     *REWARDS,
 )
-MONEY: Final = (Picture("points-all", "/office/points"),)
+MONEY: Final = (
+    Picture("points-all", "/office/points"),
+    Picture("top-up", _GOLD, then=through("main tbody a", "main a[href^='/office/top-ups/']")),
+    Picture("top-up-refused", _GOLD, then=_refund_of_topup),
+    Picture("top-up-refund", _GOLD, then=_refund_unused),
+)
 """For whoever reads the issuer's liability."""

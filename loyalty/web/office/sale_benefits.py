@@ -1,6 +1,6 @@
 """Why a sale came to what it did: each rule that gave something, who bears it, and why the other candidates did not apply."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from loyalty.web.benefits import PRICED, Teller
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.agreements import PATH as AGREEMENTS
+from loyalty.web.office.coded import coded
 from loyalty.web.office.desk import Desk
 from loyalty.web.office.lookups import Places
 from loyalty.web.office.parts import Act, Cell, Part, Rows
@@ -88,15 +89,18 @@ async def other_parts(desk: Desk, one: SaleView, teller: Teller) -> list[Part]:
         return [Rows(title=title, columns=columns, rows=[], empty=_("What the till was told is kept with its answer."), acts=[asks])]
     answer = await answer_to(desk.session, terminal_id=line.terminal_id, sale_id=line.sale_id)
     others = [] if answer is None else answer.others or []
-    told = [(each.rule, each.revision, _said(desk, each, teller)) for each in others]
+    told = [(each.rule, each.revision, _said(desk, each, teller, one.benefits)) for each in others]
     rows = []
+    words = await coded(desk)
     for code, revision, said in told:
         # What the till was told begins with the rule's name.
-        name, _colon, why = said.replace("：", ": ", 1).partition(": ")
-        rows.append([Cell(desk.link(f"{RULES}/{revision}", name if why else code), code), cells.text(why or said)])
+        name = words.rule(code)
+        rows.append([Cell(desk.link(f"{RULES}/{revision}", name), code), cells.text(said.removeprefix(name).lstrip(":： "))])
     return [Rows(title=title, columns=columns, rows=rows, empty=_("None: every candidate applied, or nothing was asked."))]
 
 
-def _said(desk: Desk, other: Other, teller: Teller) -> str:
+def _said(desk: Desk, other: Other, teller: Teller, agreements: Sequence[Mapping[str, Any]]) -> str:
     said = desk.either(other.zh, other.en)
+    for benefit in agreements:
+        said = said.replace(f"“{benefit['rule']}”", f"“{desk.either(benefit['name_zh'], benefit['name_en'])}”")
     return teller.tiers(said, other.need, other.have) if other.why == "tier" else said

@@ -208,8 +208,8 @@ async def ask_refund(desk: NamedDependency[Desk], topup_id: FromPath[UUID]) -> P
     desk.offer(*_needs(desk, one))
     _ = desk.gettext
     base = f"{PATH}/{topup_id}"
-    amount = desk.f.amount(one.amount_minor - one.returned_minor, one.currency)
     main: list[Part]
+    again: list[Part] = []
     try:
         asked = desk.query.money("amount", _("Off the card"), one.currency, required=False)
         quote = await operations.quote_refund(desk.session, policy=desk.policy, topup_id=topup_id, amount_minor=asked, now=desk.now)
@@ -219,12 +219,17 @@ async def ask_refund(desk: NamedDependency[Desk], topup_id: FromPath[UUID]) -> P
         title, then = refusal.parts(desk.words.locale)
         main = [Said(title=title, then=then, tone="warn", acts=[Act(_("Back"), base)])]
     else:
-        amount = desk.f.amount(quote.refund.amount_minor, one.currency)
+        again = [_another(desk, one, desk.f.amount(quote.refund.amount_minor, one.currency))]
         main = [_preview(desk, quote), *await _back_part(desk, quote), _refund_form(desk, quote)]
-    other = field("amount", _("Off the card"), num=True, value=amount, before=desk.f.sign_of(one.currency))
-    again = desk.form_part(_("Another amount"), f"{base}/refund/preview", [other], submit=_("Work it out"), primary=False)
     crumbs = await _crumbs(desk, one, (_("Refund"), ""))
-    return await desk.page(_("Refund of a top-up"), crumbs=crumbs, main=main, aside=[again, await _facts(desk, one)])
+    return await desk.page(_("Refund of a top-up"), crumbs=crumbs, main=main, aside=[*again, await _facts(desk, one)])
+
+
+def _another(desk: Desk, one: Topup, amount: str) -> Part:
+    _ = desk.gettext
+    other = field("amount", _("Off the card"), num=True, value=amount, before=desk.f.sign_of(one.currency))
+    path = f"{PATH}/{one.topup_id}/refund/preview"
+    return desk.form_part(_("Another amount"), path, [other], submit=_("Work it out"), primary=False)
 
 
 def _preview(desk: Desk, quote: RefundQuote) -> Facts:
