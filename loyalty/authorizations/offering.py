@@ -172,9 +172,10 @@ def take(decision: Decision, outcome: Outcome) -> None:
     """Put the benefits into a decision: discounts as transfers a funder, counters, what is short."""
     for funder, amount in by_funder(outcome.applied, decision.station_id).items():
         decision.discount(amount, funder)
-    for one in outcome.applied:
-        if one.rule.kind == SURCHARGE:
-            decision.surcharge(one.given, one.rule.funders[0].funder)
+    if outcome.surcharge_minor:
+        for one in outcome.applied:
+            if one.rule.kind == SURCHARGE:
+                decision.surcharge(one.given, one.rule.funders[0].funder)
     decision.short = outcome.short
 
 
@@ -227,7 +228,7 @@ def summary(outcome: Outcome, station_id: UUID) -> Discount | None:
         return None
     rule = best.rule.rule
     rate = best.rule.effect.rate_e4 if isinstance(best.rule.effect, PerUnit) else 0
-    funder = shares(best, station_id)[0][0]
+    funder = (best.borne or shares(best, station_id))[0][0]
     return Discount(rule.code, rule.revision, rate, funder, rule.name_zh, rule.name_en, outcome.discount_minor)
 
 

@@ -32,6 +32,8 @@ def try_rule(run: Run, planned: PlannedRule) -> bool:
     if missed is not None:
         run.miss(rule, missed)
         return False
+    if planned.takes_line:
+        return _discount_line(run, rule)
     return note_grant(run, planned) if rule.is_grant else _discount(run, planned)
 
 
@@ -82,8 +84,6 @@ def _amount_refuses(rule: CompiledRule, amount: int) -> Miss | None:
 
 
 def _discount(run: Run, planned: PlannedRule) -> bool:
-    if len(run.goods) == 1 and planned.takes_line:
-        return _discount_line(run, planned.rule)
     rule, places = planned.rule, planned.discounted
     one = rule.worth if rule.bands is None else _band(run, rule, planned.goods)
     amounts: list[int] | None = None
@@ -135,7 +135,7 @@ def _discount_line(run: Run, rule: CompiledRule) -> bool:
             run.off[0] = off + _cheaper(one.rate(effect, line, off), off, line.unit_price_e4)
         run.miss(rule, _why_nothing(rule))
         return False
-    if rule.is_bounded or not run.is_plain:
+    if rule.is_bounded or (not run.is_plain and run.rooms.get(rule.code, 0) is not None):
         given, bound = run.within_room(rule, total)
         if given <= 0:
             run.miss(rule, bound)

@@ -164,7 +164,7 @@ class PlannedRule:
     __slots__ = ("bundle_parts", "discounted", "exclusive", "goods", "groups", "rule", "takes_line")
 
     def __init__(
-        self, rule: CompiledRule, goods: tuple[int, ...], bundle_parts: tuple[tuple[int, ...], ...], groups: tuple[str, ...] = (ROOT,)
+        self, rule: CompiledRule, goods: tuple[int, ...], bundle_parts: tuple[tuple[int, ...], ...], groups: tuple[str, ...], lines: int
     ) -> None:
         self.rule = rule
         self.exclusive = rule.rule.exclusive
@@ -174,8 +174,8 @@ class PlannedRule:
         """The goods that it takes something off."""
         self.groups = groups
         """The group it stands in, then the one around that, up to the root."""
-        self.takes_line = goods == (0,) and not bundle_parts and (rule.worth is not None or rule.bands is not None)
-        """Whether what it takes off a basket of one line needs that line only."""
+        self.takes_line = lines == 1 and not rule.is_grant and (rule.worth is not None or rule.bands is not None)
+        """Whether it takes something off the basket's only line by itself."""
 
 
 class Plan(NamedTuple):
@@ -298,7 +298,7 @@ class Book:
                     continue
             goods = tuple(place for place, line in enumerate(basket.goods) if _in_scope(rule.when, line))
             if goods:
-                planned[rule.code] = PlannedRule(rule, goods, _bundle_parts(rule, basket.goods), placed.groups)
+                planned[rule.code] = PlannedRule(rule, goods, _bundle_parts(rule, basket.goods), placed.groups, len(basket.goods))
         root = self._grown(ROOT, planned)
         assert root is not None, "the root is always there"
         rules = tuple(planned[rule.code] for rule in self._rules if rule.code in planned)

@@ -145,7 +145,7 @@ def _chosen(run: Run, group: CompiledGroup) -> bool:
     for member in group.members:
         outcome.applied, run.grants = [], []
         run.left, run.off, run.spent = left[:], off[:], spent.copy()
-        if _member(run, member):
+        if _group(run, member) if isinstance(member, CompiledGroup) else try_rule(run, member):
             tried.append((member, outcome.applied, run.grants, run.left, run.off, run.spent))
     outcome.applied, run.grants = applied, grants
     if not tried:

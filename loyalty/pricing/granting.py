@@ -34,7 +34,7 @@ def note_grant(run: Run, planned: PlannedRule) -> bool:
         below = isinstance(effect, Bonus) and effect.bands
         run.miss(rule, Miss("below_bands", below[0].starts, "amount") if below else NOTHING)
         return False
-    if rule.is_bounded or not run.is_plain:
+    if rule.is_bounded or (not run.is_plain and run.rooms.get(rule.code, 0) is not None):
         room, bound = run.within_room(rule, 1)
         if room <= 0:
             run.miss(rule, bound)
@@ -56,7 +56,7 @@ def grant(run: Run) -> frozenset[str]:
         if isinstance(rule.effect, PointsTimes):
             wanted = round_half_up(earned.get(planned.groups[0], 0) * (rule.effect.basis_points - E4), E4)
         given, bound = wanted, NOTHING
-        if wanted > 0 and (rule.is_bounded or not run.is_plain):
+        if wanted > 0 and (rule.is_bounded or (not run.is_plain and run.rooms.get(rule.code, 0) is not None)):
             given, bound = run.within_room(rule, wanted)
         if given <= 0:
             run.miss(rule, bound)
