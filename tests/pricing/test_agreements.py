@@ -1,14 +1,17 @@
 """What a company pays under its agreement, and an agreement's life."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.customers.model import CustomerKind
 from loyalty.customers.operations import CustomerFacts, add_customer
 from loyalty.customers.queries import CustomerNotFound
+from loyalty.db import transaction
 from loyalty.identity import operations as identity
 from loyalty.pricing.agreements import Agreed, Kind, Line, Term, agreed_for, evaluate_agreed, price_of
 from loyalty.pricing.bounding import Question
@@ -35,6 +38,7 @@ from tests.factories.world import make_world
 from tests.pricing.books import ANNA, HERE, THURSDAY, at, basket, book, fuel, given, plan_of, rule, why
 
 DAY = timedelta(days=1)
+WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
 THERE = UUID(int=102)
 """Another station than `HERE`."""
 
@@ -320,3 +324,34 @@ async def test_lists_are_cut_by_state_and_company(session, desk, now):
     assert [one.code for one in (await queries.list_agreements(session, now=now, text="顺")).rows] == ["three", "two", "one"]
     assert [one.code for one in (await queries.list_agreements(session, now=now, text="two")).rows] == ["two"]
     assert [one.code for one in await queries.agreements_of(session, customer_id=company)] == ["three", "two", "one"]
+
+
+async def test_of_two_who_draft_one_code_at_the_same_instant_the_second_is_told(sessions, now):
+    async with transaction(sessions) as session:
+        company = await add_customer(
+            session, facts=CustomerFacts(kind=CustomerKind.ORGANISATION, name="顺达物流"), actor=Actor(ActorKind.SYSTEM, "tests"), now=now
+        )
+        staff = await identity.hire(session, employee_number="1001", name="员工", by=None, now=now)
+        await make_world(session, now=now)
+    maker = Actor(ActorKind.STAFF, UUID(str(staff)))
+    waiting = asyncio.Event()
+
+    async def first():
+        async with transaction(sessions) as session:
+            await draft_agreement(session, agreement=wanted(company, now), actor=maker, now=now)
+            waiting.set()
+            # The second one asks now, finds no revision yet, and waits for this one's commit.
+            while not await session.scalar(text(WAITS)):
+                await asyncio.sleep(0)
+
+    async def second():
+        await waiting.wait()
+        async with transaction(sessions) as session:
+            await draft_agreement(session, agreement=wanted(company, now), actor=maker, now=now + timedelta(seconds=1))
+
+    done, refused = await asyncio.gather(first(), second(), return_exceptions=True)
+    assert done is None
+    assert isinstance(refused, AgreementMovedOn)
+    assert refused.facts == {"code": "shunda", "revision": 1}
+    async with transaction(sessions) as session:
+        assert [one.revision for one in await queries.revisions_of(session, code="shunda")] == [1]

@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import revisions
@@ -104,7 +105,7 @@ async def draft_agreement(session: AsyncSession, *, agreement: NewAgreement, aft
     `after` is the revision that the maker knows as the latest, 0 for a code that is new: so a request that comes twice counts once.
 
     :raises AgreementNotSound: if it has no line, names one goods twice, ends before it begins, or names what is not there
-    :raises AgreementMovedOn: if another revision is the latest
+    :raises AgreementMovedOn: if another revision is the latest, or is drafted at this instant
     :raises CustomerNotFound: if there is no such customer
     """
     await _sound(session, agreement)
@@ -113,11 +114,15 @@ async def draft_agreement(session: AsyncSession, *, agreement: NewAgreement, aft
         raise AgreementMovedOn(code=agreement.code, revision=latest)
     agreement_id = uuid7(now)
     values = _values(agreement) | {"made_by": actor.staff_id, "made_at": now}
-    await session.execute(
-        insert(Agreement).values(
-            agreement_id=agreement_id, code=agreement.code, revision=latest + 1, status=AgreementStatus.DRAFT, **values
-        )
+    # Who drafts the same code at this instant is waited for here, and then found to have been first.
+    made = await session.scalar(
+        insert(Agreement)
+        .values(agreement_id=agreement_id, code=agreement.code, revision=latest + 1, status=AgreementStatus.DRAFT, **values)
+        .on_conflict_do_nothing(index_elements=["code", "revision"])
+        .returning(Agreement.agreement_id)
     )
+    if made is None:
+        raise AgreementMovedOn(code=agreement.code, revision=latest + 1)
     await _record(session, agreement_id, "pricing.agreement_drafted", actor, now, code=agreement.code)
     return agreement_id
 
