@@ -38,6 +38,7 @@ from loyalty.web.cashier.labels import SALE_TAGS, TOPUP_TAGS
 from loyalty.web.cashier.receipts import ReceiptLink, Scribe, sale_slip, topup_slip
 from loyalty.web.cashier.sheets import STATUSES
 from loyalty.web.me.holder import HOME, Page, Phone, SignInNeeded, address_of, prove, prove_number, session_cookie, session_token
+from loyalty.web.me.rewards import rewards_of
 from loyalty.web.rendering import redirect, render
 from loyalty.web.standing import points_shown, tier_shown
 
@@ -66,8 +67,18 @@ async def home(phone: NamedDependency[Phone]) -> Page:
         moves = await _moves(phone, session, {each["account_id"] for each in mine})
         progress = await progress_of(session, customer_id=phone.customer_id, zone=phone.f.zone, now=phone.now)
         points = await points_of(session, account_ids=await accounts_of(session, customer_id=phone.customer_id), now=phone.now)
+        rewards = await rewards_of(phone, session)
     tier, told = tier_shown(phone.words, phone.f, progress), points_shown(phone.words, phone.f, points)
-    return phone.draw("home.html", name=customer.name, cards=mine, moves=moves, tier=tier, points=told)
+    return phone.draw(
+        "home.html",
+        name=customer.name,
+        cards=mine,
+        moves=moves,
+        tier=tier,
+        points=told,
+        vouchers=rewards["vouchers"],
+        gifts=rewards["gifts"],
+    )
 
 
 @post("/sign-in", status_code=303)

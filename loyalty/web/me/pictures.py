@@ -1,7 +1,7 @@
 """The holder's pictures: a tool of development, signed in with one of the demo's cards."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loyalty.web.cashier.pictures import kept
 from loyalty.web.pictures import Picture
@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
+def _card() -> Any:
+    return next((card for card in kept().cards if "gold" in card.what), kept().cards[0])
+
+
 def prepare(page: "Page", base_url: str) -> None:
-    """Sign in with the first card of the demo."""
-    card = kept().cards[0]
+    """Sign in with the demo's gold card: its holder has a bit of everything."""
+    card = _card()
     page.goto(f"{base_url}/me")
     page.fill("[name=number]", card.number)
     page.fill("[name=pin]", card.pin)
@@ -31,6 +35,14 @@ def _link(number: int) -> Callable[["Page"], None]:
     return then
 
 
+def _voucher(page: "Page") -> None:
+    """Show the first voucher's code, where the holder has one."""
+    links = page.locator("main a[href*='/me/vouchers/']")
+    if links.count():
+        links.first.click()
+        page.wait_for_load_state("networkidle")
+
+
 def _frozen(page: "Page") -> None:
     """Stop the card for a while."""
     _link(1)(page)
@@ -40,7 +52,7 @@ def _frozen(page: "Page") -> None:
 
 def _thawed(page: "Page") -> None:
     """Let it live again."""
-    page.fill("#f-pin", kept().cards[0].pin)
+    page.fill("#f-pin", _card().pin)
     page.press("#f-pin", "Enter")
     page.wait_for_selector("form[action$='/freeze']")
 
@@ -61,6 +73,7 @@ def _refused(page: "Page") -> None:
 PICTURES = (
     Picture("home", "/me"),
     Picture("code", "/me", then=_link(0)),
+    Picture("voucher", "/me", then=_voucher),
     Picture("card", "/me", then=_link(1)),
     Picture("card-frozen", "/me", then=_frozen, after=_thawed),
     Picture("no-such-page", "/me/nothing", status=404),
