@@ -1,10 +1,18 @@
 """The holder's phone beside the cashier's till: a fill approved by QR, a code for the counter, a card stopped."""
 
+from datetime import UTC, datetime
+
 import pytest
 from playwright.async_api import expect
+from sqlalchemy import text
 
+from loyalty.rewards.model_vouchers import ValueType
+from loyalty.rewards.operations.voucher_kinds import KindFacts, put_kind
+from loyalty.rewards.operations.vouchers import VoucherWish, issue
+from loyalty.rewards.queries.vouchers import codes_of
 from loyalty.web.pictures import QR_DOTS, read_qr
-from tests.browser.counter import come_in
+from tests.browser.counter import come_in, writing
+from tests.factories.world import SYSTEM
 
 pytestmark = pytest.mark.browser
 
@@ -91,3 +99,27 @@ async def test_a_bearers_and_a_companys_card_have_no_page(reader, counter_site, 
         await phone.locator("#f-pin").fill("1357")
         await phone.keyboard.press("Enter")
         await expect(phone.locator(".notice.bad")).to_contain_text(said)
+
+
+async def test_the_holder_alone_sees_a_vouchers_code(reader, counter_site, counter_station, counter):
+    url, folder = counter_station[:2]
+    now = datetime.now(UTC)
+    async with writing(url, folder) as session:
+        names = {"name_zh": "五十元券", "name_en": "50 off", "zone": "Asia/Shanghai"}
+        facts = KindFacts(value_type=ValueType.MONEY, face_minor=5_000, currency="CNY", validity_days=30, **names)
+        await put_kind(session, code="holders", facts=facts, actor=SYSTEM, now=now)
+        find = text("SELECT customer_id FROM cards WHERE card_id = :id")
+        customer = (await session.execute(find, {"id": counter.zhang.card_id})).scalar_one()
+        wishes = [VoucherWish("holders", "office", f"{place}:{customer}", who) for place, who in enumerate((customer, None))]
+        mine, nobodys = [(await issue(session, wish=wish, actor=SYSTEM, now=now)).voucher_ids[0] for wish in wishes]
+        (shown,) = await codes_of(session, voucher_ids=[mine])
+    phone = await reader(locale="en", width=390)
+    answer = await phone.goto(f"{counter_site}/me/vouchers/{mine}")
+    assert shown.code not in await phone.content(), "before sign-in there is no code"
+    await sign_in(phone, counter_site, counter.zhang)
+    assert shown.code not in await phone.content(), "the list has no code"
+    await phone.locator(f"a[href$='/me/vouchers/{mine}']").click()
+    await phone.wait_for_selector(".qr img")
+    assert await said_by(phone) == shown.code
+    answer = await phone.goto(f"{counter_site}/me/vouchers/{nobodys}")
+    assert answer.status == 404

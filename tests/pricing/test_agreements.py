@@ -342,7 +342,7 @@ async def test_of_two_who_draft_one_code_at_the_same_instant_the_second_is_told(
             waiting.set()
             # The second one asks now, finds no revision yet, and waits for this one's commit.
             while not await session.scalar(text(WAITS)):
-                await asyncio.sleep(0)
+                pass
 
     async def second():
         await waiting.wait()
