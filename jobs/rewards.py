@@ -14,7 +14,8 @@ from loyalty.policy import load_policy
 from loyalty.rewards.operations.grant_returns import Unmirrored, find_refunds, mirror_refund, next_refunds, refunds_done
 from loyalty.rewards.operations.grants import SOURCES, Source, activate_due, collect, collect_next, settle_days
 from loyalty.rewards.operations.points import expire_due, reckon_liability
-from loyalty.rewards.operations.things import hand_out_due
+from loyalty.rewards.operations.things import COLLECTOR, hand_out_due
+from loyalty.rewards.operations.voucher_tenders import settle_vouchers
 
 _SPAN: Final = timedelta(hours=1)
 _SPAN_MIN: Final = timedelta(minutes=1)
@@ -39,6 +40,8 @@ async def run(context: Context, now: datetime) -> int:
     done += await _mirror(context, waiting, now=now)
     async with transaction(context.sessions) as session:
         await refunds_done(session, until=until)
+    async with transaction(context.sessions) as session:
+        done += await settle_vouchers(session, until=until, actor=COLLECTOR, now=now)
     return done + await _post(context, now=now)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -16,6 +17,7 @@ PriceE4 = Annotated[int, Meta(ge=0, le=10**11, description="1/10,000 of a curren
 Nozzle = Annotated[int, Meta(ge=0, le=999)]
 Code = Annotated[str, Meta(min_length=1, max_length=32)]
 Instant = Annotated[datetime, Meta(tz=True)]
+_REDEMPTION: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
 class Record(Struct, forbid_unknown_fields=True, frozen=True):
@@ -86,9 +88,14 @@ class ShopLine(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 class Tender(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Another means of payment within the same sale; only the card's share touches a purse."""
 
-    tender: Literal["cash", "bank_card", "wechat", "alipay", "bank_transfer"]
+    tender: Literal["cash", "bank_card", "wechat", "alipay", "bank_transfer", "voucher"]
     amount_minor: Annotated[int, Meta(gt=0, le=10**13)]
     reference: Annotated[str, Meta(max_length=64)] | None = None
+    """The payment's number; of a voucher the redemption that set it aside."""
+
+    def __post_init__(self) -> None:
+        if self.tender == "voucher" and (self.reference is None or _REDEMPTION.match(self.reference) is None):
+            raise ValueError("a voucher's reference is the id of its redemption")
 
 
 class SaleRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

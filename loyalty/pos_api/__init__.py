@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 from loyalty.identity.api import terminal_router
 from loyalty.stations.operations import record_heartbeat
 
-from . import advices, cards, fills, hot, lists, points, questions, sales, shifts, terminals, topups
+from . import advices, cards, fills, hot, lists, points, questions, sales, shifts, terminals, topups, vouchers
 from .calling import provide_caller, provide_policy, signed, trusted
 
 _DEPENDENCIES = {"caller": Provide(provide_caller), "policy": Provide(provide_policy)}
@@ -36,6 +36,9 @@ begun = Router(
         points.points_offers,
         points.redeem_points,
         points.reverse_redemption,
+        vouchers.redeem_voucher,
+        vouchers.use_voucher,
+        vouchers.roll_back_voucher,
         questions.balance,
         questions.quote,
         sales.refund,

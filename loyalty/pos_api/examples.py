@@ -74,6 +74,16 @@ _SALE_ROW: Final = {
     "booked_at": "2026-09-24T02:15:00Z",
     "business_day": "2026-09-24",
 }
+_VOUCHER: Final[dict[str, Any]] = {
+    "outcome": "reserved",
+    "redemption": _ID,
+    "kind": "friend-20",
+    "name_zh": "老友券 20 元",
+    "name_en": "Friend voucher, 20 yuan",
+    "currency": "CNY",
+    "honoured_minor": 2000,
+    "left_minor": 2000,
+}
 _REDEMPTION: Final = {
     "outcome": "redeemed",
     "card": "8903",
@@ -301,6 +311,15 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
             "points_pending": 22,
             "points_owed": 0,
         },
+    ),
+    "POST /v1/voucher-redemptions": (
+        {"code": "7K3F-9QXM-2WTD", "amount_minor": 2000, "record": _RECORD},
+        _VOUCHER | {"status": "reserved", "reserved_until": "2026-09-24T02:30:07Z"},
+    ),
+    "POST /v1/voucher-redemptions/{redemption}/use": ({}, _VOUCHER | {"outcome": "redeemed", "left_minor": 0, "status": "redeemed"}),
+    "POST /v1/voucher-redemptions/{redemption}/roll-back": (
+        {"reason": "the customer changed his mind"},
+        _VOUCHER | {"outcome": "rolled_back", "status": "issued"},
     ),
     "GET /v1/points-offers": (
         None,

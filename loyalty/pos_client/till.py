@@ -307,6 +307,20 @@ class Till(Connection):
         path = f"/v1/points-redemptions/{redemption}/reversal"
         return await self.perform("other", path, {"reason": reason, "restock": restock}, staff=(("approver", approver),))
 
+    # Vouchers
+
+    async def redeem_voucher(self, code: str, *, use: bool = False, key: UUID | None = None, **more: Any) -> Answer:
+        """Set a voucher aside (`amount_minor`, `plate`), or use it at once; its `redemption` is the reference of a sale's tender."""
+        return await self.perform("other", "/v1/voucher-redemptions", {"code": code, "use": use, **more}, key=key)
+
+    async def use_voucher(self, redemption: str, **more: Any) -> Answer:
+        """Use what was set aside, where no sale names it."""
+        return await self.perform("other", f"/v1/voucher-redemptions/{redemption}/use", more)
+
+    async def roll_back_voucher(self, redemption: str, *, reason: str) -> Answer:
+        """Let it go: the voucher is good again."""
+        return await self.perform("other", f"/v1/voucher-redemptions/{redemption}/roll-back", {"reason": reason})
+
     # Cards at the counter: a member of staff with a running shift answers for them
 
     async def issue(self, number: str, **holder: Any) -> Answer:

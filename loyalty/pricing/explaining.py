@@ -13,7 +13,15 @@ _WEEKDAYS_ZH: Final = ("周一", "周二", "周三", "周四", "周五", "周六
 _WEEKDAYS_EN: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _WINDOW_ZH: Final = {"day": "今天", "week": "本周", "month": "本月", "ever": "总共", "transaction": "单笔"}
 _WINDOW_EN: Final = {"day": "today", "week": "this week", "month": "this month", "ever": "in all", "transaction": "at once"}
-_TENDER_ZH: Final = {"card": "油卡", "cash": "现金", "bank_card": "银行卡", "wechat": "微信", "alipay": "支付宝", "bank_transfer": "转账"}
+_TENDER_ZH: Final = {
+    "card": "油卡",
+    "cash": "现金",
+    "bank_card": "银行卡",
+    "wechat": "微信",
+    "alipay": "支付宝",
+    "bank_transfer": "转账",
+    "voucher": "优惠券",
+}
 _TENDER_EN: Final = {
     "card": "the card",
     "cash": "cash",
@@ -21,6 +29,7 @@ _TENDER_EN: Final = {
     "wechat": "WeChat",
     "alipay": "Alipay",
     "bank_transfer": "a bank transfer",
+    "voucher": "a voucher",
 }
 
 Words = tuple[str, str]

@@ -37,7 +37,7 @@ from .fault_parts import Fault, Known, Place, cap_faults, goods_of, is_currency,
 from .fault_words import UNITS
 
 ACCOUNT_KINDS: Final = frozenset({"personal", "anonymous", "company"})
-TENDERS: Final = (CARD, "cash", "bank_card", "wechat", "alipay", "bank_transfer")
+TENDERS: Final = (CARD, "cash", "bank_card", "wechat", "alipay", "bank_transfer", "voucher")
 """What a transaction may be paid with: the card's own money, and the tenders that tills know."""
 _SPEND_ON: Final = ("products", "categories", "stations", "districts", "regions")
 """What conditions of bonus money name."""

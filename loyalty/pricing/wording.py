@@ -84,6 +84,7 @@ TENDERS: Final[Mapping[str, Words]] = {
     "wechat": ("微信", "WeChat"),
     "alipay": ("支付宝", "Alipay"),
     "bank_transfer": ("银行转账", "bank transfer"),
+    "voucher": ("优惠券", "voucher"),
 }
 FUNDERS: Final[Mapping[str, Words]] = {"head-office": ("总部", "head office"), "station": ("油站", "the station")}
 _WEEKDAYS: Final = (

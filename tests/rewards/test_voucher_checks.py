@@ -32,6 +32,7 @@ BREACHES = {
     "vouchers-issued": "UPDATE voucher_issues SET wanted = wanted + 1, given = given + 1",
     "vouchers-redeemed": "UPDATE vouchers SET left_minor = left_minor + 1 WHERE left_minor < face_minor",
     "vouchers-lives": "UPDATE vouchers SET status = 'cancelled' WHERE status = 'issued'",
+    "vouchers-paid-with": "UPDATE voucher_redemptions SET honoured_minor = 899 WHERE honoured_minor = 900",
     "vouchers-overdue": "UPDATE vouchers SET expires_at = '2026-09-01' WHERE status = 'issued'",
     "gifts-stock": "UPDATE gift_stocks SET on_hand = on_hand + 1",
     "gifts-set-aside": "UPDATE gift_entitlements SET pieces = pieces + 1 WHERE status = 'reserved'",
@@ -39,7 +40,20 @@ BREACHES = {
     "referrals-paid": "UPDATE grants SET amount = amount + 1, posted = posted + 1 WHERE source = 'referral' AND kind = 'points'",
     "referrals-most": "UPDATE referral_programmes SET most_each = 1, changed_at = '2026-01-01'",
 }
+PAID = """
+UPDATE sales SET detail = jsonb_build_object('tenders', jsonb_build_array(jsonb_build_object('tender', 'voucher',
+    'amount_minor', 900, 'reference', (SELECT redemption_id FROM voucher_redemptions WHERE honoured_minor = 900 AND status = 'redeemed'))))
+"""
+TWICE = """
+INSERT INTO sales
+SELECT (jsonb_populate_record(s, jsonb_build_object('sale_id', overlay(s.sale_id::text placing '00' from 35)))).* FROM sales s
+"""
 MORE = {
+    "vouchers-paid-with": [
+        "UPDATE sales SET detail = jsonb_set(detail, '{tenders,0,reference}', to_jsonb(gen_random_uuid()::text))",
+        "UPDATE sales SET detail = jsonb_set(detail, '{tenders,0,amount_minor}', '901')",
+        TWICE,
+    ],
     "vouchers-redeemed": [
         "DELETE FROM voucher_events WHERE redemption_id IS NOT NULL; DELETE FROM voucher_redemptions WHERE status = 'redeemed'",
         "UPDATE vouchers SET status = 'redeemed' WHERE status = 'issued'",
@@ -69,6 +83,8 @@ async def keep(sessions) -> None:
         await keep_gifts(session, town)
         # Fills without their transfers are another check's business.
         await session.execute(text("DELETE FROM sales"))
+        await town.fill(account)
+        await session.execute(text(PAID))
 
 
 async def keep_vouchers(session, town) -> None:

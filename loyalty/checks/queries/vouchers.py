@@ -91,6 +91,30 @@ OVERDUE = proved_by(
     timed=True,
 )
 
+PAID_WITH = proved_by(
+    """
+    WITH paid AS (
+        SELECT s.account_id, s.sale_id, s.station_id, s.booked_at, s.status IN (1, 2) AS stands, t.reference, t.amount_minor,
+            count(*) FILTER (WHERE s.status IN (1, 2)) OVER (PARTITION BY t.reference) AS sales
+        FROM sales s CROSS JOIN LATERAL (
+            SELECT one ->> 'reference' AS reference, (one ->> 'amount_minor')::bigint AS amount_minor
+            FROM jsonb_array_elements(s.detail -> 'tenders') AS one WHERE one ->> 'tender' = 'voucher'
+        ) AS t
+        WHERE s.detail @> '{"tenders": [{"tender": "voucher"}]}'
+    )
+    SELECT p.account_id, p.sale_id, p.reference, p.amount_minor, p.sales, r.status, r.honoured_minor FROM paid p
+    LEFT JOIN voucher_redemptions r ON r.redemption_id = p.reference::uuid AND r.station_id = p.station_id
+    WHERE r.redemption_id IS NULL OR coalesce(r.honoured_minor, 0) < p.amount_minor OR p.sales > 1 OR CASE r.status
+        WHEN 'redeemed' THEN r.honoured_minor <> p.amount_minor
+        WHEN 'reserved' THEN p.booked_at < CAST(:now AS timestamptz) - interval '1 hour'
+        ELSE p.stands END
+    """,
+    code="vouchers-paid-with",
+    invariant=4,
+    says="a voucher's share of a sale is what was redeemed of that voucher, once",
+    timed=True,
+)
+
 STOCK = proved_by(
     """
     SELECT coalesce(s.gift_id, m.gift_id) AS gift_id, coalesce(s.place_id, m.place_id) AS place_id, s.on_hand, m.on_hand AS moves_on_hand,
@@ -172,4 +196,4 @@ REFERRERS = proved_by(
     says="no referrer is rewarded for more customers than the programme allows",
 )
 
-CHECKS = (COUNTED, LIMITS, ISSUED, REDEEMED, LIVES, OVERDUE, STOCK, SET_ASIDE, RIGHTS, REFERRALS, REFERRERS)
+CHECKS = (COUNTED, LIMITS, ISSUED, REDEEMED, LIVES, OVERDUE, PAID_WITH, STOCK, SET_ASIDE, RIGHTS, REFERRALS, REFERRERS)

@@ -27,7 +27,7 @@ from loyalty.rewards.model_vouchers import (
     VoucherRedemption,
     VoucherStatus,
 )
-from loyalty.rewards.queries.vouchers import RedemptionView, get_voucher_for_update
+from loyalty.rewards.queries.vouchers import RedemptionView, get_voucher_for_update, paid_with
 from loyalty.rewards.voucher_codes import code_index
 from loyalty.rewards.voucher_rules import RESERVED_FOR, Outlet, Standing, after_roll_back, read_voucher_code, unfit, use_of
 
@@ -101,6 +101,16 @@ class RollBackTooLate(Refusal):
     en = "It may be rolled back within {minutes} minutes only."
     next_zh = "请由总部处理。"
     next_en = "The office decides about it."
+
+
+class PaidASale(Refusal):
+    """It goes back with the sale, or the sale would be paid by nothing."""
+
+    status = 409
+    zh = "该券已用于支付一笔消费。"
+    en = "This voucher paid a part of a sale."
+    next_zh = "请对该笔消费退款，券会随之恢复。"
+    next_en = "Refund the sale; the voucher comes back with it."
 
 
 class AmountNotTaken(Refusal):
@@ -232,9 +242,17 @@ async def redeem(
     _require_redemption_move(redemption, RedemptionStatus.REDEEMED)
     if redemption.reserved_until is not None and redemption.reserved_until <= now:
         raise ReservationLapsed
+    if amount_minor is not None and (redemption.honoured_minor is None or not 0 < amount_minor <= redemption.honoured_minor):
+        raise AmountNotTaken
+    await use(session, voucher, redemption, amount_minor=amount_minor, actor=actor, now=now)
+    return _view(redemption)
+
+
+async def use(
+    session: AsyncSession, voucher: Voucher, redemption: VoucherRedemption, *, amount_minor: int | None, actor: Actor, now: datetime
+) -> None:
+    """Turn a locked reservation of a locked voucher into its use, for all that was set aside or for `amount_minor` of it."""
     if amount_minor is not None:
-        if redemption.honoured_minor is None or not 0 < amount_minor <= redemption.honoured_minor:
-            raise AmountNotTaken
         redemption.honoured_minor = amount_minor
         redemption.taken_minor = amount_minor if voucher.partial else redemption.taken_minor
     redemption.status = RedemptionStatus.REDEEMED
@@ -245,7 +263,6 @@ async def redeem(
         voucher.left_minor += change
     to = VoucherStatus.ISSUED if voucher.left_minor else VoucherStatus.REDEEMED
     await _move(session, voucher, to, redemption_id=redemption.redemption_id, change_minor=change, actor=actor, now=now)
-    return _view(redemption)
 
 
 async def roll_back(session: AsyncSession, *, at: Outlet, key: UUID, reason: str, actor: Actor, now: datetime) -> RedemptionView:
@@ -255,6 +272,7 @@ async def roll_back(session: AsyncSession, *, at: Outlet, key: UUID, reason: str
     the late reservation. Again it gives the same answer.
 
     :raises RollBackTooLate: if the kind's window is over
+    :raises PaidASale: if a booked sale was paid with it
     """
     tombstone = await session.scalar(
         upsert(VoucherRedemption)
@@ -286,7 +304,9 @@ async def roll_back(session: AsyncSession, *, at: Outlet, key: UUID, reason: str
         return _view(redemption)
     if redemption.redeemed_at is not None and now > redemption.redeemed_at + timedelta(minutes=kind.rollback_minutes):
         raise RollBackTooLate(minutes=kind.rollback_minutes)
-    await _undo(session, voucher, redemption, reason=reason, actor=actor, now=now)
+    if await paid_with(session, redemption=redemption) is not None:
+        raise PaidASale
+    await undo(session, voucher, redemption, reason=reason, actor=actor, now=now)
     return _view(redemption)
 
 
@@ -302,7 +322,7 @@ async def reserve_code(
     plate: str | None = None,
 ) -> RedemptionView:
     """Admit a code and set its voucher aside, in two transactions, since the guess counts although it is refused; raises like both."""
-    voucher_id = await _admitted(sessions, typed=typed, at=at, key=key, plate=plate, now=now)
+    voucher_id = await admitted(sessions, typed=typed, at=at, key=key, plate=plate, now=now)
     async with transaction(sessions) as session:
         return await reserve(session, voucher_id=voucher_id, at=at, key=key, amount_minor=amount_minor, plate=plate, actor=actor, now=now)
 
@@ -319,13 +339,17 @@ async def redeem_code(
     plate: str | None = None,
 ) -> RedemptionView:
     """Admit a code and use its voucher at once, as a counter does; raises like `admit_code`, `reserve` and `redeem`."""
-    voucher_id = await _admitted(sessions, typed=typed, at=at, key=key, plate=plate, now=now)
+    voucher_id = await admitted(sessions, typed=typed, at=at, key=key, plate=plate, now=now)
     async with transaction(sessions) as session:
         await reserve(session, voucher_id=voucher_id, at=at, key=key, amount_minor=amount_minor, plate=plate, actor=actor, now=now)
         return await redeem(session, at=at, key=key, actor=actor, now=now)
 
 
-async def _admitted(sessions: Sessions, *, typed: str, at: Outlet, key: UUID, plate: str | None, now: datetime) -> UUID:
+async def admitted(sessions: Sessions, *, typed: str, at: Outlet, key: UUID, plate: str | None, now: datetime) -> UUID:
+    """Admit a code in a transaction of its own, so that the guess counts; raises like `admit_code`.
+
+    :raises CodeNotHonoured: if it is not admitted
+    """
     async with transaction(sessions) as session:
         voucher_id = await admit_code(session, typed=typed, at=at, key=key, plate=plate, now=now)
     if voucher_id is None:
@@ -409,13 +433,17 @@ async def _release_lapsed(session: AsyncSession, voucher: Voucher, *, actor: Act
     redemption = (await session.scalars(locked(_open(voucher.voucher_id)))).one()
     if redemption.reserved_until is None or redemption.reserved_until > now:
         return 0
-    await _undo(session, voucher, redemption, reason="lapsed", actor=actor, now=now)
+    paid = await paid_with(session, redemption=redemption)
+    if paid is not None and 0 < paid <= (redemption.honoured_minor or 0):
+        # Whoever set it aside is gone, but the sale that it pays is booked.
+        await use(session, voucher, redemption, amount_minor=paid, actor=actor, now=now)
+        return 0
+    await undo(session, voucher, redemption, reason="lapsed", actor=actor, now=now)
     return 1
 
 
-async def _undo(
-    session: AsyncSession, voucher: Voucher, redemption: VoucherRedemption, *, reason: str, actor: Actor, now: datetime
-) -> None:
+async def undo(session: AsyncSession, voucher: Voucher, redemption: VoucherRedemption, *, reason: str, actor: Actor, now: datetime) -> None:
+    """Roll a locked reservation or use of a locked voucher back, whatever the kind's minutes say."""
     _require_redemption_move(redemption, RedemptionStatus.ROLLED_BACK)
     was_open = redemption.status is RedemptionStatus.RESERVED
     redemption.status = RedemptionStatus.ROLLED_BACK

@@ -1,18 +1,18 @@
 """Reading voucher kinds, vouchers and what became of them."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.customers.queries import family_of
 from loyalty.db import locked
 from loyalty.errors import NotFound
-from loyalty.ids import CustomerId
+from loyalty.ids import CustomerId, uuid7_floor
 from loyalty.paging import PAGE_SIZE, Column, Page, all_as, keys_for, one_as, page_as
 from loyalty.rewards.model_vouchers import (
     EVERYBODY,
@@ -42,6 +42,13 @@ class VoucherNotFound(NotFound):
 
     zh = "没有此券。"
     en = "There is no such voucher."
+
+
+class RedemptionNotFound(NotFound):
+    """Unknown, or another outlet's: the answer is the same."""
+
+    zh = "本终端没有这笔核销。"
+    en = "This till has no such redemption."
 
 
 class VoucherKindView(msgspec.Struct, frozen=True):
@@ -275,6 +282,19 @@ async def find_redemption(session: AsyncSession, *, caller: str, key: UUID) -> R
     return await one_as(session, RedemptionView, _redemptions().where(VoucherRedemption.caller == caller, VoucherRedemption.key == key))
 
 
+async def redemption_of_caller(session: AsyncSession, *, redemption_id: UUID, caller: str) -> RedemptionView:
+    """Return one redemption of an outlet.
+
+    :raises RedemptionNotFound: if there is none, or it is another outlet's
+    """
+    found = await one_as(
+        session, RedemptionView, _redemptions().where(VoucherRedemption.redemption_id == redemption_id, VoucherRedemption.caller == caller)
+    )
+    if found is None:
+        raise RedemptionNotFound
+    return found
+
+
 async def redemptions_at(session: AsyncSession, *, outlet: str, since: datetime, until: datetime, limit: int = 200) -> list[RedemptionView]:
     """Return what an outlet redeemed in `[since, until)`, the last one first: its list of the day."""
     statement = (
@@ -284,6 +304,27 @@ async def redemptions_at(session: AsyncSession, *, outlet: str, since: datetime,
         .limit(limit)
     )
     return await all_as(session, RedemptionView, statement)
+
+
+async def paid_with(session: AsyncSession, *, redemption: VoucherRedemption) -> int | None:
+    """Return what a booked sale took of a reservation as its tender, minor units; None where there is none within a day of it."""
+    if redemption.station_id is None:
+        return None
+    found: int | None = await session.scalar(
+        text(
+            "SELECT (one ->> 'amount_minor')::bigint FROM sales s CROSS JOIN LATERAL jsonb_array_elements(s.detail -> 'tenders') AS one"
+            " WHERE s.station_id = :station_id AND s.sale_id >= :first AND s.sale_id < :last"
+            " AND s.detail @> jsonb_build_object('tenders', jsonb_build_array(jsonb_build_object('reference', CAST(:named AS text))))"
+            " AND one ->> 'tender' = 'voucher' AND one ->> 'reference' = :named AND s.status IN (1, 2) LIMIT 1"
+        ),
+        {
+            "station_id": redemption.station_id,
+            "first": uuid7_floor(redemption.reserved_at),
+            "last": uuid7_floor(redemption.reserved_at + timedelta(days=1)),
+            "named": str(redemption.redemption_id),
+        },
+    )
+    return found
 
 
 async def outlet_of_station(session: AsyncSession, *, station_id: UUID, terminal_id: UUID | None = None) -> Outlet:

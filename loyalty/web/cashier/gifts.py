@@ -1,6 +1,5 @@
 """Vouchers and gifts at the counter: a code is used and taken back; a gift is set aside, swapped, handed out against a signature."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from loyalty.rewards.queries.gifts import EntitlementView, Offer
 from loyalty.rewards.queries.vouchers import RedemptionView, VoucherView
 from loyalty.rewards.voucher_rules import Outlet
 from loyalty.web.cashier.frame import draw, reading
+from loyalty.web.cashier.paying import outlet_of, vouchers_of
 from loyalty.web.cashier.sheets import CardSheet, sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, new_key
 from loyalty.web.endings import good_through
@@ -79,7 +79,7 @@ async def _page(till: Till, card_id: UUID | None) -> Page:
     till.require_shift()
     async with reading(till) as session:
         sheet = await sheet_of(till, session, card_id=card_id) if card_id is not None else None
-        outlet = await _outlet(till, session)
+        outlet = await outlet_of(till, session)
         return await draw(
             till,
             session,
@@ -91,7 +91,7 @@ async def _page(till: Till, card_id: UUID | None) -> Page:
             back=f"{HOME}/cards/{card_id}" if card_id is not None else HOME,
             once=new_key(),
             rights=await _rights(till, session, sheet) if sheet is not None else [],
-            vouchers=await _vouchers(session, sheet) if sheet is not None else [],
+            vouchers=await vouchers_of(session, sheet, _USABLE) if sheet is not None else [],
             uses=await _uses(till, session, outlet),
         )
 
@@ -115,12 +115,6 @@ async def _rights(till: Till, session: AsyncSession, sheet: CardSheet) -> list[R
     return rights
 
 
-async def _vouchers(session: AsyncSession, sheet: CardSheet) -> Sequence[VoucherView]:
-    if sheet.customer_id is not None:
-        return await voucher_queries.vouchers_of_customer(session, customer_id=sheet.customer_id, statuses=_USABLE)
-    return await voucher_queries.vouchers_of_account(session, account_id=sheet.account_id, statuses=_USABLE)
-
-
 async def _uses(till: Till, session: AsyncSession, outlet: Outlet) -> list[Use]:
     since, until = day_bounds(local_date(till.now, till.view.zone), till.view.zone)
     uses = []
@@ -131,10 +125,6 @@ async def _uses(till: Till, session: AsyncSession, outlet: Outlet) -> list[Use]:
         mine = one.caller == outlet.caller and one.status is RedemptionStatus.REDEEMED
         uses.append(Use(one=one, voucher=voucher, mine=mine, key=new_key()))
     return uses
-
-
-async def _outlet(till: Till, session: AsyncSession) -> Outlet:
-    return await voucher_queries.outlet_of_station(session, station_id=till.place.station_id, terminal_id=till.place.terminal_id)
 
 
 @post("/vouchers", status_code=303)
@@ -148,7 +138,7 @@ async def use_voucher(till: NamedDependency[Till]) -> Page:
     plate = form.text("plate", _("Number plate"), required=False, longest=16).replace(" ", "").upper() or None
     form.check()
     async with reading(till) as session:
-        outlet = await _outlet(till, session)
+        outlet = await outlet_of(till, session)
     done = await redeem_code(
         till.sessions, typed=typed, at=outlet, key=till.key, amount_minor=amount, plate=plate, actor=till.actor, now=till.now
     )
@@ -175,7 +165,7 @@ async def take_back(key: FromPath[UUID], till: NamedDependency[Till]) -> Page:
     """Take a use of this till back; the voucher is good again, or has run out."""
     till.require(Permission.SELL)
     async with transaction(till.sessions) as session:
-        outlet = await _outlet(till, session)
+        outlet = await outlet_of(till, session)
         undone = await roll_back(session, at=outlet, key=key, reason="at the counter", actor=till.actor, now=till.now)
         voucher = await voucher_queries.get_voucher(session, voucher_id=undone.voucher_id) if undone.voucher_id else None
     ran_out = voucher is not None and voucher.status is VoucherStatus.EXPIRED

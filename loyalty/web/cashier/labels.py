@@ -32,4 +32,5 @@ TENDERS: Final = {
     "alipay": N_("Alipay"),
     "bank_transfer": N_("Bank transfer"),
     "stored_value": N_("Stored value"),
+    "voucher": N_("Voucher"),
 }

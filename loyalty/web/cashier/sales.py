@@ -21,6 +21,7 @@ from loyalty.errors import Refusal
 from loyalty.identity import operations as identity
 from loyalty.identity.queries import grants_of
 from loyalty.identity.rules import Permission, Principal, at_station
+from loyalty.rewards.operations import voucher_tenders
 from loyalty.rewards.queries.redeeming import bought_with
 from loyalty.statements.model import ReceiptKind
 from loyalty.statements.operations import count_print
@@ -32,6 +33,7 @@ from loyalty.web.cashier import queries
 from loyalty.web.cashier.counter import rows_of
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.labels import SALE_TAGS, TENDERS, TOPUP_TAGS
+from loyalty.web.cashier.paying import VOUCHER
 from loyalty.web.cashier.receipts import Slip, product_names, sale_slip, topup_slip
 from loyalty.web.cashier.till import HOME, Page, Till, new_key
 from loyalty.web.i18n import N_
@@ -145,10 +147,17 @@ async def refund(ref: FromPath[str], till: NamedDependency[Till]) -> Page:
         return Outcome.of(done.account_id, done.refund_id, done.answer)
 
     answer = await till.once(Operation.REFUND, RefundAnswer, perform)
-    handed = [f"{_(TENDERS.get(each.tender, each.tender))} {till.money(each.amount_minor)}" for each in answer.tenders or []]
+    async with transaction(till.sessions) as session:
+        good_again = await voucher_tenders.give_back(session, account_id=both[0], sale_id=both[1], actor=till.actor, now=till.now)
+    back = [each for each in answer.tenders or [] if each.tender != VOUCHER]
+    handed = [f"{_(TENDERS.get(each.tender, each.tender))} {till.money(each.amount_minor)}" for each in back]
     told = _("Given back: %(amount)s to the card.", amount=till.money(answer.card_minor))
     if handed:
         told += " " + _("Hand back: %(what)s.", what=", ".join(handed))
+    if good_again:
+        told += " " + _("The voucher is the customer's again.")
+    elif len(back) < len(answer.tenders or []):
+        told += " " + _("The voucher's share comes back with the last part.")
     if answer.expired_minor:
         told += " " + _("%(amount)s of it is bonus that has expired meanwhile.", amount=till.money(answer.expired_minor))
     return till.done(f"{HOME}/sales/{ref}", told)

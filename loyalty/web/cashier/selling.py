@@ -26,6 +26,7 @@ from loyalty.web.benefits import Teller
 from loyalty.web.cashier import queries
 from loyalty.web.cashier.benefits import Favour, Saving, Waiting, favour_of, saving_of, shelves, teller_for, waiting_for
 from loyalty.web.cashier.frame import draw, reading
+from loyalty.web.cashier.paying import VOUCHER, Payer, earlier, payers_of, set_aside, settle, tender_of
 from loyalty.web.cashier.sheets import CardSheet, DueFill, due_of, sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
 from loyalty.web.i18n import N_
@@ -48,6 +49,8 @@ class Reckoned(msgspec.Struct, frozen=True, kw_only=True):
     saving: Saving
     shop_minor: int
     tenders_minor: int
+    voucher_minor: int
+    """What the chosen voucher pays."""
     due_minor: int
     fill: DueFill | None
     short_minor: int
@@ -79,7 +82,8 @@ async def due(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         offer = await offer_for(till, session, sheet)
         teller = await teller_for(till, session, offer)
         fills = due_of(till, offer, await queries.unpaid_fills(session, station_id=till.place.station_id))
-        reckoned = _reckon(till, sheet, fills, offer, teller)
+        payer = _chosen(till, await payers_of(till, session, sheet))
+        reckoned = _reckon(till, sheet, fills, offer, teller, payer=payer)
     return render(
         till.request,
         "cashier/due.html",
@@ -100,6 +104,13 @@ async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
     async with reading(till) as session:
         sheet = await sheet_of(till, session, card_id=card_id)
         body, token = _sale(till, sheet)
+        reserved = await earlier(till, session) if till.form.raw(VOUCHER) else None
+        payer = None if reserved is not None else _chosen(till, await payers_of(till, session, sheet, plate=body.plate))
+        due_minor = 0 if payer is None else await _due_before(till, session, sheet, payer)
+    if payer is not None and due_minor > 0:
+        reserved = await set_aside(till, payer, due_minor=due_minor, plate=body.plate)
+    if reserved is not None:
+        body = msgspec.structs.replace(body, tenders=[*body.tenders, tender_of(reserved)])
     answer = await till.hot(
         Operation.SALE,
         body,
@@ -107,12 +118,27 @@ async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         number_index=sheet.number_index,
         presented=presented_by(till.form.secret("pin").strip(), token),
     )
+    if reserved is not None:
+        await settle(till, answer)
     if answer.sale is not None:
         return redirect(till.request, f"{HOME}/sales/{answer.sale}?new=1", cookies=[code_cookie(till.request, "")] if token else None)
     async with reading(till) as session:
         # Read anew: a wrong PIN may have locked it.
         sheet = await sheet_of(till, session, card_id=card_id)
         return await _drawn(till, session, sheet, said=answer, chosen=till.form.raw("fill"))
+
+
+def _chosen(till: Till, payers: Sequence[Payer]) -> Payer | None:
+    """Return the voucher that the form names, if it is one of these."""
+    return next((one for one in payers if str(one.voucher_id) == till.form.raw(VOUCHER)), None)
+
+
+async def _due_before(till: Till, session: AsyncSession, sheet: CardSheet, payer: Payer) -> int:
+    """Return what a voucher can pay: all that is due after the savings and the other tenders."""
+    offer = await offer_for(till, session, sheet)
+    fills = due_of(till, offer, await queries.unpaid_fills(session, station_id=till.place.station_id))
+    reckoned = _reckon(till, sheet, fills, offer, await teller_for(till, session, offer), payer=payer)
+    return reckoned.due_minor + reckoned.voucher_minor
 
 
 def _sale(till: Till, sheet: CardSheet) -> tuple[SaleRequest, str]:
@@ -199,7 +225,14 @@ async def favour_for(
 
 
 def _reckon(
-    till: Till, sheet: CardSheet, fills: list[DueFill], offer: Offer | None, teller: Teller, *, chosen: str | None = None
+    till: Till,
+    sheet: CardSheet,
+    fills: list[DueFill],
+    offer: Offer | None,
+    teller: Teller,
+    *,
+    chosen: str | None = None,
+    payer: Payer | None = None,
 ) -> Reckoned:
     """Add up what the form says, taking what cannot be read yet as nothing: somebody is still typing."""
     wanted = till.form.raw("fill") if chosen is None else chosen
@@ -222,13 +255,25 @@ def _reckon(
     goods = goods_of(lines, articles, line, None if line is None else known.products.get(line.product), till.place.digits)
     off = 0
     if offer is not None and goods:
-        flow, with_ = Flow.SHOP if line is None else Flow.PAY_AFTER, (CARD, *(tender.tender for tender in paid))
+        flow = Flow.SHOP if line is None else Flow.PAY_AFTER
+        with_ = (CARD, *(tender.tender for tender in paid), *([] if payer is None else [VOUCHER]))
         fuel = None if line is None else known.products.get(line.product)
         saving, outcome = saving_of(till, offer, teller, goods, flow, with_, unit="piece" if fuel is None else fuel.unit)
         off = outcome.discount_minor - outcome.surcharge_minor
     share = gross + shop - off - tenders
+    voucher = 0 if payer is None else max(0, min(payer.left_minor, share))
+    share -= voucher
     short = max(0, share - sheet.available_minor) if sheet.shows_money else 0
-    return Reckoned(gross_minor=gross, saving=saving, shop_minor=shop, tenders_minor=tenders, due_minor=share, fill=fill, short_minor=short)
+    return Reckoned(
+        gross_minor=gross,
+        saving=saving,
+        shop_minor=shop,
+        tenders_minor=tenders,
+        voucher_minor=voucher,
+        due_minor=share,
+        fill=fill,
+        short_minor=short,
+    )
 
 
 async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: Said | None = None, chosen: str = "") -> Page:
@@ -240,6 +285,7 @@ async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
     if not chosen and len(free) == 1:
         chosen = str(free[0].fill.fill_id)
     board = await price_board(session, station_id=till.place.station_id, at=till.now)
+    payers = await payers_of(till, session, sheet) if sheet.living and not sheet.stopped else []
     token = code_for(till.request, sheet.number_index)
     first = "pin" if chosen and chosen != "none" and not token else "fill"
     if said is not None and said.reason in _ONCE_MORE:
@@ -257,7 +303,8 @@ async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
         board=[line for line in board if line.category is ProductCategory.FUEL],
         goods=await _goods(till, session, board),
         tenders=[(code, till.gettext(label)) for code, label in OTHER_TENDERS],
-        reckoned=_reckon(till, sheet, fills, offer, teller, chosen=chosen),
+        payers=payers,
+        reckoned=_reckon(till, sheet, fills, offer, teller, chosen=chosen, payer=_chosen(till, payers)),
         favour=await favour_for(till, session, sheet, offer, teller, board),
         declined=None if said is None else declined(till, said),
         token=bool(token),
