@@ -243,6 +243,8 @@ async def book(desk: NamedDependency[Desk], number: FromPath[int]) -> Page:
     is_live = live is not None and live.number == number
     tag = desk.tag(_("Live"), "good") if is_live else desk.tag(_(BOOK_STATUS[one.status][0]), BOOK_STATUS[one.status][1])
     acts = [Act(_("Try it out"), f"{PATH}/{number}/trials"), Act(_("Export"), f"{PATH}/{number}/file")]
+    if edits:
+        acts.append(Act(_("Currency and own funders"), f"{PATH}/{number}/head"))
     return await desk.page(
         _("Rulebook %(number)s", number=number),
         sub=one.note,

@@ -306,7 +306,7 @@ class RuleForm:
         by = form.raw("points_by")
         plain: dict[str, Any] = {
             "points": form.whole("points", _("Points"), low=1),
-            "whole": form.flag("whole"),
+            "whole": form.flag("whole") or by == "once",
             "pending_days": form.whole("pending_days", _("Wait days"), required=False) or 0,
             "when_settled": form.flag("when_settled"),
             "expires_months": form.whole("expires_months", _("Lapse after months"), low=1, required=False),

@@ -234,7 +234,8 @@ def _typed_spend(spend: Spending | None, writer: Writer) -> Typed:
 def _typed_points(effect: Points, writer: Writer) -> dict[str, str]:
     by = "quantity" if effect.per_quantity_milli is not None else "amount" if effect.per_minor is not None else "once"
     step = quantity(effect.per_quantity_milli) if by == "quantity" else writer.money(effect.per_minor)
-    flags = {"whole": effect.whole, "when_settled": effect.when_settled}
+    # Without steps there are none to be full.
+    flags = {"whole": effect.whole or by == "once", "when_settled": effect.when_settled}
     return {name: "1" for name, is_set in flags.items() if is_set} | {
         "points": str(effect.points),
         "points_by": by,
