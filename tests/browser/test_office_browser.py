@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from playwright.async_api import expect
 from sqlalchemy import text
 
 from loyalty.crypto import totp_code, use_keyring
@@ -203,6 +204,39 @@ async def test_one_comes_in_by_keyboard_alone(reader, site):
     await page.keyboard.press("Enter")
     await page.wait_for_url(f"{site}/office/cards")
     assert await page.title() == "Cards · Office"
+
+
+async def test_the_order_of_rules_is_changed_by_keys_alone(office, site):
+    page = await office("office", locale="en")
+    await page.goto(f"{site}/office/rules")
+    await page.fill("form[action$='/rules/new'] #f-note", "order")
+    await page.press("form[action$='/rules/new'] #f-note", "Enter")
+    await page.wait_for_url("**/office/rules/*")
+    draft = page.url.partition("?")[0].partition("#")[0]
+    for code in ("first", "second"):
+        await page.goto(f"{draft}/groups/new")
+        for name, value in (("code", code), ("name_zh", code), ("name_en", code)):
+            await page.fill(f"#f-{name}", value)
+        await page.press("#f-name_en", "Enter")
+        await page.wait_for_selector(f"#r-{code}")
+    members = page.locator("[data-member]")
+
+    await page.goto(draft)
+    assert await members.evaluate_all("all => all.map(each => each.id)") == ["r-first", "r-gold", "r-second"]
+    for _step in range(2):
+        await page.keyboard.press("j")
+    await page.keyboard.press("k")
+    assert await page.evaluate("document.activeElement.id") == "r-first"
+    await page.keyboard.press("Alt+ArrowDown")
+    await expect(members.nth(1)).to_have_id("r-first")
+    await expect(members.nth(1)).to_be_focused()
+    await page.keyboard.press("Alt+ArrowDown")
+    await expect(members.nth(2)).to_have_id("r-first")
+    await expect(members.nth(2)).to_be_focused()
+    await page.keyboard.press("Alt+ArrowUp")
+    await expect(members.nth(1)).to_have_id("r-first")
+    await page.goto(draft)
+    assert await members.evaluate_all("all => all.map(each => each.id)") == ["r-gold", "r-first", "r-second"], "it was stored"
 
 
 async def test_a_card_is_found_stopped_and_let_go_again(office, chain_site, site):
