@@ -33,6 +33,7 @@ from loyalty.web.cashier.routes import cashier
 from loyalty.web.me.routes import me
 from loyalty.web.office.agreements_api import agreements_api
 from loyalty.web.office.backtests_api import backtests_api
+from loyalty.web.office.campaigns_api import campaigns_api
 from loyalty.web.office.routes import office
 from loyalty.web.office.rules_api import rules_api
 from loyalty.web.office.simulations_api import simulations_api
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> Litestar:
             agreements_api,
             simulations_api,
             backtests_api,
+            campaigns_api,
             cashier,
             me,
         ],

@@ -157,3 +157,31 @@ async def test_who_may_sees_it_in_both_languages(office, campaigns, path):
             assert answer.status_code == 200, (path, name, language)
     for name in ("district", "cashier"):
         assert (await (await office.at(name)).get(path)).status_code == 403
+
+
+async def test_the_figures_come_as_json_too(office, campaigns):
+    """Of the drawn campaign as the page judges it, of the quiet one nothing; whoever may not see the page may not see these."""
+    client = (await office.at("office")).client
+
+    async def ask(path: str, *, status: int = 200):
+        answer = await client.get(f"/office/api/campaigns{path}")
+        assert answer.status_code == status, (path, answer.text[:600])
+        return answer.json()
+
+    assert {one["campaign"]["code"] for one in await ask("/")} == {"thanks", "even", "drawn", "quiet"}
+    assert (await ask("/thanks"))["rules"] == ["five-thanks"]
+    results = await ask("/thanks/results")
+    assert (results["customers"], results["times"], [one["kind"] for one in results["kinds"]]) == (1, 1, ["discount"])
+    today = datetime.now(UTC).date()
+    costs = await ask(f"/thanks/costs?first={today - 7 * DAY}&last={today + 2 * DAY}")
+    assert sum(one["amount"] for one in costs) == results["kinds"][0]["given"]
+    assert (await ask(f"/thanks/costs?first={today}&last={today}", status=422))["code"] == "days_not_in_order"
+    uplift = await ask("/drawn/uplift")
+    assert uplift["spend"]["verdict"] == "more"
+    assert uplift["offered"]["mean_minor"] - uplift["held_out"]["mean_minor"] == uplift["spend"]["difference"]
+    assert (await ask("/even/uplift"))["leaked"] == 1
+    assert [one["code"] for one in await ask("/thanks/flyers")] == ["AUTUMN"]
+    assert await ask("/quiet/flyers") == []
+    assert (await ask("/none", status=404))["code"] == "campaign_not_found"
+    cashier = (await office.at("cashier")).client
+    assert (await cashier.get("/office/api/campaigns/")).status_code == 403
