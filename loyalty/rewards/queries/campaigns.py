@@ -175,14 +175,11 @@ WITH own AS MATERIALIZED (
     WHERE t.booked_at >= :since AND t.booked_at < :until AND t.detail -> 'benefits' IS NOT NULL
         AND ((t.detail ->> 'book')::integer, b.benefit ->> 'rule') IN (SELECT number, rule FROM own)
 ), gone AS (
+    -- whatever went back since: refunds are few beside sales, and are found without asking each sale for its own
     SELECT account_id, source_id, back ->> 0 AS rule, back ->> 1 AS kind, sum((back ->> 2)::bigint)::bigint AS returned FROM (
-        SELECT r.account_id, r.sale_id AS source_id, r.benefits
-        FROM (SELECT DISTINCT account_id, source_id FROM sold) s
-        JOIN refunds r ON r.account_id = s.account_id AND r.sale_id = s.source_id WHERE r.benefits IS NOT NULL
+        SELECT account_id, sale_id AS source_id, benefits FROM refunds WHERE refund_id >= :first AND benefits IS NOT NULL
         UNION ALL
-        SELECT r.account_id, r.topup_id, r.benefits
-        FROM (SELECT DISTINCT source_id FROM loaded) l
-        JOIN topup_returns r ON r.topup_id = l.source_id WHERE r.benefits IS NOT NULL
+        SELECT account_id, topup_id, benefits FROM topup_returns WHERE booked_at >= :since AND benefits IS NOT NULL
     ) r CROSS JOIN LATERAL jsonb_array_elements(r.benefits) AS back GROUP BY 1, 2, 3, 4
 ), given AS MATERIALIZED (
     SELECT g.account_id, g.source_id, g.day, g.benefit ->> 'rule' AS rule, g.benefit ->> 'kind' AS kind,
@@ -200,30 +197,42 @@ WITH own AS MATERIALIZED (
 _RESULTS: Final = text(
     GIVEN
     + """
-SELECT kind, count(*) AS times, count(DISTINCT subject) AS customers, sum(given)::bigint AS given, sum(returned)::bigint AS returned,
-    count(DISTINCT (account_id, source_id)) AS sources
-FROM given GROUP BY GROUPING SETS ((kind), ()) ORDER BY kind
+, people AS MATERIALIZED (
+    SELECT kind, subject, count(*) AS times, sum(given) AS given, sum(returned) AS returned FROM given GROUP BY kind, subject
+)
+SELECT kind, sum(times)::bigint AS times, count(*) AS customers, sum(given)::bigint AS given, sum(returned)::bigint AS returned,
+    NULL::bigint AS sources
+FROM people GROUP BY kind
+UNION ALL
+SELECT NULL, NULL, (SELECT count(*) FROM (SELECT FROM people GROUP BY subject) s), NULL, NULL,
+    (SELECT count(*) FROM (SELECT FROM given GROUP BY source_id) s)
+ORDER BY kind
 """
 )
 
 # What a sale keeps of each funder are amounts; as parts they are the same. A return is split as the benefit was; the cents of a split go to
-# the largest share, as everywhere.
+# the largest share, as everywhere. What is alike is split once and counted as often as it came.
 _COSTS: Final = text(
     GIVEN  # noqa: S608 - put together from the constants of this file alone
     + """
-, parts AS (
+, alike AS MATERIALIZED (
+    SELECT row_number() OVER () AS id, g.* FROM (
+        SELECT day, kind, given, returned, funders, count(*) AS times FROM given WHERE day >= :first_day AND day < :last_day
+        GROUP BY day, kind, given, returned, funders
+    ) g
+), parts AS (
     SELECT g.*, f.funder ->> 0 AS funder, (f.funder ->> 1)::numeric AS part, sum((f.funder ->> 1)::numeric) OVER one AS whole,
         row_number() OVER (one ORDER BY (f.funder ->> 1)::numeric DESC, f.place) AS rank
-    FROM given g CROSS JOIN LATERAL jsonb_array_elements(g.funders) WITH ORDINALITY AS f(funder, place)
-    WINDOW one AS (PARTITION BY g.account_id, g.source_id, g.rule, g.kind)
+    FROM alike g CROSS JOIN LATERAL jsonb_array_elements(g.funders) WITH ORDINALITY AS f(funder, place)
+    WINDOW one AS (PARTITION BY g.id)
 ), cut AS (
     SELECT p.*, div(given * part, whole) AS share, div(returned * part, whole) AS back FROM parts p WHERE whole > 0
 ), borne AS (
     SELECT c.*, share - back + CASE rank WHEN 1 THEN given - sum(share) OVER one - returned + sum(back) OVER one ELSE 0 END AS amount
-    FROM cut c WINDOW one AS (PARTITION BY account_id, source_id, rule, kind)
+    FROM cut c WINDOW one AS (PARTITION BY id)
 )
-SELECT day, funder, kind, count(*) AS times, sum(amount)::bigint AS amount FROM borne
-WHERE day >= :first_day AND day < :last_day GROUP BY 1, 2, 3 ORDER BY day DESC, funder, kind
+SELECT day, funder, kind, sum(times)::bigint AS times, sum(amount * times)::bigint AS amount FROM borne
+GROUP BY 1, 2, 3 ORDER BY day DESC, funder, kind
 """
 )
 
