@@ -336,6 +336,8 @@ PICTURES = (
     Picture("top-up-void", "/cashier", then=_again("top-up")),
     Picture("points", "/cashier", then=_on_the_card("/points", what="gold")),
     Picture("points-done", "/cashier", then=_redeemed),
+    Picture("gifts", "/cashier/gifts"),
+    Picture("card-gifts", "/cashier", then=_on_the_card("/gifts", what="gold")),
     Picture("care", "/cashier", then=_on_the_card("/care")),
     Picture("care-lost", "/cashier", then=_on_the_card("/care", what="lost")),
     Picture("register", "/cashier", then=_on_the_card("/register", what="anonymous")),
