@@ -148,8 +148,10 @@ async def flyers(desk: NamedDependency[Desk], code: FromPath[str]) -> list[Flyer
     one = await _asked(desk, code)
     if not one.flyers:
         return []
-    facts = {"since": one.since, "until": one.until, "currency": one.currency, "codes": tuple(one.flyers)}
-    return list((await list_flyers(desk.session, **facts, limit=_FLYERS_MOST)).rows)
+    found = await list_flyers(
+        desk.session, since=one.since, until=one.until, currency=one.currency, codes=tuple(one.flyers), limit=_FLYERS_MOST
+    )
+    return list(found.rows)
 
 
 _PROBLEMS: Final[Any] = problems.exception_handlers() | {Refusal: on_refusal, Exception: on_fault}  # type: ignore[operator]
