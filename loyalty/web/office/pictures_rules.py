@@ -165,6 +165,8 @@ def _backtested(page: "Page") -> None:
 REWARDS: Final = (
     Picture("backtests-none", "/office/backtests"),
     Picture("trials", "/office/rules", then=_drafted("/trials")),
+    Picture("backtest", "/office/backtests", then=_backtested),
+    Picture("backtests", "/office/backtests"),
     Picture("rule-group", "/office/rules", then=_drafted("/groups/new")),
     Picture("rule-budget", "/office/rules", then=_drafted("/budgets/new")),
     Picture("rule-campaign", "/office/rules", then=_drafted("/campaigns/new"), after=_rules_given_up),
