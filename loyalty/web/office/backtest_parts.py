@@ -35,11 +35,13 @@ _DAYS_MOST: Final = 62
 _SHADOW_DAYS: Final = 31
 
 
-def report_parts(desk: Desk, report: Report, names: Mapping[UUID, str], places: Places) -> tuple[list[Part], list[Part], list[Part]]:
-    """Return a report's figures for the top, the main column and beside it."""
+def report_parts(
+    desk: Desk, report: Report, names: Mapping[UUID, str], places: Places, called: Mapping[str, str]
+) -> tuple[list[Part], list[Part], list[Part]]:
+    """Return a report's figures for the top, the main column and beside it; `called` names budgets and agreements by code."""
     main: list[Part] = [
         _cost_chart(desk, report),
-        _rules(desk, report),
+        _rules(desk, report, called),
         _funders(desk, report, places),
         _spread_chart(desk, report),
         _parties(desk, desk.gettext("Who saves most more"), report.top_winners, report.currency, names),
@@ -47,7 +49,7 @@ def report_parts(desk: Desk, report: Report, names: Mapping[UUID, str], places: 
     ]
     aside: list[Part] = [_sides(desk, report)]
     if report.budgets:
-        aside.append(_budgets(desk, report))
+        aside.append(_budgets(desk, report, called))
     aside += [_notes(desk, report), _speed(desk, report)]
     return [_tiles(desk, report)], main, aside
 
@@ -112,7 +114,7 @@ def _figure(desk: Desk, kind: str, amount: int, currency: str) -> Cell:
     return cells.money(desk, amount, currency) if kind in _MONEY else cells.count(desk, amount)
 
 
-def _rules(desk: Desk, report: Report) -> Rows:
+def _rules(desk: Desk, report: Report, called: Mapping[str, str]) -> Rows:
     _ = desk.gettext
     before = {(line.rule, line.kind): line for line in report.live.rules}
     lines = [(line, before.pop((line.rule, line.kind), None)) for line in report.draft.rules]
@@ -130,7 +132,8 @@ def _rules(desk: Desk, report: Report) -> Rows:
         ],
         rows=[
             [
-                cells.text(f"{desk.either(line.name_zh, line.name_en)} ({line.rule})"),
+                # An agreement stands in the report by its code alone.
+                cells.text(f"{called.get(line.name_zh, desk.either(line.name_zh, line.name_en))} ({line.rule})"),
                 cells.text(_(KIND.get(line.kind, line.kind))),
                 cells.count(desk, line.times),
                 cells.count(desk, line.parties),
@@ -246,14 +249,14 @@ def _sides(desk: Desk, report: Report) -> Rows:
     )
 
 
-def _budgets(desk: Desk, report: Report) -> Rows:
+def _budgets(desk: Desk, report: Report, called: Mapping[str, str]) -> Rows:
     _ = desk.gettext
     return Rows(
         title=_("Budgets"),
         columns=[Column(_("Budget")), Column(_("In all"), "num"), Column(_("Used"), "num"), Column(_("Used up"))],
         rows=[
             [
-                cells.text(line.budget),
+                cells.text(called.get(line.budget, line.budget)),
                 _figure(desk, "discount" if line.unit == "minor" else line.unit, line.total, report.currency),
                 _figure(desk, "discount" if line.unit == "minor" else line.unit, line.used, report.currency),
                 cells.when(desk, line.out_at),

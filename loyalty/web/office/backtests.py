@@ -19,6 +19,7 @@ from loyalty.paging import Page as Found
 from loyalty.pricing.model import BookStatus
 from loyalty.pricing.operations.shadowing import start_shadow, stop_shadow
 from loyalty.pricing.queries import books
+from loyalty.pricing.queries.agreements import standing_agreements
 from loyalty.pricing.queries.books import BookView
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
@@ -189,7 +190,7 @@ async def shown(desk: NamedDependency[Desk], backtest_id: FromPath[UUID]) -> Pag
     if one.report is not None:
         parties = [line.party for line in (*one.report.top_winners, *one.report.top_losers)]
         named = await names_of_parties(desk.session, parties=parties) if desk.may(Permission.READ_CUSTOMERS) else {}
-        top, main, aside = report_parts(desk, one.report, named, await lookups.places(desk))
+        top, main, aside = report_parts(desk, one.report, named, await lookups.places(desk), await _called(desk, one.number))
     elif one.status is BacktestStatus.FAILED:
         then = _(
             "Nothing was changed. Start it again; if it fails again, give this to whoever runs the service: %(what)s", what=one.problem
@@ -212,6 +213,13 @@ async def shown(desk: NamedDependency[Desk], backtest_id: FromPath[UUID]) -> Pag
         template="office/backtest.html",
         progress=_progress(desk, one) if one.status in _OPEN else None,
     )
+
+
+async def _called(desk: Desk, number: int) -> dict[str, str]:
+    """Return what the rulebook's budgets, and the agreements that stand, are called."""
+    document = (await books.get_book(desk.session, number=number)).document
+    called = {one.code: desk.either(one.name_zh, one.name_en) for one in await standing_agreements(desk.session, now=desk.now)}
+    return called | {budget.code: desk.either(budget.name_zh, budget.name_en) for budget in document.budgets}
 
 
 def _waiting(desk: Desk, one: BacktestView) -> list[Part]:

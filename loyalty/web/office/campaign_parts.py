@@ -20,6 +20,7 @@ from loyalty.web.office.sale_amounts import funder_of
 
 KIND: Final[Mapping[str, str]] = {
     "discount": N_("Discount"),
+    "surcharge": N_("Surcharge"),
     "bonus": N_("Bonus money"),
     "points": N_("Points"),
     "gift": N_("Gift"),

@@ -156,7 +156,7 @@ def _backtested(page: "Page") -> None:
         _drafted("/trials")(page)
         page.locator("form[action$='/trials'] button").last.click()
         page.wait_for_url("**/office/backtests/*")
-        page.wait_for_selector("main table", timeout=90_000)
+        page.wait_for_selector("main table", timeout=150_000)
     else:
         first()(page)
     page.wait_for_load_state("networkidle")
