@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = verbs.add_parser("list", help="every agreement, the latest made first")
     listed.set_defaults(work=_list)
     exported = verbs.add_parser("export", help="write what is agreed now or will be as TOML")
-    exported.add_argument("file", type=Path, help="where to; - is standard output")
+    exported.add_argument("file", type=Path, nargs="?", default=Path("-"), help="where to (default: - for standard output)")
     exported.set_defaults(work=_export)
     imported = verbs.add_parser("import", help="make drafts of a TOML file; what is unchanged is left alone")
     imported.add_argument("file", type=Path, help="where from; - is standard input")

@@ -41,6 +41,15 @@ class StaffUnknown(Exception):  # noqa: N818 - a sentence for the person at the 
     for_people = True
 
 
+class WordsNotUnderstood(Exception):  # noqa: N818 - as above
+    """There are more words than a number and a file."""
+
+    for_people = True
+
+    def __str__(self) -> str:
+        return "loyalty rules export [NUMBER] [FILE]: give one number and one file at most."
+
+
 class RulesRefused(Exception):  # noqa: N818 - as above
     """What the rulebook's operation refused, in its own words."""
 
@@ -56,9 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = verbs.add_parser("show", help="one rulebook: its state, its steps, its faults")
     shown.add_argument("number", type=int)
     shown.set_defaults(work=_show)
-    exported = verbs.add_parser("export", help="write a rulebook as TOML: the one that is live, or number N")
-    exported.add_argument("number", type=int, nargs="?")
-    exported.add_argument("file", type=Path, help="where to; - is standard output")
+    meant = "write a rulebook as TOML: the one that is live, or number N"
+    exported = verbs.add_parser("export", help=meant, usage="%(prog)s [NUMBER] [FILE]")
+    exported.add_argument("what", nargs="*", metavar="NUMBER, FILE", help="which (default: live), and where to (default: standard output)")
     exported.set_defaults(work=_export)
     imported = verbs.add_parser("import", help="make a draft of a TOML file, and name its faults")
     imported.add_argument("file", type=Path, help="where from; - is standard input")
@@ -132,18 +141,28 @@ async def _show(session: AsyncSession, arguments: argparse.Namespace, now: datet
 
 
 async def _export(session: AsyncSession, arguments: argparse.Namespace, now: datetime) -> int:
-    if arguments.number is None:
+    number, file = _what(arguments.what)
+    if number is None:
         book = await books.live_at(session, instant=now)
         document = Document() if book is None else book.document
     else:
-        document = (await books.get_book(session, number=arguments.number)).document
+        document = (await books.get_book(session, number=number)).document
     written = write_rulebook(document)
-    if str(arguments.file) == "-":
+    if file is None:
         sys.stdout.write(written)
     else:
-        arguments.file.write_text(written, encoding="utf-8")
-        _say(f"{len(document.rules)} rules written to {arguments.file}.")
+        file.write_text(written, encoding="utf-8")
+        _say(f"{len(document.rules)} rules written to {file}.")
     return 0
+
+
+def _what(words: list[str]) -> tuple[int | None, Path | None]:
+    """Read `[NUMBER] [FILE]`: which rulebook, None for the live one, and where to, None for standard output."""
+    rest = list(words)
+    number = int(rest.pop(0)) if rest and rest[0].isdecimal() else None
+    if len(rest) > 1:
+        raise WordsNotUnderstood
+    return number, Path(rest[0]) if rest and rest[0] != "-" else None
 
 
 async def _import(session: AsyncSession, arguments: argparse.Namespace, now: datetime) -> int:
@@ -175,11 +194,12 @@ async def _submit(session: AsyncSession, arguments: argparse.Namespace, now: dat
     return 0
 
 
-async def _simulate(session: AsyncSession, arguments: argparse.Namespace, _now: datetime) -> int:
-    """Print what each rule gives, or why it gives nothing."""
+async def _simulate(session: AsyncSession, arguments: argparse.Namespace, now: datetime) -> int:
+    """Print what each rule gives, or why it gives nothing; a basket without `at` is bought now."""
     read = sys.stdin.buffer.read() if str(arguments.basket) == "-" else bytes_of(arguments.basket)
     try:
-        asked = msgspec.json.decode(read, type=Asked)
+        plain = msgspec.json.decode(read)
+        asked = msgspec.convert({"at": now.isoformat()} | plain if isinstance(plain, dict) else plain, Asked)
     except msgspec.MsgspecError as error:
         raise RulesRefused(f"The basket cannot be read: {error}.") from error
     asked = msgspec.structs.replace(asked, without=(*asked.without, *arguments.without))

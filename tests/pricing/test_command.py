@@ -52,6 +52,16 @@ async def test_a_file_goes_out_is_changed_and_comes_in_as_a_draft(rules, tmp_pat
     assert (code, "王丽" in said) == (0, True)
 
 
+async def test_what_is_live_goes_to_standard_output_as_the_readme_says(rules, tmp_path):
+    code, said = await rules("export")
+    assert (code, "[[rules]]" in said) == (0, True)
+    assert await rules("export", "1", "-") == (0, said)
+    assert (await rules("export", "1", str(tmp_path / "one.toml")))[0] == 0
+    assert (tmp_path / "one.toml").read_text("utf-8") == said
+    with pytest.raises(command.WordsNotUnderstood, match="one number and one file"):
+        await rules("export", "1", "one.toml", "two.toml")
+
+
 async def test_faults_are_named_line_by_line_and_keep_it_from_being_submitted(rules, tmp_path):
     path = tmp_path / "rules.toml"
     await rules("export", str(path))
