@@ -58,6 +58,8 @@ class Names(NamedTuple):
     stations: Mapping[str, UUID]
     districts: Mapping[str, UUID]
     regions: Mapping[str, UUID]
+    tiers: Mapping[str, tuple[str, str]] = {}
+    """What tiers are called, Chinese and English."""
 
 
 class CompiledCap(NamedTuple):
@@ -221,7 +223,8 @@ class Book:
         self._groups = {group.code: group for group in document.groups}
         parts: tuple[Group | Rule, ...] = (*document.groups, *document.rules)
         self.names = {part.code: (part.name_zh, part.name_en) for part in parts}
-        """Of groups and rules, Chinese and English."""
+        """Of groups and rules, and of tiers by `tier:CODE`: Chinese and English."""
+        self.names |= {f"tier:{code}": words for code, words in names.tiers.items()}
         self.campaigns = {campaign.code: campaign for campaign in document.campaigns}
         self._plans: dict[_PlanKey, Plan] = {}
         self._frozen_plans: dict[_PlanKey, Plan] = {}

@@ -47,6 +47,8 @@ def explain(rule: CompiledRule | Rule, miss: Miss, currency: str, names: Mapping
     plain = rule.rule if isinstance(rule, CompiledRule) else rule
     if miss.why in _LOST and names is not None and str(miss.need) in names:
         return _lost_to(names[str(miss.need)])
+    if miss.why == "tier" and names is not None:
+        return _of_tier(miss, names)
     written = _WRITTEN.get(miss.why)
     return written(plain, miss, currency) if written is not None else _FIXED.get(miss.why, ("不适用", "does not apply"))
 
@@ -108,7 +110,15 @@ def _hours(_rule: Rule, miss: Miss, _currency: str) -> Words:
 
 
 def _tier(_rule: Rule, miss: Miss, _currency: str) -> Words:
-    return f"仅限会员等级 {miss.need}，当前 {miss.have or '无'}", f"for tier {miss.need} only, this is {miss.have or 'none'}"
+    return _of_tier(miss, {})
+
+
+def _of_tier(miss: Miss, names: Mapping[str, Words]) -> Words:
+    """Say for whom by the tiers' names; a code without a name stands for itself."""
+    found = [names.get(f"tier:{code}", (code, code)) for code in str(miss.need).split()]
+    have = ("无", "none") if miss.have is None else names.get(f"tier:{miss.have}", (str(miss.have), str(miss.have)))
+    zh, en = "、".join(one for one, _ in found), " or ".join(one for _, one in found)
+    return f"仅限会员等级 {zh}，当前 {have[0]}", f"for tier {en} only, this is {have[1]}"
 
 
 def _segment(_rule: Rule, miss: Miss, _currency: str) -> Words:

@@ -3,6 +3,7 @@
 import pytest
 
 from loyalty.pricing.compiling import CompiledRule, budget_id, cap_id
+from loyalty.pricing.conditions import Miss
 from loyalty.pricing.document import (
     Band,
     Birthday,
@@ -152,3 +153,14 @@ def test_what_a_customer_could_still_do_is_mentioned_before_the_pump_starts(when
 def test_a_rate_of_nothing_left_is_told():
     outcome = ask(book(rule(Fixed(amount_minor=99_999), "all", priority=1), rule(PerUnit(rate_e4=1), "r")))
     assert [(one.rule.code, one.miss.why) for one in outcome.missed] == [("r", "nothing_left")]
+
+
+def test_a_tier_is_called_by_its_name_and_a_code_without_one_by_itself():
+    names = {"tier:gold": ("金级会员", "Gold"), "tier:silver": ("银级会员", "Silver")}
+    for_gold = CompiledRule(rule(OFF, tiers=("gold", "vip")), ())
+    miss = Miss("tier", "gold vip", "silver")
+    assert explain(for_gold, miss, "CNY", names) == (
+        "仅限会员等级 金级会员、vip，当前 银级会员",
+        "for tier Gold or vip only, this is Silver",
+    )
+    assert explain(for_gold, miss._replace(have=None), "CNY", names)[1] == "for tier Gold or vip only, this is none"

@@ -1,11 +1,11 @@
 """The rulebooks that a worker keeps: what is live, what will be, and what open authorisations may still be settled by."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import Select, Text, cast, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.customers.model import Customer
@@ -17,6 +17,8 @@ from loyalty.stations.model import District, Region, Station
 
 _KEPT = timedelta(days=2)
 """Books that were followed by another so lately are kept: authorisations wait for their completions. Older ones are read when asked for."""
+# The rewards room stands above this one: what its tiers are called is read here, and nothing else of it.
+_TIERS: Final[Select[*tuple[Any, ...]]] = select(column("code"), column("name_zh"), column("name_en")).select_from(table("tiers"))
 
 
 def document_of(row: Rulebook) -> Document:
@@ -25,11 +27,12 @@ def document_of(row: Rulebook) -> Document:
 
 
 async def names(session: AsyncSession) -> Names:
-    """Return what the codes of places stand for."""
+    """Return what the codes of places stand for, and what tiers are called."""
     return Names(
         stations={row.code: row.station_id for row in await session.execute(select(Station.code, Station.station_id))},
         districts={row.code: row.district_id for row in await session.execute(select(District.code, District.district_id))},
         regions={row.code: row.region_id for row in await session.execute(select(Region.code, Region.region_id))},
+        tiers={code: (zh or code, en or zh or code) for code, zh, en in (await session.execute(_TIERS)).all()},
     )
 
 
