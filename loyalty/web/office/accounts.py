@@ -278,12 +278,13 @@ def house_words(desk: Desk, code: Any, reference: str, stations: dict[UUID, str]
     """Say a house account: its kind, and the station, tender or funder it stands for."""
     _ = desk.gettext
     words = [_(HOUSE[code])]
-    tenders = {member.value: _(label[0]) for member, label in TENDER.items()}
+    known = {member.value: _(label[0]) for member, label in TENDER.items()}
+    known |= {"bank_card": _("Bank card"), "voucher": _("Voucher"), "head-office": _("Head office")}
     for part in reference.split(":"):
         try:
             words.append(stations.get(UUID(part), part[:8]))
         except ValueError:
-            words.append(tenders.get(part, part))
+            words.append(known.get(part, part))
     return " · ".join(word for word in words if word)
 
 

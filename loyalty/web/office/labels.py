@@ -168,6 +168,7 @@ HOUSE: Final[Mapping[HouseCode, str]] = {
     HouseCode.WRITE_OFF: N_("Receivables written off"),
     HouseCode.ADJUSTMENT: N_("Adjustments"),
     HouseCode.POINTS: N_("Points issued"),
+    HouseCode.SURCHARGE: N_("Surcharges"),
 }
 SPEND_STEP: Final[Mapping[SpendStep, str]] = {
     SpendStep.BONUS_EXPIRING: N_("Soonest-expiring bonus"),
@@ -229,6 +230,7 @@ FUEL_KIND: Final[Mapping[FuelKind, str]] = {
     FuelKind.DIESEL: N_("Diesel"),
     FuelKind.LNG: N_("LNG"),
     FuelKind.CNG: N_("CNG"),
+    FuelKind.LPG: N_("LPG"),
     FuelKind.EV: N_("Charging"),
 }
 PRICE_NOTE: Final[Mapping[PriceProblem | PriceWarning, str]] = {
