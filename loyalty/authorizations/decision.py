@@ -238,9 +238,7 @@ def applied(purses: list[PurseView], changes: list[PurseChange]) -> list[PurseVi
         purse, only = purses[0], changes[0]
         if purse.purse_id != only.purse_id:
             return purses
-        return [
-            PurseView._make((*purse[:3], purse.balance_minor + only.balance, purse.held_minor + only.held, *purse[5:])),
-        ]
+        return [PurseView._make((*purse[:3], purse.balance_minor + only.balance, purse.held_minor + only.held, *purse[5:]))]
     held: dict[UUID, int] = {}
     balance: dict[UUID, int] = {}
     for change in changes:

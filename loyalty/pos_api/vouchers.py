@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.audit.model import Actor
 from loyalty.authorizations.callers import Caller
 from loyalty.authorizations.dedupe import Outcome
 from loyalty.authorizations.model import Operation
@@ -18,6 +19,7 @@ from loyalty.identity.rules import Permission
 from loyalty.ids import NOBODY
 from loyalty.rewards.operations import redemptions
 from loyalty.rewards.queries.vouchers import RedemptionView, get_voucher, outlet_of_station, redemption_of_caller
+from loyalty.rewards.voucher_rules import Outlet
 
 from .calling import key_of, serving
 from .wire import Reason, Recorded
@@ -105,10 +107,8 @@ async def use_voucher(
     """Needed only where no sale names it: a booked sale uses its voucher within a minute."""
 
     async def perform(session: AsyncSession) -> Outcome:
-        actor = await serving(session, caller, Permission.SELL)
-        outlet = await outlet_of_station(session, station_id=caller.place.station_id, terminal_id=caller.place.terminal_id)
-        known = await redemption_of_caller(session, redemption_id=redemption, caller=outlet.caller)
-        made = await redemptions.redeem(session, at=outlet, key=known.key, amount_minor=data.amount_minor, actor=actor, now=now)
+        actor, outlet, key = await _set_aside(session, caller, redemption)
+        made = await redemptions.redeem(session, at=outlet, key=key, amount_minor=data.amount_minor, actor=actor, now=now)
         return await _did(session, made)
 
     return await perform_once(request, caller, Operation.OTHER, data.record, perform)
@@ -125,13 +125,21 @@ async def roll_back_voucher(
     """The voucher is good again, after its expiry expired. One that paid a booked sale goes back with the sale's refund instead."""
 
     async def perform(session: AsyncSession) -> Outcome:
-        actor = await serving(session, caller, Permission.SELL)
-        outlet = await outlet_of_station(session, station_id=caller.place.station_id, terminal_id=caller.place.terminal_id)
-        known = await redemption_of_caller(session, redemption_id=redemption, caller=outlet.caller)
-        made = await redemptions.roll_back(session, at=outlet, key=known.key, reason=data.reason, actor=actor, now=now)
+        actor, outlet, key = await _set_aside(session, caller, redemption)
+        made = await redemptions.roll_back(session, at=outlet, key=key, reason=data.reason, actor=actor, now=now)
         return await _did(session, made)
 
     return await perform_once(request, caller, Operation.OTHER, data.record, perform)
+
+
+async def _set_aside(session: AsyncSession, caller: Caller, redemption_id: UUID) -> tuple[Actor, Outlet, UUID]:
+    """Return who serves, this till as an outlet, and the key under which it set a voucher aside.
+
+    :raises RedemptionNotFound: if it did not
+    """
+    actor = await serving(session, caller, Permission.SELL)
+    outlet = await outlet_of_station(session, station_id=caller.place.station_id, terminal_id=caller.place.terminal_id)
+    return actor, outlet, (await redemption_of_caller(session, redemption_id=redemption_id, caller=outlet.caller)).key
 
 
 async def _did(session: AsyncSession, made: RedemptionView) -> Outcome:

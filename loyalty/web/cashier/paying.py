@@ -35,22 +35,21 @@ class Payer(msgspec.Struct, frozen=True, kw_only=True):
 
 async def payers_of(till: Till, session: AsyncSession, sheet: CardSheet, *, plate: str | None = None) -> list[Payer]:
     """Return the customer's vouchers that are money and honoured at this station, those that end first."""
-    outlet = await outlet_of(till, session)
-
-    def fits(one: VoucherView) -> bool:
-        standing = Standing(one.status, one.expires_at, one.outlets, one.plate)
-        return one.currency == till.currency and unfit(standing, at=outlet.names, plate=plate, now=till.now) is None
-
+    held = [one for one in await vouchers_of(session, sheet, (VoucherStatus.ISSUED,)) if one.left_minor and one.currency == till.currency]
+    if not held:
+        # Most customers have none: the place's names are not looked up for them.
+        return []
+    names = (await outlet_of(till, session)).names
     return [
         Payer(
             voucher_id=one.voucher_id,
             name=till.either(one.name_zh, one.name_en),
-            left_minor=one.left_minor,
+            left_minor=one.left_minor or 0,
             whole=not one.partial,
             ends=till.gettext("until %(day)s", day=good_through(till.f, one.expires_at)) if one.expires_at else "",
         )
-        for one in await vouchers_of(session, sheet, (VoucherStatus.ISSUED,))
-        if one.left_minor and fits(one)
+        for one in held
+        if unfit(Standing(one.status, one.expires_at, one.outlets, one.plate), at=names, plate=plate, now=till.now) is None
     ]
 
 

@@ -82,7 +82,7 @@ async def due(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         offer = await offer_for(till, session, sheet)
         teller = await teller_for(till, session, offer)
         fills = due_of(till, offer, await queries.unpaid_fills(session, station_id=till.place.station_id))
-        payer = _chosen(till, await payers_of(till, session, sheet))
+        payer = await _payer(till, session, sheet)
         reckoned = _reckon(till, sheet, fills, offer, teller, payer=payer)
     return render(
         till.request,
@@ -105,7 +105,7 @@ async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         sheet = await sheet_of(till, session, card_id=card_id)
         body, token = _sale(till, sheet)
         reserved = await earlier(till, session) if till.form.raw(VOUCHER) else None
-        payer = None if reserved is not None else _chosen(till, await payers_of(till, session, sheet, plate=body.plate))
+        payer = None if reserved is not None else await _payer(till, session, sheet, plate=body.plate)
         due_minor = 0 if payer is None else await _due_before(till, session, sheet, payer)
     if payer is not None and due_minor > 0:
         reserved = await set_aside(till, payer, due_minor=due_minor, plate=body.plate)
@@ -126,6 +126,11 @@ async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         # Read anew: a wrong PIN may have locked it.
         sheet = await sheet_of(till, session, card_id=card_id)
         return await _drawn(till, session, sheet, said=answer, chosen=till.form.raw("fill"))
+
+
+async def _payer(till: Till, session: AsyncSession, sheet: CardSheet, *, plate: str | None = None) -> Payer | None:
+    """Return the voucher that the form names, if it pays here; nothing is read where it names none."""
+    return _chosen(till, await payers_of(till, session, sheet, plate=plate)) if till.form.raw(VOUCHER) else None
 
 
 def _chosen(till: Till, payers: Sequence[Payer]) -> Payer | None:
