@@ -16,12 +16,12 @@ SELECT count(*) FROM voucher_redemptions WHERE status = 'redeemed' AND honoured_
 """
 
 
-async def choose_and_type(page, counter, fill: str) -> None:
+async def choose_and_type(page, counter, fill: str, voucher: str = "五十元券") -> None:
     await find(page, fill)
     await page.wait_for_url("**/cashier?fill=*")
     await find(page, counter.zhang.number)
     await page.wait_for_selector("#f-pin:focus")
-    await page.click("label.chip:has-text('五十元券')")
+    await page.click(f"label.chip:has-text('{voucher}')")
     await page.wait_for_selector("#due:has-text('−¥50.00')")
     await page.focus("#f-pin")
     await page.keyboard.type("1357")
@@ -63,3 +63,17 @@ async def test_a_lost_reply_uses_it_once(page, counter_site, counter, laid_out):
     assert lost
     assert await counter.count(USED) == 1
     assert await counter.count("SELECT count(*) FROM sales WHERE account_id = :a", a=counter.zhang.account_id) == 1
+
+
+@pytest.mark.parametrize(("locale", "theme", "width"), [("zh_CN", "dark", 1360), ("en", "light", 1360), ("en", "dark", 390)])
+async def test_it_looks_right_from_the_card_to_the_refund(reader, counter_site, counter, laid_out, faults_of, locale, theme, width):
+    page = await reader(locale=locale, theme=theme, width=width)
+    await come_in(page, counter_site, counter)
+    await choose_and_type(page, counter, "3", "五十元券" if locale == "zh_CN" else "50 off")
+    assert await faults_of(page) == []
+    await picture(page, f"voucher-card-{locale}-{theme}-{width}")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/cashier/sales/*")
+    await page.locator("details:has(form[action$='/refund']) > summary").first.click()
+    assert await faults_of(page) == []
+    await picture(page, f"voucher-refund-{locale}-{theme}-{width}")
