@@ -1,11 +1,11 @@
 """The limits room's tables: typed rows, and the document compiled from them that the pump reads."""
 
-from datetime import datetime, time
-from enum import StrEnum
+from datetime import date, datetime, time
+from enum import IntEnum, IntFlag, StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer, SmallInteger, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,6 +44,25 @@ class Reaction(StrEnum):
 
     BLOCK = "block"
     FLAG = "flag"
+    ASK = "ask"
+    """It blocks, and says that the company may be asked to let this one pass."""
+
+
+class Level(IntEnum):
+    """Whose limit it is, above the card's own."""
+
+    COMPANY = 1
+    DEPARTMENT = 2
+    VEHICLE = 3
+    DRIVER = 4
+
+
+class Needs(IntFlag):
+    """What must be shown or said with a card, besides its own credential."""
+
+    ODOMETER = 1
+    DRIVER = 2
+    PLATE = 4
 
 
 class LimitSetRow(Base):
@@ -53,12 +72,17 @@ class LimitSetRow(Base):
 
     subject_id: Mapped[UUID] = mapped_column(primary_key=True)
     revision: Mapped[int] = mapped_column(Integer)
+    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("limit_profiles.profile_id"))
+    """The profile whose limits it has besides its own: they are the rows of the subject that the profile is."""
     compiled: Mapped[dict[str, Any]]
     next_change_at: Mapped[datetime | None]
     """When a row begins or ends by itself; a job then compiles anew."""
     updated_at: Mapped[datetime]
 
-    __table_args__ = (Index("ix_limit_sets_next_change_at", "next_change_at", postgresql_where=text("next_change_at IS NOT NULL")),)
+    __table_args__ = (
+        Index("ix_limit_sets_next_change_at", "next_change_at", postgresql_where=text("next_change_at IS NOT NULL")),
+        Index("ix_limit_sets_profile_id", "profile_id", postgresql_where=text("profile_id IS NOT NULL")),
+    )
 
 
 class CardLimit(Base):
@@ -95,4 +119,91 @@ class CardLimit(Base):
         CheckConstraint("(kind IN ('amount', 'quantity', 'count')) = (\"window\" IS NOT NULL)", name="windowed"),
         CheckConstraint("value IS NULL OR value >= 0", name="value"),
         CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="valid"),
+    )
+
+
+class LimitProfile(Base):
+    """A set of limits that many cards, vehicles or drivers of a company share; its limits are rows of this subject."""
+
+    __tablename__ = "limit_profiles"
+
+    profile_id: Mapped[UUID] = mapped_column(primary_key=True)
+    company_id: Mapped[UUID]
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ux_limit_profiles_name", "company_id", "name", unique=True, postgresql_where=text("closed_at IS NULL")),)
+
+
+class LimitChain(Base):
+    """Under whose limits a chain of cards stands, as the pump reads it: compiled from the company's structure by the room above."""
+
+    __tablename__ = "limit_chains"
+
+    chain_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    company_id: Mapped[UUID]
+    subjects: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    """Company, departments from the nearest up, vehicle, driver: what there is of them."""
+    levels: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    """The `Level` of each."""
+    needs: Mapped[int] = mapped_column(SmallInteger)
+    """`Needs`."""
+    updated_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index("ix_limit_chains_subjects", "subjects", postgresql_using="gin"),
+        CheckConstraint("cardinality(subjects) = cardinality(levels)", name="levels"),
+    )
+
+
+class LevelCounter(Base):
+    """What a level used in one window, station-local; a row a window, since no one card's lock guards it."""
+
+    __tablename__ = "level_counters"
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
+    window: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    """0: for ever (a release that is good once), 1: a day, 2: a week, 3: a month."""
+    start: Mapped[date] = mapped_column(primary_key=True)
+    amount_minor: Mapped[int]
+    quantity_milli: Mapped[int]
+    count: Mapped[int] = mapped_column(Integer)
+    last_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint('"window" BETWEEN 0 AND 3', name="window"), {"postgresql_with": {"fillfactor": 80}})
+
+
+class LimitRelease(Base):
+    """Limits lifted for one chain for a while, at whatever level they stand: by one click, or as the answer to an approval."""
+
+    __tablename__ = "limit_releases"
+
+    release_id: Mapped[UUID] = mapped_column(primary_key=True)
+    company_id: Mapped[UUID]
+    account_id: Mapped[UUID]
+    chain_id: Mapped[UUID]
+    limits: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """Names as a refusal gives them (`vehicle.day.quantity`, `grades`); None: all that blocks."""
+    valid_from: Mapped[datetime]
+    valid_until: Mapped[datetime]
+    minor_max: Mapped[int | None]
+    """The most that one fill may take under it, in money; and in litres."""
+    milli_max: Mapped[int | None]
+    once: Mapped[bool]
+    """Good for one fill."""
+    reason: Mapped[str]
+    approval_id: Mapped[UUID | None]
+    created_by_kind: Mapped[str]
+    created_by_id: Mapped[str]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_limit_releases_chain_id", "chain_id", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_limit_releases_company_id", "company_id", "release_id"),
+        CheckConstraint("valid_until > valid_from", name="period"),
+        CheckConstraint("minor_max > 0 AND milli_max > 0", name="maxima"),
     )
