@@ -72,6 +72,7 @@ from loyalty.crypto.passwords import (
     verify_password,
 )
 from loyalty.crypto.pins import (
+    DRIVER_PIN,
     VERIFIER_BYTES,
     SealedPinError,
     open_pin,
@@ -97,6 +98,7 @@ from loyalty.crypto.tokens import (
 )
 
 __all__ = [
+    "DRIVER_PIN",
     "ENVELOPE_OVERHEAD",
     "HASH_BYTES",
     "KEY_ID_BYTES",

@@ -21,6 +21,9 @@ from loyalty.crypto.keys import KEY_ID_BYTES, CryptoError, Purpose, UnknownKeyEr
 PIN_DIGITS_MIN: Final = 4
 PIN_DIGITS_MAX: Final = 12
 VERIFIER_BYTES: Final = KEY_ID_BYTES + 32
+CARD_PIN: Final = b"pin-v1"
+DRIVER_PIN: Final = b"driver-pin-v1"
+"""Whose PIN a verifier is of: a card's (or a member of staff's), a company's driver's."""
 _NONCE_BYTES: Final = 12
 _BLOCK_BYTES: Final = 1 + PIN_DIGITS_MAX
 _BY_SESSION: Final = "s1."
@@ -32,26 +35,26 @@ class SealedPinError(CryptoError):
     """A sealed PIN that cannot be opened: changed, or for another card, request or session. The edge answers it as a wrong message."""
 
 
-def pin_verifier(*, card_id: UUID, generation: int, pin: str, like: bytes | None = None) -> bytes:
-    """Return `key id (2) ‖ HMAC-SHA-256(K_pin, "pin-v1" ‖ card id (16) ‖ generation (4) ‖ PIN)`, 34 bytes.
+def pin_verifier(*, card_id: UUID, generation: int, pin: str, like: bytes | None = None, label: bytes = CARD_PIN) -> bytes:
+    """Return `key id (2) ‖ HMAC-SHA-256(K_pin, label ‖ card id (16) ‖ generation (4) ‖ PIN)`, 34 bytes.
 
     `generation` rises with every change of the PIN. `like`, a stored verifier, chooses its key: so the candidate is equal to it, byte for
     byte, exactly when the PIN is right, and a database may compare them under the card's row lock. A member of staff's PIN takes the
-    staff id for `card_id`.
+    staff id for `card_id`; a driver's takes the driver id and the label `DRIVER_PIN`.
 
     :raises UnknownKeyError: if `like` stands under a destroyed key
     """
     ring = keyring()
     key = ring.active(Purpose.PIN) if like is None else ring.find(Purpose.PIN, int.from_bytes(like[:KEY_ID_BYTES], "big"))
-    return key.prefix + key.mac(b"pin-v1" + card_id.bytes + generation.to_bytes(4, "big") + pin.encode())
+    return key.prefix + key.mac(label + card_id.bytes + generation.to_bytes(4, "big") + pin.encode())
 
 
-def pin_matches(stored: bytes, *, card_id: UUID, generation: int, pin: str) -> bool:
+def pin_matches(stored: bytes, *, card_id: UUID, generation: int, pin: str, label: bytes = CARD_PIN) -> bool:
     """Compare a PIN with its stored verifier in constant time. The caller has committed the try counter before.
 
     :raises UnknownKeyError: if the verifier stands under a destroyed key
     """
-    return hmac.compare_digest(stored, pin_verifier(card_id=card_id, generation=generation, pin=pin, like=stored))
+    return hmac.compare_digest(stored, pin_verifier(card_id=card_id, generation=generation, pin=pin, like=stored, label=label))
 
 
 def pin_is_well_formed(pin: str) -> bool:
