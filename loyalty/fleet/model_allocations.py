@@ -123,8 +123,6 @@ class AllocationSettings(Base):
     __tablename__ = "allocation_settings"
 
     company_id: Mapped[UUID] = mapped_column(ForeignKey("companies.company_id"), primary_key=True)
-    country: Mapped[str]
-    """Whose working calendar moves its check day."""
     standing: Mapped[bool]
     """What nobody has changed is asked for as proposed on the check day."""
     early_below_percent: Mapped[int] = mapped_column(SmallInteger)

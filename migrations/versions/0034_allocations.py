@@ -56,7 +56,6 @@ CREATE INDEX ix_pool_moves_chain_id ON pool_moves (chain_id, moved_at);
 CREATE TABLE allocation_settings (
     company_id uuid NOT NULL CONSTRAINT pk_allocation_settings PRIMARY KEY
         CONSTRAINT fk_allocation_settings_company_id REFERENCES companies,
-    country text NOT NULL,
     standing boolean NOT NULL,
     early_below_percent smallint NOT NULL,
     updated_at timestamptz NOT NULL,
