@@ -38,7 +38,7 @@ from .living import (
     touch_chain,
 )
 from .moving import CardCannotMove, CardIsBearer, report_found, report_lost, resume_card, suspend_card, touch_cards
-from .pin import IdentityNotSeen, PinTooSimple, change_pin, check_pin, set_pin, unlock_pin
+from .pin import IdentityNotSeen, PinTooSimple, change_pin, check_pin, require_sound_pin, set_pin, unlock_pin
 from .products import (
     AnonymousValidityTooShort,
     CardProductExists,
@@ -116,6 +116,7 @@ __all__ = [
     "replace_card",
     "report_found",
     "report_lost",
+    "require_sound_pin",
     "resume_card",
     "send_stock",
     "set_pin",

@@ -80,6 +80,16 @@ async def set_pin(
     return card
 
 
+def require_sound_pin(pin: str) -> None:
+    """Make sure that a PIN is one: a card's, or a company's driver's.
+
+    :raises PinTooSimple: if it is none, or easily guessed
+    """
+    fault = pin_fault(pin)
+    if fault is not None:
+        raise PinTooSimple(fault=fault.value, said_zh=_FAULTS_ZH[fault], said_en=_FAULTS_EN[fault])
+
+
 async def put_pin(
     session: AsyncSession, card: Card, pin: str, *, kind: EventKind, actor: Actor, station_id: UUID | None, reason: str, now: datetime
 ) -> None:
@@ -87,9 +97,7 @@ async def put_pin(
 
     :raises PinTooSimple: if the PIN is none, or easily guessed
     """
-    fault = pin_fault(pin)
-    if fault is not None:
-        raise PinTooSimple(fault=fault.value, said_zh=_FAULTS_ZH[fault], said_en=_FAULTS_EN[fault])
+    require_sound_pin(pin)
     card.pin_generation += 1
     card.pin_verifier = pin_verifier(card_id=card.card_id, generation=card.pin_generation, pin=pin)
     card.pin_tries = 0
@@ -121,9 +129,7 @@ async def change_pin(
     :raises CardCannotMove: if it is blank, replaced or closed
     :raises PinTooSimple: if the new PIN is none, or easily guessed
     """
-    fault = pin_fault(new_pin)
-    if fault is not None:
-        raise PinTooSimple(fault=fault.value, said_zh=_FAULTS_ZH[fault], said_en=_FAULTS_EN[fault])
+    require_sound_pin(new_pin)
     card = await get_card_for_update(session, card_id=card_id)
     require_living(card)
     answer = await _try(session, card, old_pin, actor=actor, station_id=station_id, now=now)
