@@ -13,7 +13,7 @@ from loyalty.limits.rules import Judgement
 from loyalty.pricing.basket import CARD
 from loyalty.pricing.evaluating import Outcome
 
-from . import offering
+from . import levelling, offering
 from .decision import Decision
 from .facts import CardFacts, CardTerms, Place, Product
 from .model import Flag, Flow, Status
@@ -107,6 +107,9 @@ def decide_advice(
     decision.counter_day = local.date()
     decision.status = Status.COMPLETED
     decision.detail = _detail(request, advice, product)
+    if card is not None and card.above is not None:
+        levelling.happened(decision, card.above)
+        decision.detail = (decision.detail or {}) | levelling.said(decision)
     if outcome is not None and offer is not None:
         kept = offering.documents(outcome, place.station_id, offer.share, decision.counts)
         decision.detail = (decision.detail or {}) | kept or None

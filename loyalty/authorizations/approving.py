@@ -12,7 +12,7 @@ from loyalty.money import line_amount, quantity_for, shown
 from loyalty.pricing.compiling import Plan
 from loyalty.pricing.evaluating import Outcome
 
-from . import offering
+from . import levelling, offering
 from .decision import Decision
 from .facts import CardFacts, CardTerms, Place, Product
 from .model import Flag, Flow, Status
@@ -34,6 +34,7 @@ from .rules import (
     limits_of,
     place_refuses,
     product_refuses,
+    prompts_refuse,
     quantity_text,
 )
 from .wire import AuthorizationAnswer, AuthorizationRequest, reference
@@ -108,6 +109,8 @@ def decide_authorization(
     refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
     decision.by_code = presented.token_version is not None
     if refused is None:
+        refused = prompts_refuse(card, plate=request.plate, odometer_km=request.odometer_km)
+    if refused is None:
         if product is None:
             refused = Refused(Reason.PRODUCT_UNKNOWN)
         elif price_e4 is None:
@@ -161,7 +164,9 @@ def _approve(
         short = wanted_milli is not None and not request.partial
         if short or quantity < min(LEAST_PARTIAL_MILLI, wanted_milli or LEAST_PARTIAL_MILLI):
             left = max(0, funds if reason is Reason.INSUFFICIENT_FUNDS else priced.net_minor)
-            return decline(decision, answer, _too_little(reason, limit, card, place, product, left_minor=left, left_milli=max(0, quantity)))
+            little = _too_little(reason, limit, card, place, product, left_minor=left, left_milli=max(0, quantity))
+            little.may_ask = limit in judgement.asks
+            return decline(decision, answer, little)
     gross, outcome = priced.gross_minor, priced.outcome
     held = max(0, min(_most_due(priced), funds))
     decision.hold(allocate(purses, held, terms.spend_order), purses, exact=exact and is_private(card))
@@ -169,6 +174,7 @@ def _approve(
     decision.gross_minor, decision.quantity_milli = gross, quantity
     decision.counted = (held, quantity, 1)
     decision.counter_seen = counter_seen(card, terms)
+    levelling.begin(decision, card.above, local)
     decision.expires_at = _expires(now)
     decision.frozen = offer.freeze(priced.plan, outcome, offering.fuel(product, quantity, price, gross))
     offering.count(decision, outcome, offer.share, reserve=True)
@@ -283,7 +289,11 @@ def _too_little(
 def _may_flag(card: CardFacts, terms: CardTerms) -> bool:
     """Say whether there is a limit that only flags: only then is what was approved judged again."""
     own, common = card.limits, terms.limits
-    return (own is not None and bool(own.flagged or own.soft)) or (common is not None and bool(common.flagged or common.soft))
+    return (
+        card.above is not None
+        or (own is not None and bool(own.flagged or own.soft))
+        or (common is not None and bool(common.flagged or common.soft))
+    )
 
 
 def _say_partial(decision: Decision, answer: AuthorizationAnswer, reason: Reason, limit: str | None) -> None:

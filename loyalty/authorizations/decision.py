@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 from loyalty.ids import NOBODY, fast_uuid
 from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
 from loyalty.ledger.rules import PurseView, Take, house_id
+from loyalty.limits.levels import LevelCount
 from loyalty.pricing.bounding import Count
 from loyalty.pricing.freezing import BudgetUse
 
@@ -93,6 +94,7 @@ class Decision:
         "frozen",
         "funders",
         "gross_minor",
+        "levels",
         "new_receivable",
         "nozzle",
         "product_id",
@@ -115,11 +117,9 @@ class Decision:
 
     def __init__(self, write: Write, *, station_id: UUID, event_at: datetime, business_day: date, subject_id: UUID, currency: str) -> None:
         self.write: int = write
-        self.station_id = station_id
-        self.event_at = event_at
+        self.station_id, self.event_at = station_id, event_at
         self.business_day = self.counter_day = business_day
-        self.subject_id = subject_id
-        self.currency = currency
+        self.subject_id, self.currency = subject_id, currency
         self.account_id: UUID = NOBODY
         self.card_id: UUID | None = None
         self.chain_id: UUID | None = None
@@ -144,6 +144,8 @@ class Decision:
         """What the counters change by: money, quantity, count."""
         self.counter_seen: tuple[int, int] | None = None
         """Money and count of the day's counter as they were read, where a limit depends on them: another worker may have used the card."""
+        self.levels: Sequence[LevelCount] = ()
+        """What the counters of the levels over a company's card change by."""
         self.authorization: tuple[UUID, int, int] | None = None
         """The authorisation to complete: id, status and completions as they were read."""
         self.still_held: Sequence[Take] = ()

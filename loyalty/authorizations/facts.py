@@ -6,6 +6,7 @@ from uuid import UUID
 
 from loyalty.ledger.rules import PurseView, SpendStep
 from loyalty.ledger.spending import Site
+from loyalty.limits.levels import Above
 from loyalty.limits.rules import Compiled, Used
 from loyalty.pricing.basket import Where
 from loyalty.pricing.freezing import Frozen
@@ -84,6 +85,8 @@ class CardFacts(NamedTuple):
     """None where nothing was counted."""
     last_at: datetime | None
     purses: list[PurseView]
+    above: Above | None = None
+    """What stands over a company's card: the limits of its vehicle, driver, department and company."""
 
 
 class FillFacts(NamedTuple):
@@ -128,3 +131,5 @@ class AuthorizationFacts(NamedTuple):
     number_tail: str
     currency: str
     purses: list[PurseView]
+    subjects: tuple[UUID, ...] = ()
+    """The levels that its beginning counted for."""

@@ -7,6 +7,8 @@ is not asked: it hardly ever was, and the write says so (a look-up in eight part
 
 from typing import Final
 
+from loyalty.limits.queries import ABOVE
+
 _CARD_COLUMNS: Final = """
     c.card_id, c.account_id, c.product_id, c.status, c.version, c.pin_verifier, c.pin_generation, c.pin_tries, c.chain_id,
     c.check_value_index, c.expires_on, c.number_tail, a.status AS account_status, a.kind AS account_kind, a.currency, l.compiled AS limits
@@ -26,7 +28,8 @@ SELECT r.ord::integer, {_CARD_COLUMNS},
     k.month_amount, k.month_quantity, k.month_count, k.last_at,
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card, p.spending,
     f.station_id AS fill_station, f.nozzle AS fill_nozzle, f.product_id AS fill_product, f.quantity_milli AS fill_quantity,
-    f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until%s
+    f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until,
+    v.levels, v.reliefs, v.needs%s
 FROM (
     SELECT i.*, date_trunc('week', i.day::timestamp)::date AS week, date_trunc('month', i.day::timestamp)::date AS month
     FROM unnest($1::bytea[], $2::date[], $3::uuid[]) WITH ORDINALITY i(number_index, day, fill, ord)
@@ -51,6 +54,7 @@ LEFT JOIN LATERAL (
     FROM limit_counters w
     WHERE w.account_id = c.account_id AND w.subject_id = c.chain_id AND w."window" = 1 AND w.start BETWEEN r.day - 31 AND r.day
 ) k ON true
+{ABOVE}
 {_PURSES}%s
 ORDER BY r.ord
 """
@@ -79,7 +83,7 @@ SELECT r.ord::integer,
     o.hold_purses, o.hold_minors, o.captured_minor, o.captured_milli, o.completions, o.frozen, o.event_at, o.expires_at, o.business_day,
     c.product_id AS card_product_id, c.number_tail, a.currency, a.kind AS account_kind,
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at AS purse_expires_at, p.purse_card,
-    p.spending
+    p.spending, CASE WHEN a.kind = 'company' THEN o.prompts END AS prompts
 FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY r(account, id, ord)
 LEFT JOIN authorizations o ON o.account_id = r.account AND o.authorization_id = r.id
 LEFT JOIN cards c ON c.card_id = o.card_id
@@ -88,8 +92,8 @@ LEFT JOIN accounts a ON a.account_id = o.account_id
 ORDER BY r.ord
 """
 
-WRITE_ARGUMENTS: Final = 20
-WRITE: Final = "SELECT kind, place FROM hot_book_v3(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
+WRITE_ARGUMENTS: Final = 21
+WRITE: Final = "SELECT kind, place FROM hot_book_v4(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
 """Arguments in the order of the function's parameters."""
 
 STORED: Final = """

@@ -35,6 +35,7 @@ class Reason(IntEnum):
     BALANCE_NOT_SHOWN = 603
     PLATE_NEEDED = 701
     PLATE_DIFFERS = 702
+    MORE_NEEDED = 703
     GRADE_NOT_ALLOWED = 801
     SHOP_NOT_ALLOWED = 802
     STATION_NOT_ALLOWED = 803
@@ -92,6 +93,10 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
         "A company's balance is not shown here. Ask your company's administrator.",
     ),
     Reason.PLATE_NEEDED: ("请输入车牌号。", "Enter the number plate."),
+    Reason.MORE_NEEDED: (
+        "贵单位要求加油时登记里程等信息，请补充后重试。",
+        "The company wants more said with this card. Complete it and try again.",
+    ),
     Reason.PLATE_DIFFERS: ("车牌与卡不符，不能加油。", "The plate is not the card's."),
     Reason.GRADE_NOT_ALLOWED: ("此卡不能加该油品，可加：{allowed}。", "The card may not take this product. Allowed: {allowed}."),
     Reason.SHOP_NOT_ALLOWED: ("此卡不能购买该类商品。", "The card may not buy this."),

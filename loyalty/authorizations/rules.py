@@ -1,5 +1,6 @@
 """The pump's decisions: pure, on one read's facts. No I/O, no clock: the same facts give the same bytes."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,6 +9,7 @@ import msgspec
 from loyalty.crypto import pin_matches
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.rules import PurseView
+from loyalty.limits.model import Needs
 from loyalty.limits.rules import UNUSED, Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
 from loyalty.limits.wording import limit_label
@@ -74,7 +76,7 @@ class Presented:
 class Refused:
     """A no, before it is worded."""
 
-    __slots__ = ("limit", "needs", "reason", "remaining_milli", "remaining_minor", "remaining_text")
+    __slots__ = ("limit", "may_ask", "needs", "reason", "remaining_milli", "remaining_minor", "remaining_text")
 
     def __init__(
         self,
@@ -85,8 +87,11 @@ class Refused:
         remaining_milli: int | None = None,
         remaining_text: str | None = None,
         needs: list[str] | None = None,
+        may_ask: bool = False,
     ) -> None:
         self.reason = reason
+        self.may_ask = may_ask
+        """The company may be asked to let this one pass."""
         self.limit = limit
         self.remaining_minor = remaining_minor
         self.remaining_milli = remaining_milli
@@ -178,11 +183,11 @@ def limits_of(
     quantity_milli: int,
     local: datetime,
 ) -> Judgement:
-    """Ask the card's limits, its product's defaults under them."""
-    if (card.limits is None or card.limits.quiet) and (terms.limits is None or terms.limits.quiet):
+    """Ask the card's limits, its product's defaults under them, and whatever stands over a company's card."""
+    if card.above is None and (card.limits is None or card.limits.quiet) and (terms.limits is None or terms.limits.quiet):
         return _FREE
     fuel = product is not None and product.category == "fuel"
-    return judge(
+    return (judge if card.above is None else card.above.judge)(
         card.limits,
         terms.limits,
         product_code=product.code if product is not None and fuel else None,
@@ -205,17 +210,21 @@ def limit_refusal(judgement: Judgement, card: CardFacts, terms: CardTerms, curre
     assert block is not None, "only a block is refused"
     reason = _LIMIT_REASONS[block.reason]
     if reason is Reason.AMOUNT_LIMIT:
-        return Refused(reason, limit=block.limit, remaining_minor=block.remaining, remaining_text=shown(block.remaining, currency))
+        left = shown(block.remaining, currency)
+        return Refused(reason, limit=block.limit, remaining_minor=block.remaining, remaining_text=left, may_ask=block.ask)
     if reason is Reason.QUANTITY_LIMIT:
-        return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=quantity_text(block.remaining, product))
+        left = quantity_text(block.remaining, product)
+        return Refused(reason, limit=block.limit, remaining_milli=block.remaining, remaining_text=left, may_ask=block.ask)
     if reason is Reason.TOO_SOON:
-        return Refused(reason, limit=block.limit, remaining_text=str(block.wait_s))
+        return Refused(reason, limit=block.limit, remaining_text=str(block.wait_s), may_ask=block.ask)
     if reason is Reason.PLATE_NEEDED:
         return Refused(reason, limit=block.limit, needs=["plate"])
     if reason is Reason.GRADE_NOT_ALLOWED:
-        grades = (card.limits and card.limits.grades) or (terms.limits and terms.limits.grades) or ()
-        return Refused(reason, limit=block.limit, remaining_text="、".join(sorted(grades)) or "—")
-    return Refused(reason, limit=block.limit, remaining_minor=0, remaining_milli=0)
+        grades: Collection[str] = (card.limits and card.limits.grades) or (terms.limits and terms.limits.grades) or ()
+        if card.above is not None and block.limit != "grades":
+            grades = card.above.grades_of(block.limit)
+        return Refused(reason, limit=block.limit, remaining_text="、".join(sorted(grades)) or "—", may_ask=block.ask)
+    return Refused(reason, limit=block.limit, remaining_minor=0, remaining_milli=0, may_ask=block.ask)
 
 
 def word(answer: Said, refused: Refused) -> None:
@@ -229,10 +238,12 @@ def word(answer: Said, refused: Refused) -> None:
     answer.message_zh = say(refused.reason, remaining=remaining, allowed=allowed, limit=limit_label(name, "zh"))[0]
     answer.message_en = say(refused.reason, remaining=remaining, allowed=allowed, limit=limit_label(name, "en"))[1]
     answer.needs = refused.needs
+    if refused.may_ask:
+        answer.may_ask = True
     answer.outcome = "more_data" if refused.needs and refused.reason in _ASKS else "declined"
 
 
-_ASKS: Final = frozenset({Reason.PIN_NEEDED, Reason.CREDENTIAL_NEEDED, Reason.PLATE_NEEDED, Reason.AMOUNT_NEEDED})
+_ASKS: Final = frozenset({Reason.PIN_NEEDED, Reason.CREDENTIAL_NEEDED, Reason.PLATE_NEEDED, Reason.MORE_NEEDED, Reason.AMOUNT_NEEDED})
 """Refusals that a further field turns into a yes; a wrong field is marked without telling the right value."""
 
 
@@ -258,6 +269,19 @@ def flag_names(flags: int) -> list[str] | None:
 def is_private(card: CardFacts) -> bool:
     """Say whether the account's balance may be told at the pump: a company's pool is not the driver's to see."""
     return card.account_kind != "company"
+
+
+def prompts_refuse(card: CardFacts, *, plate: str | None, odometer_km: int | None) -> Refused | None:
+    """Say whether something must be said with this card that was not: a list of fields; the retry carries them."""
+    if card.above is None or not card.above.needs:
+        return None
+    needs = card.above.needs
+    missing = [
+        field
+        for need, field, said in ((Needs.ODOMETER, "odometer_km", odometer_km), (Needs.PLATE, "plate", plate))
+        if need in needs and said is None
+    ]
+    return Refused(Reason.MORE_NEEDED, needs=missing) if missing else None
 
 
 def counter_seen(card: CardFacts, terms: CardTerms) -> tuple[int, int] | None:

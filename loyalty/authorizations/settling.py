@@ -16,7 +16,7 @@ from loyalty.pricing.compiling import Book
 from loyalty.pricing.evaluating import Outcome
 from loyalty.pricing.freezing import Settled, released
 
-from . import offering
+from . import levelling, offering
 from .decision import Decision, applied
 from .facts import AuthorizationFacts, CardFacts, CardTerms, FillFacts, Place, Product
 from .model import FillStatus, Flag, Flow, Status
@@ -38,6 +38,7 @@ from .rules import (
     money_left,
     place_refuses,
     product_refuses,
+    prompts_refuse,
     written,
 )
 from .wire import CompletionRequest, FuelLine, SaleAnswer, SaleRequest, ShopLine, Taken, reference
@@ -110,7 +111,9 @@ def decide_sale(
     refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
     decision.by_code = presented.token_version is not None
     if refused is None:
-        refused = _goods_refuse(request, fuel, product, shop, fill, place, terms, now, holds_fill=presented.holds_fill)
+        refused = prompts_refuse(card, plate=request.plate, odometer_km=request.odometer_km) or _goods_refuse(
+            request, fuel, product, shop, fill, place, terms, now, holds_fill=presented.holds_fill
+        )
     if refused is not None:
         return decline(decision, answer, refused)
     answer.currency = place.currency
@@ -132,7 +135,8 @@ def decide_sale(
     if decided.counted is not None:
         offering.take(decision, outcome)
         offering.count(decision, outcome, offer.share, reserve=False)
-        detail = detail_of(request) | offering.documents(outcome, place.station_id, offer.share, decision.counts)
+        levelling.begin(decision, card.above, local)
+        detail = detail_of(request) | levelling.said(decision) | offering.documents(outcome, place.station_id, offer.share, decision.counts)
         decision.detail = detail or None
     return decided
 
@@ -373,6 +377,9 @@ def decide_completion(
     if request.odometer_km is not None:
         decision.prompts = {"odometer_km": request.odometer_km}
         detail["odometer_km"] = request.odometer_km
+    if original.subjects:
+        levelling.end(decision, original.subjects)
+        detail[levelling.SUBJECTS] = [str(subject) for subject in original.subjects]
     decision.detail = detail or None
     decision.answer = encode(answer)
     return decision

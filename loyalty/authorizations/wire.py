@@ -126,6 +126,8 @@ class Said(Struct, omit_defaults=True, kw_only=True):
     message_zh: str | None = None
     message_en: str | None = None
     needs: list[str] | None = None
+    may_ask: bool | None = None
+    """The company may be asked to let this one pass: see `/v1/authorizations/{id}/approval`."""
     card: str | None = None
     currency: str | None = None
     flags: list[str] | None = None

@@ -32,7 +32,8 @@ def compile_rows(rows: Sequence[LimitRow], *, now: datetime) -> LimitSet:
     """Return the document of the rows that stand at `now` (`[valid_from, valid_to)`).
 
     Several rows of one kind: allowed codes are what all of them allow, hours what any of them opens, the shortest tank and the longest
-    interval hold, the latest plate holds. A kind blocks if one of its rows does.
+    interval hold, the latest plate holds. A kind blocks if one of its rows does, else asks if one of them
+    does.
     """
     standing = [row for row in rows if row.valid_from <= now and (row.valid_to is None or now < row.valid_to)]
     by_kind: dict[LimitKind, list[LimitRow]] = {}
@@ -55,11 +56,17 @@ def compile_rows(rows: Sequence[LimitRow], *, now: datetime) -> LimitSet:
         min_interval_s=max(intervals) if intervals else None,
         tank_milli=min(tanks) if tanks else None,
         reactions={
-            kind: Reaction.FLAG
+            kind: mildest
             for kind, found in by_kind.items()
-            if all(row.window is None and row.reaction is Reaction.FLAG for row in found)
+            if found[0].window is None and (mildest := _reaction(found)) is not Reaction.BLOCK
         },
     )
+
+
+def _reaction(rows: Sequence[LimitRow]) -> Reaction:
+    """Return the strictest reaction of a kind's rows."""
+    said = {row.reaction for row in rows}
+    return next(reaction for reaction in (Reaction.BLOCK, Reaction.ASK, Reaction.FLAG) if reaction in said)
 
 
 def next_change(rows: Sequence[LimitRow], *, now: datetime) -> datetime | None:

@@ -1,14 +1,42 @@
 """Reading limits."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from .levels import Above, LevelFacts, Relief
 from .model import CardLimit, LimitSetRow
-from .rules import LimitSet
+from .rules import LimitSet, compiled
+
+ABOVE: Final = """
+LEFT JOIN LATERAL (
+    SELECT h.needs, (
+        SELECT array_agg(ROW(u.level, u.subject, s.compiled, d.amount_minor, d.quantity_milli, d.count, e.amount_minor, e.quantity_milli,
+            e.count, m.amount_minor, m.quantity_milli, m.count,
+            (SELECT w.last_at FROM level_counters w WHERE w.account_id = c.account_id AND w.subject_id = u.subject AND w."window" = 1
+            ORDER BY w.start DESC LIMIT 1))::limit_level ORDER BY u.place)
+        FROM unnest(h.subjects, h.levels) WITH ORDINALITY u(subject, level, place)
+        LEFT JOIN limit_sets s ON s.subject_id = u.subject
+        LEFT JOIN level_counters d ON d.account_id = c.account_id AND d.subject_id = u.subject AND d."window" = 1 AND d.start = r.day
+        LEFT JOIN level_counters e ON e.account_id = c.account_id AND e.subject_id = u.subject AND e."window" = 2 AND e.start = r.week
+        LEFT JOIN level_counters m ON m.account_id = c.account_id AND m.subject_id = u.subject AND m."window" = 3 AND m.start = r.month
+    ) AS levels, (
+        SELECT array_agg(ROW(x.release_id, x.limits, x.valid_from, x.valid_until, x.minor_max, x.milli_max, x.once, EXISTS (
+            SELECT FROM level_counters w
+            WHERE w.account_id = c.account_id AND w.subject_id = x.release_id AND w."window" = 0 AND w.count > 0
+        ))::limit_relief)
+        FROM limit_releases x WHERE x.chain_id = c.chain_id AND x.ended_at IS NULL
+    ) AS reliefs
+    FROM limit_chains h WHERE h.chain_id = c.chain_id AND a.kind = 'company'
+) v ON true
+"""
+"""What stands over a company's card, `c` of account `a`, on the day, week and month of `r`; the pump's read joins it. Of another's card
+nothing is looked up: the account's kind is asked first."""
 
 
 async def standing_limits(session: AsyncSession, *, subject_id: UUID) -> list[CardLimit]:
@@ -29,7 +57,47 @@ async def limit_set_of(session: AsyncSession, *, subject_id: UUID) -> LimitSet:
     return msgspec.convert(document or {}, LimitSet)
 
 
+async def users_of_profile(session: AsyncSession, *, profile_id: UUID) -> list[UUID]:
+    """Return the subjects that have a profile's limits besides their own, in id order."""
+    statement = select(LimitSetRow.subject_id).where(LimitSetRow.profile_id == profile_id).order_by(LimitSetRow.subject_id)
+    return list(await session.scalars(statement))
+
+
 async def get_set_for_update(session: AsyncSession, *, subject_id: UUID) -> LimitSetRow:
     """Lock and return a subject's set, which must exist."""
     statement = select(LimitSetRow).where(LimitSetRow.subject_id == subject_id).with_for_update()
     return (await session.scalars(statement.execution_options(populate_existing=True))).one()
+
+
+def above_of(levels: Sequence[Any] | None, reliefs: Sequence[Any] | None, needs: int) -> Above:
+    """Build what stands over a card from the two arrays that `ABOVE` gives."""
+    return Above(
+        [
+            LevelFacts(one[0], one[1], None if one[2] is None else compiled(one[2]), [value or 0 for value in one[3:12]], one[12])
+            for one in levels or ()
+        ],
+        [Relief(one[0], None if one[1] is None else frozenset(one[1]), *one[2:8]) for one in reliefs or ()],
+        needs,
+    )
+
+
+async def above_at(session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date) -> Above | None:
+    """Return what stands over a company account's chain on a station's `day`; None where nothing does."""
+    row = (
+        await session.execute(
+            text(
+                f"""
+                SELECT v.levels, v.reliefs, v.needs
+                FROM (SELECT CAST(:account_id AS uuid) AS account_id, CAST(:chain_id AS uuid) AS chain_id) c
+                CROSS JOIN (SELECT 'company' AS kind) a
+                CROSS JOIN (
+                    SELECT d.day, date_trunc('week', d.day::timestamp)::date AS week, date_trunc('month', d.day::timestamp)::date AS month
+                    FROM (SELECT CAST(:day AS date) AS day) d
+                ) r
+                {ABOVE}
+                """.replace("::", "\\:\\:")  # noqa: S608 - put together from this file's constants
+            ),
+            {"account_id": account_id, "chain_id": chain_id, "day": day},
+        )
+    ).one()
+    return None if row.needs is None else above_of(row.levels, row.reliefs, row.needs)

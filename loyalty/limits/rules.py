@@ -87,7 +87,8 @@ class Reason(StrEnum):
 class Block(msgspec.Struct, frozen=True, gc=False):
     """The limit that blocks, by name (`day.amount`, `grades`, `tank` …), and what remains under it.
 
-    `partial`: less than was asked would pass. `wait_s`: seconds until a minimum interval is over.
+    `partial`: less than was asked would pass. `wait_s`: seconds until a minimum interval is over. `ask`: the company may be asked to let
+    this one pass.
     """
 
     reason: Reason
@@ -95,6 +96,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     remaining: int = 0
     partial: bool = False
     wait_s: int = 0
+    ask: bool = False
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -111,6 +113,8 @@ class Judgement(msgspec.Struct, frozen=True):
     remaining_count: int | None
     binding_amount: str | None
     binding_quantity: str | None
+    asks: frozenset[str] = frozenset()
+    """Names of limits that the company may be asked to let pass."""
 
     @property
     def binding(self) -> str | None:
@@ -121,7 +125,10 @@ class Judgement(msgspec.Struct, frozen=True):
 class Compiled:
     """A limit set ready to be judged; equal documents are one object. Walls are everything but amounts, quantities and counts."""
 
-    __slots__ = ("ceilings", "flagged", "grades", "hours", "min_interval_s", "places", "plate", "quiet", "shop", "soft", "source", "walled")
+    __slots__ = (
+        *("asking", "ceilings", "flagged", "grades", "hours", "min_interval_s", "places", "plate", "quiet", "shop", "soft", "source"),
+        "walled",
+    )
 
     def __init__(self, source: LimitSet) -> None:
         self.source = source
@@ -134,6 +141,11 @@ class Compiled:
         self.min_interval_s = source.min_interval_s
         self.soft = frozenset(kind.value for kind, reaction in source.reactions.items() if reaction is Reaction.FLAG)
         """Kinds that only flag."""
+        self.asking = frozenset(
+            [kind.value for kind, reaction in source.reactions.items() if reaction is Reaction.ASK]
+            + [f"{limit.window}.{limit.measure}" for limit in source.windows if limit.reaction is Reaction.ASK]
+        )
+        """Names of limits that the company may be asked to lift."""
         self.walled = bool(self.places) or any(
             wall is not None for wall in (self.grades, self.shop, self.hours, self.plate, self.min_interval_s)
         )
@@ -194,9 +206,9 @@ def _ceilings(source: LimitSet) -> list[tuple[tuple[int | None, int, int, str], 
             raise ValueError(f"not a window limit: {limit.measure} {limit.value}")
         name = f"{limit.window}.{limit.measure}"
         measure, start = _MEASURES[limit.measure], _WINDOW_AT.get(Window(limit.window).value)
-        found.append(((None if start is None else start + measure, measure, limit.value, name), limit.reaction is Reaction.BLOCK))
+        found.append(((None if start is None else start + measure, measure, limit.value, name), limit.reaction is not Reaction.FLAG))
     if source.tank_milli is not None:
-        blocks = source.reactions.get(LimitKind.TANK, Reaction.BLOCK) is Reaction.BLOCK
+        blocks = source.reactions.get(LimitKind.TANK, Reaction.BLOCK) is not Reaction.FLAG
         found.append(((None, _QUANTITY, source.tank_milli, "tank"), blocks))
     return found
 

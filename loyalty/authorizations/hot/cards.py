@@ -57,6 +57,8 @@ class CardLane(Lane):
         exact = False
         if card is not None:
             exact = card.account_id not in accounts
+            if card.above is not None and card.account_id in self.leveled:
+                card = card._replace(above=card.above.after(local.date(), self.leveled[card.account_id]))
             accounts.setdefault(card.account_id, card.purses)
             decision.account_id, decision.card_id, decision.chain_id = card.account_id, card.card_id, card.chain_id
             decision.card_version, decision.card_tries = card.version, card.pin_tries

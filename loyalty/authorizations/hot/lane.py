@@ -28,6 +28,7 @@ from loyalty.db import crash_point, driver_dsn, outcome_is_unknown, server_setti
 from loyalty.errors import OutcomeUnknown, Refusal
 from loyalty.ledger.model import HouseCode
 from loyalty.ledger.rules import PurseView, house_id
+from loyalty.limits.levels import LevelCount
 from loyalty.pricing.compiling import Book
 from loyalty.pricing.operations.budgets import SHARES
 
@@ -48,6 +49,7 @@ _PLANNING: Final = {
     # Batches look up at most 128 rows by key: index nested loops are always right, planned once, also while a new partition is still small.
     "plan_cache_mode": "force_generic_plan",
     "enable_hashjoin": "off",
+    "enable_memoize": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -152,6 +154,8 @@ class Lane(abc.ABC):
         """What it leaves, as far as is known: the write compares."""
         self.counted: dict[UUID, dict[tuple[UUID, date], list[int]]] = {}
         """What the batch in hand has counted so far for benefits' caps: of whom, (counter, window's start), amount and times."""
+        self.leveled: dict[UUID, list[LevelCount]] = {}
+        """What the batch in hand has counted so far for levels, by account."""
         self._exhausted: dict[UUID, float] = {}
         """Budgets of which nothing was left anywhere, and until when that is believed."""
         self.batches = 0
@@ -291,6 +295,7 @@ class Lane(abc.ABC):
         if book.budgets:
             self.free = dict(self.free)
         self.counted.clear()
+        self.leveled.clear()
         for request, group in zip(batch, rows, strict=True):
             try:
                 decision = self._decide(request, group, snapshot, accounts, now, book)
@@ -301,6 +306,8 @@ class Lane(abc.ABC):
                 accounts[decision.account_id] = applied(accounts[decision.account_id], decision.changes)
             if decision.counts or decision.budgets or decision.short:
                 self._note(decision, short)
+            if decision.levels:
+                self.leveled.setdefault(decision.account_id, []).extend(decision.levels)
             decided.append((request, decision))
         return decided, refused, short
 

@@ -8,8 +8,10 @@ from uuid import UUID
 import msgspec
 
 from loyalty.authorizations.facts import AuthorizationFacts, CardFacts, FillFacts
+from loyalty.authorizations.levelling import subjects_in
 from loyalty.ids import NOBODY
 from loyalty.ledger.rules import PurseView
+from loyalty.limits.queries import above_of
 from loyalty.limits.rules import compiled
 from loyalty.pricing.basket import Person
 from loyalty.pricing.freezing import Frozen
@@ -34,6 +36,7 @@ def card_facts(rows: list[Any], accounts: dict[UUID, list[PurseView]]) -> CardFa
             None if last_at is None else row[_LIMITS + 1 : _LAST_AT],
             last_at,
             merged(own, rows) if own is not None else purses_in(rows),
+            None if row["needs"] is None else above_of(row["levels"], row["reliefs"], row["needs"]),
         )
     )
 
@@ -54,8 +57,8 @@ _HOLDS: Final = 12
 _FROZEN: Final = 17
 """… what was frozen of the rules."""
 _PURSE_COLUMNS: Final = 9
-_PERSON: Final = CARD_PURSE + _PURSE_COLUMNS + 8
-"""Where the customer's facts begin in a row of the cards' full read: after purse and fill."""
+_PERSON: Final = CARD_PURSE + _PURSE_COLUMNS + 11
+"""Where the customer's facts begin in a row of the cards' full read: after purse, fill and levels."""
 _BARE: Final = _PERSON
 """How long a row is without them."""
 _frozen: Final = msgspec.json.Decoder(Frozen)
@@ -132,5 +135,6 @@ def authorization_facts(request: HotRequest, row: Any, purses: list[PurseView]) 
             None if frozen is None else _frozen.decode(frozen),
             *row[_FROZEN + 1 : ORIGINAL_PURSE - 1],
             purses,
+            () if row["prompts"] is None else subjects_in(msgspec.json.decode(row["prompts"])),
         )
     )

@@ -17,7 +17,7 @@ from loyalty.ids import uuid7
 
 from .requests import HotRequest
 
-CARD, ORIGINAL, PURSE, COUNTER, REFERENCE, ANSWERED, BENEFIT, BUDGET = 1, 2, 3, 4, 5, 6, 7, 8
+CARD, ORIGINAL, PURSE, COUNTER, REFERENCE, ANSWERED, BENEFIT, BUDGET, LEVEL = 1, 2, 3, 4, 5, 6, 7, 8, 9
 """What the write says is not as it was read; `ANSWERED`: a key that was used before."""
 
 _AUTHORIZATION: Final = int(Write.AUTHORIZATION)
@@ -38,6 +38,13 @@ def _unless(instant: datetime | None, common: datetime | None) -> datetime | Non
     return None if instant is common else instant
 
 
+def _joined(bound: int | None, change: int, most: int | None) -> int | None:
+    """Return how far a level's row may go with one more change: a bounded one saw what came before it, an unbounded one may pass it."""
+    if bound is None or most is None:
+        return most if bound is None else bound + change
+    return min(bound, most)
+
+
 class Batch:
     """The parameters of one write, and whose each row is."""
 
@@ -50,6 +57,8 @@ class Batch:
         "_counters",
         "_counters_of",
         "_expires",
+        "_levels",
+        "_levels_of",
         "_now",
         "_originals_of",
         "_purses",
@@ -70,6 +79,8 @@ class Batch:
         self._rows = (cards, originals, debts, authorizations, sales, movements, fills, requests)
         self._purses: dict[UUID, list[Any]] = {}
         self._counters: dict[tuple[UUID, date], list[Any]] = {}
+        self._levels: dict[tuple[UUID, int, date], list[Any]] = {}
+        self._levels_of: dict[tuple[UUID, int, date], list[int]] = {}
         touched = 0
         self._now = now
         self._expires: datetime | None = None
@@ -116,6 +127,8 @@ class Batch:
             self._count(place, made, made.chain_id)
         if made.counts or made.budgets:
             self._benefit(place, made)
+        if made.levels:
+            self._level(place, made)
 
     def _change(self, place: int, made: Decision) -> None:
         for change in made.changes:
@@ -161,6 +174,22 @@ class Batch:
             changed[1] += used
             self._budgets_of.setdefault(own, []).append(place)
 
+    def _level(self, place: int, made: Decision) -> None:
+        """Add up what the batch counts for a level; of how far its row may go the strictest word holds, for all of them together."""
+        for one in made.levels:
+            at = (one.subject_id, one.window, one.start)
+            known = self._levels.get(at)
+            if known is None:
+                event_at = _unless(made.event_at, self._now)
+                self._levels[at] = [made.account_id, *at, one.minor, one.milli, one.fills, event_at, *one[6:]]
+                self._levels_of[at] = [place]
+            else:
+                for column, (change, most) in enumerate(zip(one[3:6], one[6:], strict=True), 4):
+                    known[column] += change
+                    known[column + 4] = _joined(known[column + 4], change, most)
+                known[7] = max(known[7] or self._now, made.event_at)
+                self._levels_of[at].append(place)
+
     def _authorization(self, request: HotRequest, made: Decision) -> tuple[Any, ...]:
         if self._expires is None:
             self._expires = made.expires_at
@@ -175,7 +204,7 @@ class Batch:
         )
 
     def arguments(self, snapshot: Snapshot) -> list[Any]:
-        """Return the parameters of `hot_book_v3` in their order; an empty array is none."""
+        """Return the parameters of `hot_book_v4` in their order; an empty array is none."""
         cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
         counters = list(map(tuple, self._counters.values()))
         seen = [counter[7:] for counter in counters if counter[8] is not None]
@@ -186,6 +215,7 @@ class Batch:
             *(counters or None, len(seen) - unused, unused, authorizations or None, sales or None),
             *(movements or None, fills or None, requests, list(map(tuple, self._benefits.values())) or None),
             [(*own, *changed) for own, changed in self._budgets.items()] or None,
+            list(map(tuple, self._levels.values())) or None,
         ]
 
     def users(self, moved: Iterable[tuple[int, int]]) -> set[int]:
@@ -204,6 +234,8 @@ class Batch:
                 found.update(list(self._benefits_of.values())[place - 1])
             elif kind == BUDGET:
                 found.update(list(self._budgets_of.values())[place - 1])
+            elif kind == LEVEL:
+                found.update(list(self._levels_of.values())[place - 1])
         return found
 
 

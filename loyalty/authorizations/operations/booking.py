@@ -18,7 +18,7 @@ from loyalty.ledger.rules import Take
 from loyalty.pricing.operations import budgets
 
 from .holds import resolve
-from .locking import count
+from .locking import count, count_levels
 
 
 async def book_decision(
@@ -93,6 +93,7 @@ async def _counted(session: AsyncSession, decision: Decision) -> None:
             fills=fills,
             at=decision.event_at,
         )
+    await count_levels(session, account_id=decision.account_id, counts=decision.levels, at=decision.event_at)
     await budgets.count(session, counts=decision.counts)
     await budgets.take(session, uses=decision.budgets)
 

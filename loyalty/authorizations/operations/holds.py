@@ -12,6 +12,7 @@ from loyalty.authorizations.answers import ReleaseAnswer
 from loyalty.authorizations.dedupe import Outcome
 from loyalty.authorizations.facts import Place
 from loyalty.authorizations.hot import AuthorizationNotFound
+from loyalty.authorizations.levelling import subjects_in
 from loyalty.authorizations.model import MOVES, Authorization, Status, UnresolvedDispense
 from loyalty.authorizations.wire import reference
 from loyalty.errors import Refusal
@@ -107,6 +108,7 @@ async def end_hold(
         quantity_milli=-max(0, authorization.approved_milli - authorization.captured_milli),
         fills=0 if captured else -1,
         at=authorization.event_at,
+        subjects=subjects_in(authorization.prompts),
     )
     await _give_benefits_back(session, authorization, delivered=captured)
     authorization.status = int(to)

@@ -1,5 +1,6 @@
 """Locks and counters that every cold operation of the pump takes alike, in the hot path's order: cards, authorisation, sale, purses."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.authorizations.model import OPEN, Authorization, Sale, Status
 from loyalty.cards.queries import chain_of, lock_cards
+from loyalty.limits.levels import LevelCount, settled_counts
 
 
 def actor_for(*, staff_id: UUID | None, terminal_id: UUID | None) -> Actor:
@@ -60,10 +62,15 @@ async def count(
     quantity_milli: int,
     fills: int,
     at: datetime,
+    subjects: Sequence[UUID] = (),
 ) -> None:
-    """Add to a chain's counters of a day (subtract where negative), under its cards' locks; `at` never moves the last fill back."""
+    """Add to a chain's counters of a day (subtract where negative), under its cards' locks; `at` never moves the last fill back.
+
+    `subjects`: the levels over it that it was counted for too.
+    """
     if chain_id is None or not (amount_minor or quantity_milli or fills):
         return
+    await count_levels(session, account_id=account_id, counts=settled_counts(subjects, day, (amount_minor, quantity_milli, fills)), at=at)
     await session.execute(
         text(
             """
@@ -84,6 +91,32 @@ async def count(
             "at": at,
         },
     )
+
+
+async def count_levels(session: AsyncSession, *, account_id: UUID, counts: Sequence[LevelCount], at: datetime) -> None:
+    """Change the counters of levels, in order; no bound holds: what comes here has happened."""
+    for one in sorted(counts, key=lambda one: one[:3]):
+        await session.execute(
+            text(
+                """
+                INSERT INTO level_counters AS c (account_id, subject_id, "window", start, amount_minor, quantity_milli, count, last_at)
+                VALUES (:account_id, :subject_id, :window, :start, :minor, :milli, :fills, :at)
+                ON CONFLICT (account_id, subject_id, "window", start) DO UPDATE SET amount_minor = c.amount_minor + excluded.amount_minor,
+                    quantity_milli = c.quantity_milli + excluded.quantity_milli, count = c.count + excluded.count,
+                    last_at = CASE WHEN excluded.count > 0 THEN greatest(c.last_at, excluded.last_at) ELSE c.last_at END
+                """
+            ),
+            {
+                "account_id": account_id,
+                "subject_id": one.subject_id,
+                "window": one.window,
+                "start": one.start,
+                "minor": one.minor,
+                "milli": one.milli,
+                "fills": one.fills,
+                "at": at,
+            },
+        )
 
 
 def held_by(authorization: Authorization) -> dict[UUID, int]:

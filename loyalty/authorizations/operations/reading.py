@@ -10,15 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.authorizations.facts import AuthorizationFacts, CardFacts, CardTerms, Place
 from loyalty.authorizations.hot import local_time
+from loyalty.authorizations.levelling import subjects_in
 from loyalty.authorizations.model import Authorization, LimitCounter
 from loyalty.authorizations.offering import Offer
 from loyalty.authorizations.snapshot import Snapshot
 from loyalty.cards.model import Card, CardStatus
 from loyalty.cards.queries import get_card
-from loyalty.ledger.model import Account
+from loyalty.ledger.model import Account, AccountKind
 from loyalty.ledger.queries import get_account
 from loyalty.ledger.rules import PurseView
-from loyalty.limits.queries import limit_set_of
+from loyalty.limits.queries import above_at, limit_set_of
 from loyalty.limits.rules import Compiled, Used, used_in, window_start
 from loyalty.pricing.basket import Moment, Person
 from loyalty.pricing.compiling import EMPTY_BOOK, Book
@@ -37,6 +38,9 @@ async def card_facts(session: AsyncSession, *, card: Card, account: Account, pur
     """Return a card's facts on the station's `day`; `purses` are the account's, of which it sees its own and the common ones."""
     used, last_at = await _used(session, account_id=account.account_id, chain_id=card.chain_id, day=day)
     limits = Compiled(await limit_set_of(session, subject_id=card.chain_id))
+    above = None
+    if account.kind is AccountKind.COMPANY:
+        above = await above_at(session, account_id=account.account_id, chain_id=card.chain_id, day=day)
     return CardFacts(
         card_id=card.card_id,
         account_id=account.account_id,
@@ -57,6 +61,7 @@ async def card_facts(session: AsyncSession, *, card: Card, account: Account, pur
         used=used,
         last_at=last_at,
         purses=seen_by(purses, card_id=card.card_id),
+        above=above,
     )
 
 
@@ -94,6 +99,7 @@ async def authorization_facts(
         number_tail=card.number_tail,
         currency=account.currency,
         purses=seen_by(purses, card_id=authorization.card_id),
+        subjects=subjects_in(authorization.prompts),
     )
 
 

@@ -13,6 +13,7 @@ from loyalty.authorizations import mirroring
 from loyalty.authorizations.answers import HandBack, RefundAnswer
 from loyalty.authorizations.facts import Place
 from loyalty.authorizations.hot import business_day
+from loyalty.authorizations.levelling import subjects_in
 from loyalty.authorizations.mirroring import Mirrored, Part
 from loyalty.authorizations.model import OPEN, SALE_MOVES, Authorization, Fill, FillStatus, Flag, Refund, Sale, SaleStatus, Status
 from loyalty.authorizations.rules import flag_names, money_left
@@ -345,6 +346,7 @@ async def _count_back(
             quantity_milli=-quantity_milli,
             fills=fills,
             at=sale.event_at,
+            subjects=subjects_in(sale.detail),
         )
 
 

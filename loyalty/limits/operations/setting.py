@@ -16,11 +16,10 @@ from loyalty.cards import operations as cards
 from loyalty.cards import queries as card_queries
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import uuid7
-
-from .compiling import LimitRow, compile_rows, next_change
-from .model import CardLimit, LimitKind, LimitSetRow, Reaction, Window
-from .queries import get_set_for_update, standing_limits
-from .rules import LimitSet, plate_key
+from loyalty.limits.compiling import LimitRow, compile_rows, next_change
+from loyalty.limits.model import CardLimit, LimitKind, LimitSetRow, Reaction, Window
+from loyalty.limits.queries import get_set_for_update, standing_limits, users_of_profile
+from loyalty.limits.rules import LimitSet, plate_key
 
 _WINDOWED = {LimitKind.AMOUNT, LimitKind.QUANTITY, LimitKind.COUNT}
 _COUNTED = {*_WINDOWED, LimitKind.MIN_INTERVAL, LimitKind.TANK}
@@ -107,7 +106,7 @@ async def compile_due(session: AsyncSession, *, actor: Actor, now: datetime, at_
     due = select(LimitSetRow.subject_id).where(LimitSetRow.next_change_at <= now).order_by(LimitSetRow.subject_id).limit(at_most)
     subjects = list(await session.scalars(due.with_for_update(skip_locked=True)))
     for subject_id in subjects:
-        await _compile(session, subject_id=subject_id, actor=actor, now=now)
+        await compile_subject(session, subject_id=subject_id, actor=actor, now=now)
     return len(subjects)
 
 
@@ -116,7 +115,7 @@ async def _change(
 ) -> list[UUID]:
     for limit in add:
         _refuse_unsound(limit)
-    await _lock_set(session, subject_id=subject_id, now=now)
+    await lock_set(session, subject_id=subject_id, now=now)
     if any(limit.kind is LimitKind.PLATE and limit.reaction is Reaction.BLOCK for limit in add):
         await _require_pin(session, subject_id=subject_id)
     for row in await session.scalars(select(CardLimit).where(CardLimit.limit_id.in_(end), CardLimit.ended_at.is_(None))):
@@ -124,13 +123,14 @@ async def _change(
     made = [_row(limit, subject_id=subject_id, actor=actor, now=now) for limit in add]
     session.add_all(made)
     await session.flush()
-    await _compile(session, subject_id=subject_id, actor=actor, now=now)
+    await compile_subject(session, subject_id=subject_id, actor=actor, now=now)
     facts = {"added": [f"{limit.window}.{limit.kind}" if limit.window else limit.kind for limit in add], "ended": list(end)}
     await audit.record(session, actor=actor, action="limits.changed", subject=("limit_subject", subject_id), facts=facts, now=now)
     return [row.limit_id for row in made]
 
 
-async def _lock_set(session: AsyncSession, *, subject_id: UUID, now: datetime) -> LimitSetRow:
+async def lock_set(session: AsyncSession, *, subject_id: UUID, now: datetime) -> LimitSetRow:
+    """Lock a subject's set, made where there is none."""
     await session.execute(
         upsert(LimitSetRow)
         .values(subject_id=subject_id, revision=0, compiled={}, next_change_at=None, updated_at=now)
@@ -139,10 +139,12 @@ async def _lock_set(session: AsyncSession, *, subject_id: UUID, now: datetime) -
     return await get_set_for_update(session, subject_id=subject_id)
 
 
-async def _compile(session: AsyncSession, *, subject_id: UUID, actor: Actor, now: datetime) -> LimitSet:
+async def compile_subject(session: AsyncSession, *, subject_id: UUID, actor: Actor, now: datetime) -> LimitSet:
     """Rebuild a locked subject's document from its rows, and raise the version of the cards it binds."""
     kept = await get_set_for_update(session, subject_id=subject_id)
     rows = [limit_row(row) for row in await standing_limits(session, subject_id=subject_id)]
+    if kept.profile_id is not None:
+        rows += [limit_row(row) for row in await standing_limits(session, subject_id=kept.profile_id)]
     document = compile_rows(rows, now=now)
     kept.compiled = msgspec.convert(msgspec.to_builtins(document), dict[str, object])
     kept.revision += 1
@@ -150,6 +152,8 @@ async def _compile(session: AsyncSession, *, subject_id: UUID, actor: Actor, now
     kept.updated_at = now
     await session.flush()
     await cards.touch_chain(session, chain_id=subject_id, actor=actor, now=now)
+    for user in await users_of_profile(session, profile_id=subject_id):
+        await compile_subject(session, subject_id=user, actor=actor, now=now)
     return document
 
 
