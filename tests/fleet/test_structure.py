@@ -19,14 +19,12 @@ from loyalty.fleet.operations.departments import (
     DepartmentNameTaken,
     DepartmentNotSound,
     DepartmentUnderItself,
-    add_department,
     change_department,
     close_department,
 )
 from loyalty.fleet.operations.drivers import (
     DriverCannotMove,
     DriverNumberTaken,
-    add_driver,
     change_driver,
     move_driver,
     set_driver_pin,
@@ -58,23 +56,9 @@ from loyalty.fleet.queries.vehicles import (
 from loyalty.fleet.rules import DriverFacts, DriverNotSound, VehicleFacts, VehicleNotSound, Warned
 from tests.factories.fleet import make_fleet
 from tests.factories.world import SYSTEM
+from tests.fleet.structure import department, driver, vehicle
 
 VIN = "LSVAM4187C2184847"
-
-
-async def department(session, fleet, now, name, parent_id=None):
-    facts = DepartmentFacts(name=name, parent_id=parent_id)
-    return await add_department(session, company_id=fleet.company_id, facts=facts, actor=SYSTEM, now=now)
-
-
-async def vehicle(session, fleet, now, plate="浙A12345", **more):
-    facts = VehicleFacts(plate=plate, **more)
-    return (await add_vehicle(session, company_id=fleet.company_id, facts=facts, actor=SYSTEM, now=now)).vehicle_id
-
-
-async def driver(session, fleet, now, number="101", name="王强", **more):
-    facts = DriverFacts(number=number, name=name, **more)
-    return await add_driver(session, company_id=fleet.company_id, facts=facts, actor=SYSTEM, now=now)
 
 
 async def test_departments_are_a_tree_without_circles(session, fleet, now):

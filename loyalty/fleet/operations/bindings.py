@@ -238,9 +238,8 @@ async def follow_moves(
     )
     wanted = []
     for row, vehicle_department, driver_department in await session.execute(statement):
-        before_vehicle = vehicles.get(row.vehicle_id, (vehicle_department, None))[0]
-        before_driver = drivers.get(row.driver_id, (driver_department, None))[0]
-        if row.department_id == (before_vehicle or before_driver):
+        before = _before(vehicles, row.vehicle_id, vehicle_department) or _before(drivers, row.driver_id, driver_department)
+        if row.department_id == before:
             wanted.append(Binding(row.chain_id, row.vehicle_id, row.driver_id, vehicle_department or driver_department))
     await put_bindings(session, company=company, wanted=wanted, actor=actor, now=now, told_at_once=told_at_once)
 
@@ -269,6 +268,11 @@ async def tell_company(session: AsyncSession, *, company: Company, actor: Actor,
 
 async def _tell_limits(session: AsyncSession, *, company: Company, bindings: Sequence[Binding], actor: Actor, now: datetime) -> None:
     """Tell the limits room under whom chains stand."""
+
+
+def _before(moves: Mapping[UUID, tuple[UUID | None, UUID | None]], one: UUID | None, present: UUID | None) -> UUID | None:
+    """Return the department that somebody was in before the moves."""
+    return moves[one][0] if one is not None and one in moves else present
 
 
 def _differs(wanted: Binding, standing: BindingView | None) -> bool:

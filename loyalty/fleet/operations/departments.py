@@ -1,5 +1,6 @@
 """Departments: added, renamed, moved in the tree, closed."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -162,6 +163,6 @@ async def _require_free(session: AsyncSession, company_id: UUID, name: str, *, b
         raise DepartmentNameTaken(name=name)
 
 
-async def _record(session: AsyncSession, action: str, row: Department, facts: dict[str, object], actor: Actor, now: datetime) -> None:
+async def _record(session: AsyncSession, action: str, row: Department, facts: Mapping[str, object], actor: Actor, now: datetime) -> None:
     about = {"company": row.company_id, **facts}
     await audit.record(session, actor=actor, action=action, subject=("department", row.department_id), facts=about, now=now)

@@ -152,8 +152,8 @@ async def _views(session: AsyncSession, company_id: UUID, rows: Sequence[Driver]
         )
         .order_by(Card.card_id)
     )
-    for driver_id, *card in await session.execute(bound):
-        cards.setdefault(driver_id, []).append(CardTail(*card))
+    for driver_id, chain_id, card_id, tail in await session.execute(bound):
+        cards.setdefault(driver_id, []).append(CardTail(chain_id, card_id, tail))
     return [
         DriverView(
             driver_id=row.driver_id,

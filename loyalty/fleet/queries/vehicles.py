@@ -186,8 +186,8 @@ async def _views(session: AsyncSession, company_id: UUID, rows: Sequence[Vehicle
         .where(CardBinding.company_id == company_id, CardBinding.until.is_(None), CardBinding.vehicle_id.in_(ids), Card.status.in_(LIVING))
         .order_by(Card.card_id)
     )
-    for vehicle_id, *card in await session.execute(bound):
-        cards.setdefault(vehicle_id, []).append(CardTail(*card))
+    for vehicle_id, chain_id, card_id, tail in await session.execute(bound):
+        cards.setdefault(vehicle_id, []).append(CardTail(chain_id, card_id, tail))
     return [
         VehicleView(
             vehicle_id=row.vehicle_id,
