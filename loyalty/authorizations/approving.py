@@ -186,7 +186,7 @@ def _approve(
         answer.flags = flag_names(decision.flags)
     answer.outcome = "approved"
     if wanted_milli is not None and quantity < wanted_milli:
-        _say_partial(decision, answer, reason, limit)
+        _say_partial(decision, answer, reason, limit, may_ask=limit in judgement.asks)
     answer.authorization = reference(decision.account_id, decision.subject_id)
     answer.approved_minor, answer.approved_milli, answer.held_minor = gross, quantity, held
     if priced.plan.rules or outcome.applied:
@@ -296,9 +296,10 @@ def _may_flag(card: CardFacts, terms: CardTerms) -> bool:
     )
 
 
-def _say_partial(decision: Decision, answer: AuthorizationAnswer, reason: Reason, limit: str | None) -> None:
+def _say_partial(decision: Decision, answer: AuthorizationAnswer, reason: Reason, limit: str | None, *, may_ask: bool) -> None:
     decision.reason = Reason.PART_ONLY
     answer.outcome, answer.reason, answer.limit = "partial", reason.code, limit
+    answer.may_ask = may_ask or None
     name = limit or reason.code
     answer.message_zh = say(Reason.PART_ONLY, limit=limit_label(name, "zh"))[0]
     answer.message_en = say(Reason.PART_ONLY, limit=limit_label(name, "en"))[1]

@@ -26,12 +26,32 @@ _KINDS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+_LEVELS: Final[dict[str, tuple[str, str]]] = {
+    "company": ("单位", "company"),
+    "department": ("部门", "department"),
+    "vehicle": ("车辆", "vehicle"),
+    "driver": ("司机", "driver"),
+}
+_RELEASE: Final = ("临时放行额度", "what the release allows")
+
+
 def limit_label(name: str, language: str) -> str:
     """Return a limit's name for a reader of `language` ("zh…" or anything else for English): `day.amount` → 每日金额上限 / amount per day.
 
-    A name from elsewhere (`terminal`, a code of a later release) is returned as it is.
+    Above the card the level comes first: `vehicle.day.amount` → 车辆每日金额上限 / vehicle: amount per day. A name from elsewhere
+    (`terminal`, a code of a later release) is returned as it is.
     """
     chinese = language.startswith("zh")
+    if name == "release":
+        return _RELEASE[0] if chinese else _RELEASE[1]
+    level, dot, rest = name.partition(".")
+    if dot and level in _LEVELS:
+        below = limit_label(rest, language)
+        return f"{_LEVELS[level][0]}{below}" if chinese else f"{_LEVELS[level][1]}: {below}"
+    return _own_label(name, chinese=chinese)
+
+
+def _own_label(name: str, *, chinese: bool) -> str:
     window, dot, measure = name.rpartition(".")
     kind = _KINDS.get(measure)
     if kind is None or (dot and window not in _WINDOWS):

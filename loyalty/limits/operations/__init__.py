@@ -11,6 +11,7 @@ from .levels import (
     make_profile,
     release,
     set_chain,
+    set_chains,
     use_profile,
 )
 from .setting import (
@@ -45,5 +46,6 @@ __all__ = [
     "release",
     "replace_limits",
     "set_chain",
+    "set_chains",
     "use_profile",
 ]

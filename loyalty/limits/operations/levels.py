@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -52,6 +52,16 @@ class ReleaseTooLong(Refusal):
     next_en = "Change the limit if it is needed for longer."
 
 
+class Over(NamedTuple):
+    """Under whom a chain stands: departments from the nearest up. `needs` None: as it stands, or nothing."""
+
+    chain_id: UUID
+    department_ids: Sequence[UUID] = ()
+    vehicle_id: UUID | None = None
+    driver_id: UUID | None = None
+    needs: Needs | None = None
+
+
 async def set_chain(
     session: AsyncSession,
     *,
@@ -61,24 +71,41 @@ async def set_chain(
     department_ids: Sequence[UUID] = (),
     vehicle_id: UUID | None = None,
     driver_id: UUID | None = None,
-    needs: Needs = NOTHING_NEEDED,
+    needs: Needs | None = None,
     actor: Actor,
     now: datetime,
 ) -> None:
     """Say under whose limits a chain stands: its company, departments from the nearest up, vehicle, driver. It binds from the commit on."""
-    over = [(company_id, Level.COMPANY), *((one, Level.DEPARTMENT) for one in department_ids)]
-    over += [(one, level) for one, level in ((vehicle_id, Level.VEHICLE), (driver_id, Level.DRIVER)) if one is not None]
-    values = {
+    over = Over(chain_id, department_ids, vehicle_id, driver_id, needs)
+    await set_chains(session, account_id=account_id, company_id=company_id, chains=[over], actor=actor, now=now)
+
+
+async def set_chains(
+    session: AsyncSession, *, account_id: UUID, company_id: UUID, chains: Sequence[Over], actor: Actor, now: datetime
+) -> None:
+    """Say under whose limits many chains of one company stand, set-based, as `set_chain` does."""
+    for said in (True, False):
+        values = [_standing(one, account_id, company_id, now) for one in chains if (one.needs is not None) is said]
+        if not values:
+            continue
+        statement = upsert(LimitChain)
+        changed = {name: statement.excluded[name] for name in values[0] if name != "chain_id" and (said or name != "needs")}
+        await session.execute(statement.on_conflict_do_update(index_elements=[LimitChain.chain_id], set_=changed), values)
+    await cards.touch_chains(session, chain_ids=[one.chain_id for one in chains], actor=actor, now=now)
+
+
+def _standing(one: Over, account_id: UUID, company_id: UUID, now: datetime) -> dict[str, Any]:
+    over = [(company_id, Level.COMPANY), *((department_id, Level.DEPARTMENT) for department_id in one.department_ids)]
+    over += [(who, level) for who, level in ((one.vehicle_id, Level.VEHICLE), (one.driver_id, Level.DRIVER)) if who is not None]
+    return {
+        "chain_id": one.chain_id,
         "account_id": account_id,
         "company_id": company_id,
         "subjects": [subject for subject, _ in over],
         "levels": [int(level) for _, level in over],
-        "needs": int(needs),
+        "needs": int(NOTHING_NEEDED if one.needs is None else one.needs),
         "updated_at": now,
     }
-    statement = upsert(LimitChain).values(chain_id=chain_id, **values)
-    await session.execute(statement.on_conflict_do_update(index_elements=[LimitChain.chain_id], set_=values))
-    await cards.touch_chain(session, chain_id=chain_id, actor=actor, now=now)
 
 
 async def forget_chain(session: AsyncSession, *, chain_id: UUID, actor: Actor, now: datetime) -> None:
