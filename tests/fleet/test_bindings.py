@@ -15,13 +15,16 @@ from loyalty.fleet.operations.bindings import (
     VehicleHasItsCard,
     VehicleNotInUse,
     bind_card,
+    tell_company,
     unbind_card,
 )
 from loyalty.fleet.operations.companies import CompanySettings, change_company
+from loyalty.fleet.operations.departments import DepartmentFacts, change_department
 from loyalty.fleet.operations.drivers import change_driver, move_driver
 from loyalty.fleet.operations.vehicles import change_vehicle, close_vehicle
 from loyalty.fleet.queries.bindings import allocated_of, binding_at, bindings_of, standing_bindings
 from loyalty.fleet.queries.cards import CardFilter, count_cards, get_fleet_card, list_fleet_cards, money_of
+from loyalty.fleet.queries.companies import lock_company
 from loyalty.fleet.queries.departments import DepartmentNotFound
 from loyalty.fleet.queries.drivers import DriverNotFound
 from loyalty.fleet.queries.vehicles import VehicleNotFound
@@ -29,7 +32,7 @@ from loyalty.fleet.rules import DriverFacts, VehicleFacts
 from loyalty.ids import uuid7
 from loyalty.ledger.model import PurseKind, TransferKind
 from loyalty.ledger.operations import Leg, ensure_purse, post
-from loyalty.limits.model import LimitKind, Window
+from loyalty.limits.model import Level, LimitChain, LimitKind, Window
 from loyalty.limits.operations import NewLimit, replace_limits
 from tests.factories.fleet import make_fleet
 from tests.factories.world import SYSTEM
@@ -157,15 +160,56 @@ async def give_own(session, fleet, card, amount_minor, now):
     await post(session, account_id=fleet.account_id, legs=[leg], operation_id=uuid7(now), event_at=now, now=now)
 
 
-async def test_a_closed_vehicle_says_what_its_cards_still_hold(session, fleet, now, bind):
+async def test_a_closed_vehicle_s_money_goes_back_to_the_pool(session, fleet, now, bind):
     lorry = await vehicle(session, fleet, now, "浙A11111")
     await bind(now, chain=0, vehicle_id=lorry)
     await bind(now, chain=1, vehicle_id=lorry, another=True)
     await give_own(session, fleet, fleet.cards[0], 30_000, now)
-    closed = await close_vehicle(session, company_id=fleet.company_id, vehicle_id=lorry, actor=SYSTEM, now=now + timedelta(hours=1))
+    later = now + timedelta(hours=1)
+    closed = await close_vehicle(session, company_id=fleet.company_id, vehicle_id=lorry, actor=SYSTEM, now=later)
     assert sorted(closed.chains) == sorted(fleet.chains[:2])
-    assert closed.allocated == {fleet.chains[0]: 30_000}
+    assert (closed.gathered_minor, closed.held_minor) == (30_000, 0)
+    assert await allocated_of(session, company_id=fleet.company_id, chain_ids=fleet.chains) == {}
+    assert await money_of(session, company_id=fleet.company_id) == (1_000_000, 0, 0, 0, 0, 0)
     assert await standing_bindings(session, company_id=fleet.company_id) == []
+
+
+async def test_a_recalled_card_s_money_goes_back_to_the_pool(session, fleet, now, bind):
+    wang = await driver(session, fleet, now)
+    await bind(now, driver_id=wang)
+    await give_own(session, fleet, fleet.cards[0], 30_000, now)
+    later = now + timedelta(hours=1)
+    await move_driver(session, company_id=fleet.company_id, driver_id=wang, to=DriverStatus.LEFT, actor=SYSTEM, now=later)
+    assert (await money_of(session, company_id=fleet.company_id)).cards_minor == 0
+
+
+async def test_the_pump_is_told_under_whom_each_card_stands(session, fleet, now, bind):
+    north = await department(session, fleet, now, "北区")
+    city = await department(session, fleet, now, "城配", north)
+    lorry = await vehicle(session, fleet, now, "浙A11111", department_id=city)
+    wang = await driver(session, fleet, now)
+
+    async def told(chain=0):
+        row = await session.get(LimitChain, fleet.chains[chain], populate_existing=True)
+        return list(zip(row.subjects, row.levels, strict=True))
+
+    async def version():
+        return await session.scalar(text("SELECT version FROM cards WHERE card_id = :id"), {"id": fleet.chains[0]})
+
+    await tell_company(session, company=await lock_company(session, company_id=fleet.company_id), actor=SYSTEM, now=now)
+    assert await told() == [(fleet.company_id, Level.COMPANY)]
+    before = await version()
+    await bind(now, vehicle_id=lorry, driver_id=wang)
+    over = [(fleet.company_id, Level.COMPANY), (city, Level.DEPARTMENT), (north, Level.DEPARTMENT)]
+    assert await told() == [*over, (lorry, Level.VEHICLE), (wang, Level.DRIVER)]
+    assert await version() == before + 1
+    await session.execute(text("UPDATE limit_chains SET needs = 2"))
+    facts = DepartmentFacts(name="城配")
+    await change_department(session, company_id=fleet.company_id, department_id=city, facts=facts, actor=SYSTEM, now=now)
+    assert await told() == [*over[:2], (lorry, Level.VEHICLE), (wang, Level.DRIVER)]
+    await unbind_card(session, company_id=fleet.company_id, chain_id=fleet.chains[0], actor=SYSTEM, now=now)
+    assert await told() == over[:1]
+    assert (await session.get(LimitChain, fleet.chains[0])).needs == 2
 
 
 async def test_the_list_of_cards_says_whose_each_is_and_what_it_can_spend(session, fleet, world, now, bind):

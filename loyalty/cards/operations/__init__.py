@@ -36,6 +36,7 @@ from .living import (
     replace_card,
     touch_account,
     touch_chain,
+    touch_chains,
 )
 from .moving import CardCannotMove, CardIsBearer, report_found, report_lost, resume_card, suspend_card, touch_cards
 from .pin import IdentityNotSeen, PinTooSimple, change_pin, check_pin, require_sound_pin, set_pin, unlock_pin
@@ -125,5 +126,6 @@ __all__ = [
     "touch_account",
     "touch_cards",
     "touch_chain",
+    "touch_chains",
     "unlock_pin",
 ]

@@ -1,10 +1,11 @@
 """What happens to a card in use: registered, replaced, renewed, relabelled, closed, reopened."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor
@@ -339,7 +340,13 @@ async def touch_account(session: AsyncSession, *, account_id: UUID, actor: Actor
 
 async def touch_chain(session: AsyncSession, *, chain_id: UUID, actor: Actor, now: datetime) -> int:
     """Raise the version of a chain's living cards because its limits changed; return how many."""
-    cards = list(await session.scalars(select(Card.card_id).where(Card.chain_id == chain_id, Card.status.in_(LIVING))))
+    return await touch_chains(session, chain_ids=[chain_id], actor=actor, now=now)
+
+
+async def touch_chains(session: AsyncSession, *, chain_ids: Sequence[UUID], actor: Actor, now: datetime) -> int:
+    """Raise the version of many chains' living cards because their limits changed; return how many."""
+    mine = Card.chain_id == any_(literal(list(chain_ids), ARRAY(Uuid)))
+    cards = list(await session.scalars(select(Card.card_id).where(mine, Card.status.in_(LIVING))))
     return await touch_cards(session, card_ids=cards, actor=actor, reason="limits", now=now, kind=EventKind.LIMITS_CHANGED)
 
 

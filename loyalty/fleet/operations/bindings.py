@@ -18,11 +18,15 @@ from loyalty.errors import Refusal
 from loyalty.fleet.model import CardBinding, Company, Driver, DriverStatus, Vehicle, VehicleStatus
 from loyalty.fleet.queries.bindings import BindingView, among, cards_of_company, standing_bindings
 from loyalty.fleet.queries.companies import lock_company
-from loyalty.fleet.queries.departments import get_department
+from loyalty.fleet.queries.departments import get_department, parents_of
 from loyalty.fleet.queries.drivers import get_driver_row
 from loyalty.fleet.queries.vehicles import get_vehicle_row
+from loyalty.fleet.rules import upwards
+from loyalty.limits import operations as limits
 
 NO_MOVES: Mapping[UUID, tuple[UUID | None, UUID | None]] = {}
+CHUNK = 5_000
+"""How many cards one statement changes."""
 
 
 class NothingToBindTo(Refusal):
@@ -267,7 +271,14 @@ async def tell_company(session: AsyncSession, *, company: Company, actor: Actor,
 
 
 async def _tell_limits(session: AsyncSession, *, company: Company, bindings: Sequence[Binding], actor: Actor, now: datetime) -> None:
-    """Tell the limits room under whom chains stand."""
+    """Tell the limits room under whom chains stand: the company, departments from the nearest up, vehicle, driver."""
+    parents = await parents_of(session, company_id=company.company_id)
+    for start in range(0, len(bindings), CHUNK):
+        over = [
+            limits.Over(one.chain_id, upwards(parents, one.department_id), one.vehicle_id, one.driver_id)
+            for one in bindings[start : start + CHUNK]
+        ]
+        await limits.set_chains(session, account_id=company.account_id, company_id=company.company_id, chains=over, actor=actor, now=now)
 
 
 def _before(moves: Mapping[UUID, tuple[UUID | None, UUID | None]], one: UUID | None, present: UUID | None) -> UUID | None:

@@ -21,6 +21,8 @@ from loyalty.fleet.queries.companies import lock_company
 from loyalty.ledger import queries as ledger
 from loyalty.ledger.model import AccountKind, AccountStatus
 
+from .bindings import tell_company
+
 DayOfMonth = Annotated[int, msgspec.Meta(ge=1, le=28)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=604_800)]
 
@@ -123,6 +125,7 @@ async def make_company(
         raise CompanyExists(customer=customer_id)
     facts = {"account": account_id, **msgspec.to_builtins(wanted)}
     await audit.record(session, actor=actor, action="fleet.company_made", subject=("company", customer_id), facts=facts, now=now)
+    await tell_company(session, company=await lock_company(session, company_id=made), actor=actor, now=now)
     return made
 
 

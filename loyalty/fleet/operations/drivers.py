@@ -23,6 +23,7 @@ from loyalty.fleet.rules import DriverFacts, sound_driver
 from loyalty.ids import uuid7
 
 from .bindings import follow_moves, unbind
+from .moves import gather_chains
 
 KEPT = ("number", "name", "licence_class", "licence_until", "department_id")
 """What of a driver's facts their row keeps under the same name."""
@@ -128,11 +129,13 @@ async def move_driver(
 ) -> list[UUID]:
     """Let a driver be sent away, leave or come back; return the chains of cards recalled, which were theirs alone.
 
-    A vehicle's card stays the vehicle's, without its driver. Nobody's PIN outlives their leaving.
+    What those cards hold of their own, without what fills still hold, goes back to the pool. A vehicle's card stays
+    the vehicle's, without its driver. Nobody's PIN outlives their leaving.
 
     :raises CompanyNotFound: if there is no such company
     :raises DriverNotFound: if there is no such driver
     :raises DriverCannotMove: if their status does not lead there
+    :raises AccountNotOpen: if the company's account is closed
     """
     company = await lock_company(session, company_id=company_id)
     row = await get_driver_row(session, company_id=company_id, driver_id=driver_id)
@@ -141,6 +144,7 @@ async def move_driver(
     recalled: list[UUID] = []
     if to is not DriverStatus.ACTIVE:
         recalled = await unbind(session, company=company, driver_id=driver_id, actor=actor, now=now)
+        await gather_chains(session, company_id=company_id, chain_ids=recalled, reason="driver gone", actor=actor, now=now)
     facts = {"from": row.status, "to": to, "reason": reason, "recalled": recalled}
     row.status = to
     row.left_at = now if to is DriverStatus.LEFT else None

@@ -13,7 +13,7 @@ from loyalty.audit.model import Actor
 from loyalty.customers.queries import get_customer
 from loyalty.errors import Refusal
 from loyalty.fleet.model import VEHICLE_MOVES, Company, Vehicle, VehicleStatus
-from loyalty.fleet.queries.bindings import allocated_of, bindings_of, standing_bindings
+from loyalty.fleet.queries.bindings import bindings_of, standing_bindings
 from loyalty.fleet.queries.companies import lock_company
 from loyalty.fleet.queries.departments import get_department
 from loyalty.fleet.queries.vehicles import get_vehicle_row
@@ -23,6 +23,7 @@ from loyalty.stations.model import ProductCategory
 from loyalty.stations.queries import snapshot_products
 
 from .bindings import Binding, follow_moves, put_bindings, unbind
+from .moves import gather_chains
 
 KEPT = (
     "plate",
@@ -94,10 +95,11 @@ class SavedVehicle(NamedTuple):
 
 
 class ClosedVehicle(NamedTuple):
-    """What closing a vehicle left: the chains that were its, and what each card still holds of its own, minor units."""
+    """What closing a vehicle came to: the chains that were its, what went back to the pool, and what fills still hold; minor units."""
 
     chains: list[UUID]
-    allocated: dict[UUID, int]
+    gathered_minor: int
+    held_minor: int
 
 
 async def add_vehicle(session: AsyncSession, *, company_id: UUID, facts: VehicleFacts, actor: Actor, now: datetime) -> SavedVehicle:
@@ -221,6 +223,7 @@ async def close_vehicle(
     :raises CompanyNotFound: if there is no such company
     :raises VehicleNotFound: if there is no such vehicle
     :raises VehicleCannotMove: if it is closed
+    :raises AccountNotOpen: if the company's account is closed
     """
     company = await lock_company(session, company_id=company_id)
     row = await get_vehicle_row(session, company_id=company_id, vehicle_id=vehicle_id)
@@ -233,7 +236,8 @@ async def close_vehicle(
     chains = await unbind(session, company=company, vehicle_id=vehicle_id, actor=actor, now=now)
     row.closed_at = now
     await _move(session, row, VehicleStatus.CLOSED, {"reason": reason, "chains": chains}, actor, now)
-    return ClosedVehicle(chains, await allocated_of(session, company_id=company_id, chain_ids=chains))
+    gathered = await gather_chains(session, company_id=company_id, chain_ids=chains, reason="vehicle closed", actor=actor, now=now)
+    return ClosedVehicle(chains, gathered.amount_minor, gathered.held_minor)
 
 
 async def reopen_vehicle(

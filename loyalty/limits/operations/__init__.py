@@ -1,6 +1,7 @@
 """Writing limits: the room's public verbs."""
 
 from .levels import (
+    Over,
     ProfileNameTaken,
     ProfileNotFound,
     ReleaseNotFound,
@@ -30,6 +31,7 @@ __all__ = [
     "LimitNotFound",
     "LimitNotSound",
     "NewLimit",
+    "Over",
     "PlateLimitNeedsPin",
     "ProfileNameTaken",
     "ProfileNotFound",
