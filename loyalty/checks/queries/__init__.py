@@ -2,7 +2,7 @@
 
 from loyalty.checks.model import Check
 
-from . import budgets, counting, leaks, ledger, points, pump, references, refunds, requests, seals, topups, trail, vouchers
+from . import allocations, budgets, counting, leaks, ledger, points, pump, references, refunds, requests, seals, topups, trail, vouchers
 
 CHECKS: tuple[Check, ...] = (
     *ledger.CHECKS,
@@ -13,6 +13,7 @@ CHECKS: tuple[Check, ...] = (
     *points.CHECKS,
     *topups.CHECKS,
     *vouchers.CHECKS,
+    *allocations.CHECKS,
     *requests.CHECKS,
     *references.CHECKS,
     *seals.CHECKS,
