@@ -16,6 +16,8 @@ class ActorKind(StrEnum):
 
     STAFF = "staff"
     CUSTOMER = "customer"
+    COMPANY_USER = "company_user"
+    """Somebody whom a company let into its portal."""
     TERMINAL = "terminal"
     PARTNER = "partner"
     SYSTEM = "system"
@@ -59,7 +61,9 @@ class AuditEntry(Base):
     user_agent: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        CheckConstraint("actor_kind IN ('staff', 'customer', 'terminal', 'partner', 'system', 'unknown')", name="actor_kind"),
+        CheckConstraint(
+            "actor_kind IN ('staff', 'customer', 'company_user', 'terminal', 'partner', 'system', 'unknown')", name="actor_kind"
+        ),
         CheckConstraint("length(action) BETWEEN 3 AND 80 AND length(actor_id) <= 200 AND length(subject_id) <= 200", name="lengths"),
         Index("ix_audit_entries_at", "at", "entry_id"),
         Index("ix_audit_entries_actor", "actor_kind", "actor_id", "entry_id"),

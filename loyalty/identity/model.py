@@ -140,12 +140,9 @@ class StaffRole(Base):
     )
 
 
-class User(Base):
-    """A member of staff's log-in to the office: password and second factor."""
+class LogInFacts:
+    """What a log-in is made of, whoever's it is: name, password and second factor."""
 
-    __tablename__ = "users"
-
-    staff_id: Mapped[UUID] = mapped_column(ForeignKey("staff.staff_id"), primary_key=True)
     log_in_name: Mapped[str] = mapped_column(Text)
     password_hash: Mapped[str] = mapped_column(Text)
     """Argon2id, PHC format."""
@@ -159,11 +156,24 @@ class User(Base):
     disabled_at: Mapped[datetime | None]
     last_log_in_at: Mapped[datetime | None]
 
+
+class User(LogInFacts, Base):
+    """A member of staff's log-in to the office."""
+
+    __tablename__ = "users"
+
+    staff_id: Mapped[UUID] = mapped_column(ForeignKey("staff.staff_id"), primary_key=True)
+
     __table_args__ = (
         CheckConstraint("totp_confirmed_at IS NULL OR totp_secret IS NOT NULL", name="totp"),
         CheckConstraint("log_in_name = lower(log_in_name)", name="log_in_name"),
         Index("ux_users_log_in_name", "log_in_name", unique=True),
     )
+
+    @property
+    def person_id(self) -> UUID:
+        """Whose log-in it is."""
+        return self.staff_id
 
 
 class RecoveryCode(Base):
@@ -186,6 +196,8 @@ class UserSession(Base):
     token_hash: Mapped[bytes]
     staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
     customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("customers.customer_id"))
+    portal_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("portal_users.user_id"))
+    """A company's user, at its fleet portal."""
     portal: Mapped[Portal]
     stage: Mapped[Stage]
     device_id: Mapped[UUID | None] = mapped_column(ForeignKey("terminal_devices.device_id"))
@@ -203,7 +215,8 @@ class UserSession(Base):
     end_reason: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        CheckConstraint("num_nonnulls(staff_id, customer_id) = 1", name="person"),
+        CheckConstraint("num_nonnulls(staff_id, customer_id, portal_user_id) = 1", name="person"),
+        CheckConstraint("portal_user_id IS NULL OR portal = 'fleet'", name="company_user"),
         CheckConstraint("portal IN ('office', 'cashier', 'fleet', 'partner', 'me')", name="portal"),
         CheckConstraint("stage IN ('second_factor', 'enrol_totp', 'change_password', 'open')", name="stage"),
         CheckConstraint("(portal = 'cashier') = (num_nonnulls(device_id, terminal_id, station_id) = 3)", name="counter"),
@@ -211,6 +224,9 @@ class UserSession(Base):
         Index("ux_user_sessions_token_hash", "token_hash", unique=True),
         Index("ix_user_sessions_staff_id", "staff_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_user_sessions_customer_id", "customer_id", postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "ix_user_sessions_portal_user_id", "portal_user_id", postgresql_where=text("portal_user_id IS NOT NULL AND ended_at IS NULL")
+        ),
         Index("ix_user_sessions_device_id", "device_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_user_sessions_expires_at", "expires_at"),
     )

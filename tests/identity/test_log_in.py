@@ -165,7 +165,7 @@ async def _secret(session, staff_id) -> bytes:
 
 async def test_a_recovery_code_stands_in_once(session, people):
     staff_id = await people.in_office(Role.OFFICE)
-    codes = await operations.users.new_recovery_codes(session, staff_id=staff_id, now=NOW)
+    codes = await operations.users.new_recovery_codes(session, await operations.users.get_user(session, staff_id=staff_id), now=NOW)
     begun = await sign_in(session)
     typed = codes[3].lower().replace("-", " ")
     assert not (await operations.use_recovery_code(session, token=begun.token, code=typed, now=NOW)).refused

@@ -1,4 +1,4 @@
-"""Logging in to the office: name and password, then the second factor; a new token at each step.
+"""Logging in to the office, and to a company's portal: name and password, then the second factor; a new token at each step.
 
 A refused step is an answer and never an exception, since its count must be committed; and every refusal is the same answer, whether the
 name is unknown, the password wrong, the log-in closed or tried too often.
@@ -15,14 +15,28 @@ from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.crypto import password_needs_rehash, token_hash
 from loyalty.identity.model import AttemptKind, Portal, Staff, StaffStatus, Stage, User, UserSession
+from loyalty.identity.model_portal import PortalUser
 from loyalty.identity.rules import SessionTerms
 
 from .attempts import forgive, take_attempt
+from .portal_users import get_portal_user
 from .sessions import TERMS, advance, find_session, log_out, open_session, rotate
-from .users import TotpSetup, get_user, hashed, new_recovery_codes, password_is_right, pending_totp, replace_password, totp_is_right
+from .users import (
+    Someone,
+    TotpSetup,
+    get_user,
+    hashed,
+    new_recovery_codes,
+    password_is_right,
+    pending_totp,
+    replace_password,
+    totp_is_right,
+)
 from .users import use_recovery_code as spend_recovery_code
 
 _NAME_MAX: Final = 200
+_LOGGED_IN: Final = {Portal.OFFICE, Portal.FLEET}
+"""Where a second factor is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ async def start_log_in(
     *,
     name: str,
     password: str,
+    portal: Portal = Portal.OFFICE,
     address: str | None = None,
     user_agent: str | None = None,
     previous_token: str | None = None,
@@ -56,6 +71,7 @@ async def start_log_in(
 ) -> LogIn:
     """Judge name and password and say what comes next: `second_factor`, or `enrol_totp` at the first log-in.
 
+    At the portal `fleet` the name is a company user's e-mail address.
     `previous_token`, whatever cookie the browser brought, is ended and never adopted. `now` is real time.
     """
     plain = name.replace("\0", "").strip().lower()[:_NAME_MAX]
@@ -63,18 +79,14 @@ async def start_log_in(
         await log_out(session, token=previous_token, now=now)
     if address is not None and not await take_attempt(session, kind=AttemptKind.LOG_IN_ADDRESS, subject=address, now=now):
         return _REFUSED
-    if not await take_attempt(session, kind=AttemptKind.LOG_IN_NAME, subject=plain, now=now):
+    budget = name_budget(portal, plain)
+    if not await take_attempt(session, kind=AttemptKind.LOG_IN_NAME, subject=budget, now=now):
         return _REFUSED
-    user = await session.scalar(
-        select(User)
-        .join(Staff, Staff.staff_id == User.staff_id)
-        .where(User.log_in_name == plain, User.disabled_at.is_(None), Staff.status == StaffStatus.ACTIVE)
-        .execution_options(populate_existing=True)
-    )
+    user = await _named(session, portal, plain)
     if not await password_is_right(None if user is None else user.password_hash, password[: 4 * _NAME_MAX]) or user is None:
-        await _note_refusal(session, plain, address, user_agent, now)
+        await _note_refusal(session, budget, address, user_agent, now)
         return _REFUSED
-    await forgive(session, kind=AttemptKind.LOG_IN_NAME, subject=plain)
+    await forgive(session, kind=AttemptKind.LOG_IN_NAME, subject=budget)
     if address is not None:
         await forgive(session, kind=AttemptKind.LOG_IN_ADDRESS, subject=address, only_this=True)
     if password_needs_rehash(user.password_hash):
@@ -82,8 +94,9 @@ async def start_log_in(
     stage = Stage.ENROL_TOTP if user.totp_confirmed_at is None else Stage.SECOND_FACTOR
     token, _ = await open_session(
         session,
-        staff_id=user.staff_id,
-        portal=Portal.OFFICE,
+        staff_id=user.staff_id if isinstance(user, User) else None,
+        portal_user_id=user.user_id if isinstance(user, PortalUser) else None,
+        portal=portal,
         stage=stage,
         expires_at=now + terms.between_factors,
         address=address,
@@ -124,7 +137,7 @@ async def confirm_totp(session: AsyncSession, *, token: str, code: str, now: dat
     if not await _code_is_right(session, user, code, recovery=False, now=now):
         return _REFUSED
     user.totp_confirmed_at = now
-    codes = await new_recovery_codes(session, staff_id=user.staff_id, now=now)
+    codes = await new_recovery_codes(session, user, now=now)
     answer = await _pass_second_factor(session, row, user, terms=terms, now=now)
     return LogIn(answer.stage, answer.token, tuple(codes))
 
@@ -146,7 +159,7 @@ async def choose_password(session: AsyncSession, *, token: str, password: str, n
 async def step_up(session: AsyncSession, *, token: str, code: str, now: datetime, terms: SessionTerms = TERMS) -> LogIn:
     """Judge the second factor again within an open session; the answer's token replaces the cookie."""
     row = await _at_stage(session, token, Stage.OPEN, now, terms)
-    if row is None or row.portal is not Portal.OFFICE:
+    if row is None or row.portal not in _LOGGED_IN:
         return _REFUSED
     user = await _user_of(session, row)
     if not await _code_is_right(session, user, code, recovery=False, now=now):
@@ -155,6 +168,24 @@ async def step_up(session: AsyncSession, *, token: str, code: str, now: datetime
     token = await rotate(session, row, now=now)
     await _note(session, row, user, "identity.stepped_up", now)
     return LogIn(Stage.OPEN, token)
+
+
+def name_budget(portal: Portal, name: str) -> str:
+    """Return under what tries at a log-in name are counted: guessing at one portal closes no name at another."""
+    return name if portal is Portal.OFFICE else f"{portal.value}:{name}"
+
+
+async def _named(session: AsyncSession, portal: Portal, name: str) -> Someone | None:
+    if portal is Portal.FLEET:
+        known = select(PortalUser).where(PortalUser.log_in_name == name, PortalUser.disabled_at.is_(None))
+        return await session.scalar(known.execution_options(populate_existing=True))
+    assert portal is Portal.OFFICE, "people log in with a password there and at the fleet portal"
+    return await session.scalar(
+        select(User)
+        .join(Staff, Staff.staff_id == User.staff_id)
+        .where(User.log_in_name == name, User.disabled_at.is_(None), Staff.status == StaffStatus.ACTIVE)
+        .execution_options(populate_existing=True)
+    )
 
 
 async def _second_factor(
@@ -169,26 +200,26 @@ async def _second_factor(
     return await _pass_second_factor(session, row, user, terms=terms, now=now)
 
 
-async def _code_is_right(session: AsyncSession, user: User, code: str, *, recovery: bool, now: datetime) -> bool:
-    if not await take_attempt(session, kind=AttemptKind.SECOND_FACTOR, subject=user.staff_id.bytes, now=now):
+async def _code_is_right(session: AsyncSession, user: Someone, code: str, *, recovery: bool, now: datetime) -> bool:
+    if not await take_attempt(session, kind=AttemptKind.SECOND_FACTOR, subject=user.person_id.bytes, now=now):
         return False
     if recovery:
-        right = await spend_recovery_code(session, staff_id=user.staff_id, typed=code, now=now)
+        right = await spend_recovery_code(session, user, typed=code, now=now)
     else:
         right = await totp_is_right(session, user, code, now=now)
     if right:
-        await forgive(session, kind=AttemptKind.SECOND_FACTOR, subject=user.staff_id.bytes)
+        await forgive(session, kind=AttemptKind.SECOND_FACTOR, subject=user.person_id.bytes)
     return right
 
 
-async def _pass_second_factor(session: AsyncSession, row: UserSession, user: User, *, terms: SessionTerms, now: datetime) -> LogIn:
+async def _pass_second_factor(session: AsyncSession, row: UserSession, user: Someone, *, terms: SessionTerms, now: datetime) -> LogIn:
     row.stepped_up_at = now
     if user.must_change_password:
         return LogIn(Stage.CHANGE_PASSWORD, await advance(session, row, Stage.CHANGE_PASSWORD, terms=terms, now=now))
     return await _open(session, row, user, terms=terms, now=now)
 
 
-async def _open(session: AsyncSession, row: UserSession, user: User, *, terms: SessionTerms, now: datetime) -> LogIn:
+async def _open(session: AsyncSession, row: UserSession, user: Someone, *, terms: SessionTerms, now: datetime) -> LogIn:
     token = await advance(session, row, Stage.OPEN, terms=terms, now=now)
     user.last_log_in_at = now
     await session.flush()
@@ -198,18 +229,20 @@ async def _open(session: AsyncSession, row: UserSession, user: User, *, terms: S
 
 async def _at_stage(session: AsyncSession, token: str, stage: Stage, now: datetime, terms: SessionTerms) -> UserSession | None:
     row = await find_session(session, token=token, now=now, terms=terms)
-    return row if row is not None and row.stage is stage and row.staff_id is not None else None
+    return row if row is not None and row.stage is stage and row.customer_id is None else None
 
 
-async def _user_of(session: AsyncSession, row: UserSession) -> User:
-    assert row.staff_id is not None, "only staff log in to the office"
+async def _user_of(session: AsyncSession, row: UserSession) -> Someone:
+    if row.portal_user_id is not None:
+        return await get_portal_user(session, user_id=row.portal_user_id)
+    assert row.staff_id is not None, "a log-in is somebody's"
     return await get_user(session, staff_id=row.staff_id)
 
 
-async def _note(session: AsyncSession, row: UserSession, user: User, action: str, now: datetime) -> None:
+async def _note(session: AsyncSession, row: UserSession, user: Someone, action: str, now: datetime) -> None:
     await audit.record(
         session,
-        actor=Actor(ActorKind.STAFF, user.staff_id, row.address, row.user_agent),
+        actor=Actor(ActorKind.STAFF if isinstance(user, User) else ActorKind.COMPANY_USER, user.person_id, row.address, row.user_agent),
         action=action,
         subject=("user_session", row.session_id),
         facts={"portal": row.portal.value},

@@ -47,6 +47,7 @@ async def open_session(
     *,
     staff_id: UUID | None = None,
     customer_id: UUID | None = None,
+    portal_user_id: UUID | None = None,
     portal: Portal,
     stage: Stage,
     device: TerminalDevice | None = None,
@@ -63,6 +64,7 @@ async def open_session(
         token_hash=token_hash(token),
         staff_id=staff_id,
         customer_id=customer_id,
+        portal_user_id=portal_user_id,
         portal=portal,
         stage=stage,
         device_id=None if device is None else device.device_id,
@@ -242,6 +244,15 @@ async def end_sessions_of(
         wanted = wanted.where(UserSession.session_id != keep)
     if counter_only:
         wanted = wanted.where(UserSession.portal == Portal.CASHIER)
+    ended = await session.execute(wanted.values(ended_at=now, end_reason=reason).returning(UserSession.session_id))
+    return len(ended.all())
+
+
+async def end_sessions_of_user(session: AsyncSession, *, user_id: UUID, reason: str, keep: UUID | None = None, now: datetime) -> int:
+    """End every open session of a company's user but `keep`, and return how many."""
+    wanted = update(UserSession).where(UserSession.portal_user_id == user_id, UserSession.ended_at.is_(None))
+    if keep is not None:
+        wanted = wanted.where(UserSession.session_id != keep)
     ended = await session.execute(wanted.values(ended_at=now, end_reason=reason).returning(UserSession.session_id))
     return len(ended.all())
 

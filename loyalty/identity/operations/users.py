@@ -28,6 +28,7 @@ from loyalty.crypto import (
 )
 from loyalty.errors import NotFound, Refusal
 from loyalty.identity.model import AttemptKind, RecoveryCode, User
+from loyalty.identity.model_portal import PortalRecoveryCode, PortalUser
 from loyalty.identity.queries import get_staff_for_update
 from loyalty.identity.rules import Permission, Principal, refuse_weak_password, require
 
@@ -37,6 +38,9 @@ from .staff import NotOneself, actor_of
 
 RECOVERY_CODES: Final = 10
 ISSUER: Final = "Loyalty"
+
+Someone = User | PortalUser
+"""Whose log-in it is: a member of staff's, or a company's user's."""
 
 # Argon2id takes 64 MiB and a tenth of a second each: two at a time, whatever arrives.
 _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2id", initializer=run_anywhere)
@@ -159,7 +163,7 @@ async def reset_second_factor(session: AsyncSession, *, staff_id: UUID, by: Prin
     user = await _user_for(session, staff_id=staff_id, by=by)
     user.totp_confirmed_at = user.totp_secret = None
     await session.flush()
-    await session.execute(delete(RecoveryCode).where(RecoveryCode.staff_id == staff_id))
+    await forget_recovery_codes(session, user)
     await end_sessions_of(session, staff_id=staff_id, reason="second factor reset", now=now)
     await _record(session, by, "identity.second_factor_reset", staff_id, now)
 
@@ -197,7 +201,7 @@ async def change_password(session: AsyncSession, *, by: Principal, present: str,
     return True
 
 
-async def replace_password(session: AsyncSession, user: User, password: str, *, now: datetime) -> None:
+async def replace_password(session: AsyncSession, user: Someone, password: str, *, now: datetime) -> None:
     """Store a new password that differs from the present one.
 
     :raises PasswordTooWeak: if it is too short, too long, or contains the log-in name
@@ -232,21 +236,21 @@ async def set_totp(session: AsyncSession, *, staff_id: UUID, secret: bytes, by: 
     :raises UserNotFound: if they have no log-in
     """
     user = await get_user(session, staff_id=staff_id)
-    user.totp_secret, user.totp_confirmed_at = _sealed(staff_id, secret), now
+    user.totp_secret, user.totp_confirmed_at = sealed_totp(user, secret), now
     await session.flush()
     await _record(session, by, "identity.second_factor_set", staff_id, now)
 
 
-async def pending_totp(session: AsyncSession, user: User) -> TotpSetup:
+async def pending_totp(session: AsyncSession, user: Someone) -> TotpSetup:
     """Return the secret of a second factor that is being set up, the same until it is confirmed."""
     if user.totp_secret is None:
-        user.totp_secret = _sealed(user.staff_id, new_totp_secret())
+        user.totp_secret = sealed_totp(user, new_totp_secret())
         await session.flush()
     secret = _opened(user)
     return TotpSetup(base64.b32encode(secret).decode("ascii"), totp_uri(secret, account=user.log_in_name, issuer=ISSUER))
 
 
-async def totp_is_right(session: AsyncSession, user: User, code: str, *, now: datetime) -> bool:
+async def totp_is_right(session: AsyncSession, user: Someone, code: str, *, now: datetime) -> bool:
     """Judge a code and use it up: it and all before it are good no more. The caller holds the user's row and the budget."""
     if user.totp_secret is None:
         return False
@@ -258,29 +262,43 @@ async def totp_is_right(session: AsyncSession, user: User, code: str, *, now: da
     return True
 
 
-async def new_recovery_codes(session: AsyncSession, *, staff_id: UUID, now: datetime) -> list[str]:
+async def new_recovery_codes(session: AsyncSession, user: Someone, *, now: datetime) -> list[str]:
     """Make ten codes in place of all before and return them: shown once, stored hashed."""
-    await session.execute(delete(RecoveryCode).where(RecoveryCode.staff_id == staff_id))
+    await forget_recovery_codes(session, user)
     codes = [new_code() for _ in range(RECOVERY_CODES)]
-    await session.execute(insert(RecoveryCode), [{"staff_id": staff_id, "code_hash": token_hash(code), "made_at": now} for code in codes])
+    table, owner = (RecoveryCode, "staff_id") if isinstance(user, User) else (PortalRecoveryCode, "user_id")
+    rows = [{owner: user.person_id, "code_hash": token_hash(code), "made_at": now} for code in codes]
+    await session.execute(insert(table), rows)
     return codes
 
 
-async def use_recovery_code(session: AsyncSession, *, staff_id: UUID, typed: str, now: datetime) -> bool:
+async def use_recovery_code(session: AsyncSession, user: Someone, *, typed: str, now: datetime) -> bool:
     """Use one code up and say whether it was good."""
     code = read_code(typed)
     if code is None:
         return False
-    row = await session.scalar(
-        select(RecoveryCode)
-        .where(RecoveryCode.staff_id == staff_id, RecoveryCode.code_hash == token_hash(code), RecoveryCode.used_at.is_(None))
-        .with_for_update()
-    )
+    row: RecoveryCode | PortalRecoveryCode | None
+    if isinstance(user, User):
+        mine = select(RecoveryCode).where(RecoveryCode.staff_id == user.staff_id)
+        row = await session.scalar(mine.where(RecoveryCode.code_hash == token_hash(code), RecoveryCode.used_at.is_(None)).with_for_update())
+    else:
+        theirs = select(PortalRecoveryCode).where(PortalRecoveryCode.user_id == user.user_id)
+        row = await session.scalar(
+            theirs.where(PortalRecoveryCode.code_hash == token_hash(code), PortalRecoveryCode.used_at.is_(None)).with_for_update()
+        )
     if row is None:
         return False
     row.used_at = now
     await session.flush()
     return True
+
+
+async def forget_recovery_codes(session: AsyncSession, user: Someone) -> None:
+    """Make the codes of a log-in good no more."""
+    if isinstance(user, User):
+        await session.execute(delete(RecoveryCode).where(RecoveryCode.staff_id == user.staff_id))
+    else:
+        await session.execute(delete(PortalRecoveryCode).where(PortalRecoveryCode.user_id == user.user_id))
 
 
 async def _user_for(session: AsyncSession, *, staff_id: UUID, by: Principal | None) -> User:
@@ -295,13 +313,14 @@ async def _user_for(session: AsyncSession, *, staff_id: UUID, by: Principal | No
     return user
 
 
-def _sealed(staff_id: UUID, secret: bytes) -> bytes:
-    return seal(Purpose.TOTP_SECRET, table="users", column="totp_secret", row_id=staff_id, plaintext=secret)
+def sealed_totp(user: Someone, secret: bytes) -> bytes:
+    """Return a second factor's secret as its row keeps it."""
+    return seal(Purpose.TOTP_SECRET, table=user.__tablename__, column="totp_secret", row_id=user.person_id, plaintext=secret)
 
 
-def _opened(user: User) -> bytes:
+def _opened(user: Someone) -> bytes:
     assert user.totp_secret is not None, "only a user with a second factor comes here"
-    return open_(Purpose.TOTP_SECRET, table="users", column="totp_secret", row_id=user.staff_id, envelope=user.totp_secret)
+    return open_(Purpose.TOTP_SECRET, table=user.__tablename__, column="totp_secret", row_id=user.person_id, envelope=user.totp_secret)
 
 
 async def _record(session: AsyncSession, by: Principal | None, action: str, staff_id: UUID, now: datetime) -> None:

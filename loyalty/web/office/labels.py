@@ -350,6 +350,7 @@ SCOPE: Final[Mapping[ScopeKind, str]] = {
 ACTOR: Final[Mapping[ActorKind, str]] = {
     ActorKind.STAFF: N_("Staff"),
     ActorKind.CUSTOMER: N_("Customer"),
+    ActorKind.COMPANY_USER: N_("Company's user"),
     ActorKind.TERMINAL: N_("Till"),
     ActorKind.PARTNER: N_("Partner"),
     ActorKind.SYSTEM: N_("System"),
