@@ -18,11 +18,13 @@ from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest,
 from loyalty.authorizations.worker import Pump
 from loyalty.crypto import FileKeyProvider, Keyring, Purpose, open_keyring, public_keys, request_fingerprint, use_keyring
 from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.limits.operations import set_chain
 from loyalty.policy import load_policy
 from loyalty.pricing.document import Budget, Cap, Document, Fixed, Funder, Per, Rule
 from loyalty.pricing.operations import publish
 from loyalty.topups import operations as topups
 from loyalty.topups.model import Tender as TopupTender
+from tests.factories.fleet import make_fleet
 from tests.factories.world import PIN, give_card, make_world
 
 NOW = datetime(2026, 9, 24, 2, 15, tzinfo=UTC)
@@ -117,7 +119,16 @@ async def _keep(books: Books) -> None:
         await publish(session, document=Document(rules=(rule,), budgets=(budget,)), note="test", now=YESTERDAY)
         books.card = await give_card(session, books.world, balance_minor=0)
         books.other = await give_card(session, books.world, balance_minor=0)
-        books.pool = await give_card(session, books.world, kind="company", balance_minor=0)
+        fleet = await make_fleet(session, books.world, pool_minor=0, cards=1)
+        books.pool = fleet.cards[0]
+        await set_chain(
+            session,
+            chain_id=books.pool.card_id,
+            account_id=fleet.account_id,
+            company_id=fleet.company_id,
+            actor=cashier,
+            now=YESTERDAY,
+        )
         for card, amount in ((books.card, 200_000), (books.other, 100_000), (books.pool, 300_000)):
             books.topup = await topups.load(
                 session,

@@ -48,6 +48,9 @@ BREACHES = {
     "holds-expired": "UPDATE authorizations SET expires_at = expires_at - interval '3 hours' WHERE status = 1",
     "closed-accounts": "UPDATE accounts SET status = 'closed'",
     "limit-counters": "UPDATE limit_counters SET quantity_milli = quantity_milli + 1",
+    "level-counters": "UPDATE level_counters SET quantity_milli = quantity_milli + 1",
+    "level-windows": 'UPDATE level_counters SET count = count + 1 WHERE "window" = 3',
+    "limit_chains-company_id": "UPDATE limit_chains SET company_id = gen_random_uuid()",
     "budget-shares": "UPDATE budgets SET total = total + 1",
     "budget-used": "UPDATE budget_shares SET used = used + 1 WHERE used > 0",
     "budget-reserved": "UPDATE budget_shares SET reserved = reserved + 1 WHERE reserved > 0",
@@ -155,8 +158,8 @@ async def test_another_number_of_that_form_is_none_of_ours(books, breaking):
 
 
 def test_every_check_is_shown_broken_or_is_one_of_a_family_that_is():
-    # Those of grants, points, vouchers, gifts and referrals are broken in tests/rewards, on books that have some.
-    families = ("protected-", "request-", "grants-", "points-", "vouchers-", "gifts-", "referrals-")
+    # Those of grants, points, vouchers, gifts and referrals are broken in tests/rewards, of allocations in tests/fleet, on books that have some.
+    families = ("protected-", "request-", "grants-", "points-", "vouchers-", "gifts-", "referrals-", "allocation-", "pool-")
     references = {
         code
         for code in BY_CODE

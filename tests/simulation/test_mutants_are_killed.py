@@ -22,11 +22,14 @@ from tests.simulation import test_the_batch_write_checks_what_was_read as rows
 from tests.simulation import test_what_changes_between_the_read_and_the_write_is_seen as steps
 from tests.simulation.house import House, Population, populate
 
-SOURCE = Path(__file__).parents[2] / "migrations" / "functions" / "hot_book.v3.sql"
+FUNCTIONS = Path(__file__).parents[2] / "migrations" / "functions"
+BATCH = re.compile(r"CREATE (FUNCTION hot_book_v4\(.*?END \$\$;)", re.DOTALL)
 """The form that the lanes call: a test below holds the two together."""
+GATHER = re.compile(r"CREATE (FUNCTION gather_budget\(.*?END \$\$;)", re.DOTALL)
 SEEN = "(d.seen IS NULL OR d.seen = p.balance_minor + p.credit_limit_minor - p.held_minor)"
 AMOUNT_ROOM = "(i.amount_max IS NULL OR c.amount + i.amount <= i.amount_max)"
 TIMES_ROOM = "(i.times_max IS NULL OR c.count + i.times <= i.times_max)"
+LEVEL_ROOM = "(i.milli_max IS NULL OR c.quantity_milli + i.milli <= i.milli_max)"
 SHARE_ROOM = "b.reserved + i.reserved + b.used + i.used <= b.granted"
 # What is taken away, what stands there instead, who must notice.
 MUTANTS = {
@@ -127,6 +130,12 @@ MUTANTS = {
         "true",
         rows.test_an_unresolved_dispense_ends_with_the_completion_that_was_late,
     ),
+    "a level has room for ever": (LEVEL_ROOM, "true", rows.test_a_levels_counter_is_named_where_no_room_is_left),
+    "a level is counted in one window": (
+        """ AND i."window" = c."window" AND i.start""",
+        " AND i.start",
+        rows.test_a_levels_counter_is_named_where_no_room_is_left,
+    ),
     "a dispense is resolved twice": (
         " AND u.resolved_at IS NULL",
         "",
@@ -160,7 +169,13 @@ WITHOUT = {
         steps.test_a_sequence_that_was_used_sinks_only_its_own_request,
     ),
 }
-FUNCTION = re.compile(r"CREATE (FUNCTION \w+\(.*?END \$\$;)", re.DOTALL)
+
+
+def functions() -> list[str]:
+    """Return the batch's function and the one that gathers budgets, as they stand."""
+    batch = (FUNCTIONS / "hot_book.v4.sql").read_text(encoding="utf-8")
+    gather = (FUNCTIONS / "hot_book.v3.sql").read_text(encoding="utf-8")
+    return [*BATCH.findall(batch), *GATHER.findall(gather)]
 
 
 async def say(url: str, *sentences: str) -> None:
@@ -171,11 +186,8 @@ async def say(url: str, *sentences: str) -> None:
 
 
 async def mutate(url: str, old: str, new: str) -> None:
-    source = SOURCE.read_text(encoding="utf-8")
-    assert old in source, "the mutant must change something"
-    functions = FUNCTION.findall(source.replace(old, new))
-    assert len(functions) == 2
-    await say(url, *(f"CREATE OR REPLACE {function}" for function in functions))
+    assert any(old in function for function in functions()), "the mutant must change something"
+    await say(url, *(f"CREATE OR REPLACE {function.replace(old, new)}" for function in functions()))
 
 
 async def is_noticed(url: str, people: Population, noticing) -> None:
@@ -192,7 +204,7 @@ async def is_noticed(url: str, people: Population, noticing) -> None:
 
 def test_the_mutants_are_of_the_function_that_is_called():
     name = re.search(r"FROM (\w+)\(", WRITE)[1]
-    assert f"CREATE FUNCTION {name}(" in SOURCE.read_text(encoding="utf-8")
+    assert [function.split("(")[0] for function in functions()] == [f"FUNCTION {name}", "FUNCTION gather_budget"]
 
 
 @pytest.mark.long

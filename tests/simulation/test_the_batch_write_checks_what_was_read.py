@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from loyalty.authorizations.hot.writing import ANSWERED, BENEFIT, BUDGET, CARD, COUNTER, ORIGINAL, PURSE, REFERENCE
+from loyalty.authorizations.hot.writing import ANSWERED, BENEFIT, BUDGET, CARD, COUNTER, LEVEL, ORIGINAL, PURSE, REFERENCE
 from loyalty.authorizations.model import FillStatus, Status
 from loyalty.authorizations.wire import parse_reference
 from loyalty.crypto import use_keyring
@@ -226,6 +226,24 @@ async def test_a_benefits_counter_is_named_where_no_room_is_left(workers):
         assert await desk.book(benefits=[row(-30, -1, None, None)]) == set(), "what comes back always has room"
         assert await desk.only("SELECT amount, count FROM benefit_counters WHERE cap_id = $1", cap) == (70, 1)
         assert await desk.only("SELECT count(*) FROM benefit_counters") == (1,)
+
+
+async def test_a_levels_counter_is_named_where_no_room_is_left(workers):
+    async with writing(workers) as desk:
+        subject = uuid.uuid4()
+
+        def row(window: int, milli: int, milli_max: int | None = None, fills_max: int | None = None) -> tuple[Any, ...]:
+            return (desk.card.account_id, subject, window, DAY, 10, milli, 1, None, None, milli_max, fills_max)
+
+        assert await desk.book(levels=[row(1, 60, 100), row(3, 60, 70)]) == set()
+        assert await desk.book(levels=[row(1, 41, 100), row(3, 0)]) == {(LEVEL, 1)}
+        assert await desk.book(levels=[row(1, 11), row(3, 11, 70)]) == {(LEVEL, 2)}, "another window that begins on the same day has room"
+        assert await desk.book(levels=[row(1, 40, 100, 2), row(3, 10, 70)]) == set()
+        assert await desk.book(levels=[row(1, 0, None, 2)]) == {(LEVEL, 1)}
+        assert await desk.book(levels=[row(1, 500), row(3, -70)]) == set(), "what has happened always has room"
+        counted = 'SELECT amount_minor, quantity_milli, count FROM level_counters WHERE subject_id = $1 AND "window" = $2'
+        assert await desk.only(counted, subject, 1) == (30, 600, 3)
+        assert await desk.only(counted, subject, 3) == (30, 0, 3)
 
 
 async def test_a_benefits_counter_is_one_window_s(workers):

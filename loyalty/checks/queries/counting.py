@@ -8,7 +8,7 @@ end of its authorisation counts no fill anew where the others had been given bac
 
 from .asking import proved_by
 
-_REFUNDS = """
+_FILLS = """
     given AS (
         SELECT r.account_id, r.sale_id, sum(r.card_minor) AS card, sum(r.quantity_milli) AS quantity, sum(r.gross_minor) AS gross
         FROM refunds r JOIN sales s ON s.account_id = r.account_id AND s.sale_id = r.sale_id
@@ -26,24 +26,22 @@ _REFUNDS = """
         SELECT s.account_id, s.sale_id, s.authorization_id, s.chain_id, s.card_minor - coalesce(g.card, 0) AS amount,
             s.quantity_milli - coalesce(g.quantity, 0) AS quantity, (s.status IN (3, 4) AND g.gross = s.refunded_minor) AS undone,
             (s.flags & 32 <> 0) AS after_end,
-            CASE WHEN s.flags & 128 <> 0 THEN (s.event_at AT TIME ZONE p.zone)::date ELSE s.business_day END AS day
+            CASE WHEN s.flags & 128 <> 0 THEN (s.event_at AT TIME ZONE p.zone)::date ELSE s.business_day END AS day,
+            s.detail -> 'subjects' AS subjects
         FROM sales s LEFT JOIN given g ON g.account_id = s.account_id AND g.sale_id = s.sale_id
             JOIN stations p ON p.station_id = s.station_id
         WHERE s.chain_id IS NOT NULL
-    )
-"""
-
-COUNTERS = proved_by(
-    f"""
-    WITH {_REFUNDS},
+    ),
     fills AS (
-        SELECT account_id, chain_id, day, amount, quantity, (undone IS NOT TRUE)::integer AS least, (undone IS NOT TRUE)::integer AS most
+        SELECT account_id, chain_id, day, amount, quantity, (undone IS NOT TRUE)::integer AS least, (undone IS NOT TRUE)::integer AS most,
+            subjects
         FROM sold WHERE authorization_id IS NULL
         UNION ALL
         SELECT a.account_id, a.chain_id, a.business_day,
             coalesce(s.amount, 0) + (SELECT coalesce(sum(held), 0) FROM unnest(a.hold_minors) held),
             coalesce(s.quantity, 0) + CASE WHEN a.status IN (1, 2, 5, 9) THEN greatest(0, a.approved_milli - a.captured_milli) ELSE 0 END,
-            (a.status IN (1, 2, 5, 9) OR coalesce(s.stands, false))::integer, (a.status IN (1, 2, 5, 9) OR s.stands IS NOT NULL)::integer
+            (a.status IN (1, 2, 5, 9) OR coalesce(s.stands, false))::integer, (a.status IN (1, 2, 5, 9) OR s.stands IS NOT NULL)::integer,
+            a.prompts -> 'subjects'
         FROM authorizations a
         LEFT JOIN (
             SELECT account_id, authorization_id, sum(amount) AS amount, sum(quantity) AS quantity,
@@ -51,7 +49,12 @@ COUNTERS = proved_by(
             FROM sold WHERE authorization_id IS NOT NULL GROUP BY account_id, authorization_id
         ) s ON s.account_id = a.account_id AND s.authorization_id = a.authorization_id
         WHERE a.chain_id IS NOT NULL AND a.status NOT IN (3, 4)
-    ),
+    )
+"""
+
+COUNTERS = proved_by(
+    f"""
+    WITH {_FILLS},
     used AS (
         SELECT account_id, chain_id, day, sum(amount) AS amount, sum(quantity) AS quantity, sum(least) AS least,
             sum(most) AS most FROM fills
@@ -69,6 +72,45 @@ COUNTERS = proved_by(
     code="limit-counters",
     invariant=2,
     says="a limit counter is what its chain took and still holds on that day",
+)
+
+LEVELS = proved_by(
+    f"""
+    WITH {_FILLS},
+    used AS (
+        SELECT account_id, subject::uuid AS subject_id, day, sum(amount)::bigint AS amount, sum(quantity)::bigint AS quantity,
+            sum(least) AS least, sum(most) AS most
+        FROM fills CROSS JOIN LATERAL jsonb_array_elements_text(subjects) subject GROUP BY account_id, subject, day
+    )
+    SELECT coalesce(c.account_id, u.account_id) AS account_id, coalesce(c.subject_id, u.subject_id) AS subject_id,
+        coalesce(c.start, u.day) AS day, c.amount_minor, coalesce(u.amount, 0) AS used_minor, c.quantity_milli,
+        coalesce(u.quantity, 0) AS used_milli, c.count, coalesce(u.least, 0) AS used_count
+    FROM (SELECT * FROM level_counters WHERE "window" = 1) c
+    FULL JOIN used u ON u.account_id = c.account_id AND u.subject_id = c.subject_id AND u.day = c.start
+    WHERE (coalesce(c.amount_minor, 0), coalesce(c.quantity_milli, 0)) IS DISTINCT FROM (coalesce(u.amount, 0), coalesce(u.quantity, 0))
+        OR coalesce(c.count, 0) NOT BETWEEN coalesce(u.least, 0) AND coalesce(u.most, 0)
+    """,  # noqa: S608 - a constant of this file
+    code="level-counters",
+    invariant=2,
+    says="a level's counter of a day is what all cards under it took and still hold on that day",
+)
+
+WINDOWS = proved_by(
+    """
+    SELECT account_id, subject_id, w."window", w.start, w.amount_minor, w.quantity_milli, w.count, d.amount AS days_minor,
+        d.quantity AS days_milli, d.fills AS days_count
+    FROM level_counters w
+    LEFT JOIN LATERAL (
+        SELECT coalesce(sum(amount_minor), 0)::bigint AS amount, coalesce(sum(quantity_milli), 0)::bigint AS quantity,
+            coalesce(sum(count), 0)::integer AS fills
+        FROM level_counters d WHERE d.account_id = w.account_id AND d.subject_id = w.subject_id AND d."window" = 1
+            AND d.start >= w.start AND d.start < CASE w."window" WHEN 2 THEN w.start + 7 ELSE (w.start + interval '1 month')::date END
+    ) d ON true
+    WHERE w."window" IN (2, 3) AND (w.amount_minor, w.quantity_milli, w.count) IS DISTINCT FROM (d.amount, d.quantity, d.fills)
+    """,
+    code="level-windows",
+    invariant=2,
+    says="a level's week and month are the sums of its days",
 )
 
 DAILY = proved_by(
@@ -109,4 +151,4 @@ DAYS = proved_by(
     says="closed days follow each other without gap or overlap",
 )
 
-CHECKS = (COUNTERS, DAILY, DAYS)
+CHECKS = (COUNTERS, LEVELS, WINDOWS, DAILY, DAYS)

@@ -6,6 +6,12 @@ from .asking import proved_by
 
 _NOBODY = "'00000000-0000-0000-0000-000000000000'"
 
+SUBJECTS = """(
+    SELECT card_id AS subject_id FROM cards UNION ALL SELECT company_id FROM companies UNION ALL SELECT department_id FROM departments
+    UNION ALL SELECT vehicle_id FROM vehicles UNION ALL SELECT driver_id FROM drivers UNION ALL SELECT profile_id FROM limit_profiles
+)"""
+"""Whom limits may bind."""
+
 # table, its key, referring columns, the table referred to, its columns; the zero account stands for nobody.
 _REFERENCES = (
     ("accounts", ("account_id",), ("customer_id",), "customers", ("customer_id",)),
@@ -42,8 +48,15 @@ _REFERENCES = (
     ("requests", ("terminal_id", "key"), ("account_id",), "accounts", ("account_id",)),
     ("limit_counters", ("account_id", "subject_id", "start"), ("account_id",), "accounts", ("account_id",)),
     ("limit_counters", ("account_id", "subject_id", "start"), ("subject_id",), "cards", ("card_id",)),
-    ("limit_sets", ("subject_id",), ("subject_id",), "cards", ("card_id",)),
-    ("card_limits", ("limit_id",), ("subject_id",), "cards", ("card_id",)),
+    ("limit_sets", ("subject_id",), ("subject_id",), SUBJECTS, ("subject_id",)),
+    ("card_limits", ("limit_id",), ("subject_id",), SUBJECTS, ("subject_id",)),
+    ("level_counters", ("account_id", "subject_id", "window", "start"), ("account_id",), "accounts", ("account_id",)),
+    ("limit_chains", ("chain_id",), ("chain_id",), "cards", ("card_id",)),
+    ("limit_chains", ("chain_id",), ("account_id",), "accounts", ("account_id",)),
+    ("limit_chains", ("chain_id",), ("company_id",), "companies", ("company_id",)),
+    ("limit_profiles", ("profile_id",), ("company_id",), "companies", ("company_id",)),
+    ("limit_releases", ("release_id",), ("company_id",), "companies", ("company_id",)),
+    ("limit_releases", ("release_id",), ("chain_id",), "limit_chains", ("chain_id",)),
     (
         "unresolved_dispenses",
         ("account_id", "authorization_id"),
@@ -63,8 +76,8 @@ def _reference(table: str, key: tuple[str, ...], columns: tuple[str, ...], to: s
     nobody = f" AND own.account_id <> {_NOBODY}" if "account_id" in columns else ""
     shown = ", ".join(f"own.{column}" for column in dict.fromkeys((*key, *columns)))
     statement = f"SELECT {shown} FROM {table} own LEFT JOIN {to} found ON {joined} WHERE {given}{nobody} AND found.{to_columns[0]} IS NULL"  # noqa: S608 - names of this file
-    named = ", ".join(columns)
-    return proved_by(statement, code=f"{table}-{'-'.join(columns)}", invariant=1, says=f"{table} ({named}) refers to a row of {to}")
+    named, whose = ", ".join(columns), "whom limits may bind" if to == SUBJECTS else f"a row of {to}"
+    return proved_by(statement, code=f"{table}-{'-'.join(columns)}", invariant=1, says=f"{table} ({named}) refers to {whose}")
 
 
 CHECKS = tuple(_reference(*each) for each in _REFERENCES)
