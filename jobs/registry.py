@@ -1,6 +1,22 @@
 """All jobs; a new one is a file beside this one and a line here."""
 
-from jobs import backtests, checks, days, freezes, holds, housekeeping, limits, partitions, periods, rewards, shadow, tiers, trail, vouchers
+from jobs import (
+    allocations,
+    backtests,
+    checks,
+    days,
+    freezes,
+    holds,
+    housekeeping,
+    limits,
+    partitions,
+    periods,
+    rewards,
+    shadow,
+    tiers,
+    trail,
+    vouchers,
+)
 from jobs.job import Job
 
 JOBS: tuple[Job, ...] = (
@@ -16,6 +32,8 @@ JOBS: tuple[Job, ...] = (
     tiers.NIGHTLY,
     vouchers.JOB,
     vouchers.DAILY,
+    allocations.JOB,
+    allocations.HOURLY,
     shadow.JOB,
     backtests.JOB,
     trail.JOB,
