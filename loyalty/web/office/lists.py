@@ -6,9 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from loyalty.paging import Page
 from loyalty.web import exports
+from loyalty.web.desk import PageDesk
 from loyalty.web.exports import CSV_TYPE, ROWS_MAX, XLSX_TYPE
 from loyalty.web.listing import Column, Listing
-from loyalty.web.office.desk import Desk
 from loyalty.web.office.parts import Act, Cell, Field, Part, Rows
 from loyalty.web.rendering import document
 
@@ -43,7 +43,7 @@ class List(Generic[T]):
     """The file's name, ASCII."""
 
 
-async def show(desk: Desk, wanted: List[Any]) -> Any:
+async def show(desk: PageDesk, wanted: List[Any]) -> Any:
     """Draw the list, or send it as the file that the address's ending asks for."""
     path = desk.request.url.path
     if path.endswith((".xlsx", ".csv")):
@@ -78,7 +78,7 @@ async def show(desk: Desk, wanted: List[Any]) -> Any:
     )
 
 
-async def _file(desk: Desk, wanted: List[Any], kind: str) -> Any:
+async def _file(desk: PageDesk, wanted: List[Any], kind: str) -> Any:
     head = [column.label for column in wanted.columns if column.label]
     lines: list[list[exports.Cell]] = []
     cursor: str | None = None
