@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.cards.model import Card
@@ -406,7 +406,7 @@ class CardMoney(msgspec.Struct, frozen=True):
 async def card_money(session: AsyncSession, *, company: CompanyView, chain_id: UUID | None = None) -> list[CardMoney]:
     """Return the usable cards of a company with their own money, by card."""
     principal = and_(Purse.account_id == company.account_id, Purse.card_id == Card.card_id, Purse.kind == PurseKind.PRINCIPAL)
-    balance, held = func.coalesce(func.sum(Purse.balance_minor), 0), func.coalesce(func.sum(Purse.held_minor), 0)
+    balance, held = (cast(func.coalesce(func.sum(column), 0), BigInteger) for column in (Purse.balance_minor, Purse.held_minor))
     statement = (
         select(
             Card.card_id,
