@@ -40,6 +40,7 @@ _RAIL: Final = (
     (N_("Network"), N_("Stations"), "/office/stations", Permission.READ_STATION),
     (N_("Network"), N_("Prices"), "/office/prices", Permission.READ_STATION),
     (N_("Network"), N_("Shifts"), "/office/shifts", Permission.READ_STATION),
+    (N_("Network"), N_("Working calendar"), "/office/calendar", Permission.READ_STATION),
     (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
     (N_("Terms"), N_("Rules"), "/office/rules", Permission.READ_CARDS),
     (N_("Terms"), N_("Agreements"), "/office/agreements", Permission.READ_CUSTOMERS),
