@@ -147,7 +147,7 @@ def _approve(
     price, digits = decision.unit_price_e4, place.digits
     judgement = limits_of(card, terms, place, product, plate=request.plate, amount_minor=0, quantity_milli=0, local=local)
     if judgement.blocked is not None:
-        return decline(decision, answer, limit_refusal(judgement, card, terms, place.currency, product))
+        return decline(decision, answer, _asking(decision, answer, request, limit_refusal(judgement, card, terms, place.currency, product)))
     own = spendable(card.purses, card_id=card.card_id, unit=place.currency, now=now)
     purses = own if not has_conditions(own) else usable(own, Bill((Due(product.code, product.tags, 1),), ANY_SIZE, place.site))
     wanted_milli = request.quantity_milli or (quantity_for(request.amount_minor, price, digits) if request.amount_minor else None)
@@ -166,7 +166,7 @@ def _approve(
             left = max(0, funds if reason is Reason.INSUFFICIENT_FUNDS else priced.net_minor)
             little = _too_little(reason, limit, card, place, product, left_minor=left, left_milli=max(0, quantity))
             little.may_ask = limit in judgement.asks
-            return decline(decision, answer, little)
+            return decline(decision, answer, _asking(decision, answer, request, little))
     gross, outcome = priced.gross_minor, priced.outcome
     held = max(0, min(_most_due(priced), funds))
     decision.hold(allocate(purses, held, terms.spend_order), purses, exact=exact and is_private(card))
@@ -196,6 +196,10 @@ def _approve(
         answer.available_after_minor = (funds if purses is own else funds_of(own)) - held
     decision.answer = encode(answer)
     return decision
+
+
+def _asking(decision: Decision, answer: AuthorizationAnswer, request: AuthorizationRequest, refused: Refused) -> Refused:
+    return levelling.ask(decision, answer, refused, minor=request.amount_minor, milli=request.quantity_milli)
 
 
 def _bound(judgement: Judgement, place: Place, funds: int, price: int) -> Bound:

@@ -6,14 +6,23 @@ change the same counters, wherever the card belongs by then.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from loyalty.limits.levels import Above, settled_counts
 
 from .decision import Decision
+from .rules import Refused
+from .wire import reference
 
-SUBJECTS = "subjects"
+SUBJECTS: Final = "subjects"
+ASK: Final = "ask"
+
+
+class Askable(Protocol):
+    """An answer that may name the decline about which the company can be asked."""
+
+    authorization: str | None
 
 
 def begin(decision: Decision, above: Above | None, local: datetime) -> None:
@@ -41,6 +50,14 @@ def end(decision: Decision, subjects: Sequence[UUID]) -> None:
 def said(decision: Decision) -> dict[str, Any]:
     """Return what a company's sale keeps of what was said and whom it counts for."""
     return {name: value for name, value in (decision.prompts or {}).items() if value is not None} if decision.levels else {}
+
+
+def ask(decision: Decision, answer: Askable, refused: Refused, *, minor: int | None, milli: int | None) -> Refused:
+    """Keep what the company may be asked about: the limit, and how much was wanted of it; give it a name to ask by. Return the refusal."""
+    if refused.may_ask:
+        decision.prompts = (decision.prompts or {}) | {ASK: {"limit": refused.limit, "minor": minor, "milli": milli}}
+        answer.authorization = reference(decision.account_id, decision.subject_id)
+    return refused
 
 
 def subjects_in(document: dict[str, Any] | None) -> tuple[UUID, ...]:

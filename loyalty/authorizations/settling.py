@@ -129,7 +129,7 @@ def decide_sale(
         return decline(decision, answer, Refused(Reason.TENDERS_EXCEED, remaining_minor=decision.gross_minor - saved))
     refused = _limits_refuse(decision, card, terms, place, product, shop, request.plate, share, local)
     if refused is not None:
-        return decline(decision, answer, refused)
+        return decline(decision, answer, levelling.ask(decision, answer, refused, minor=share, milli=decision.quantity_milli or None))
     bill = offering.bill_of(goods, outcome, decision.gross_minor, place.site) if has_conditions(card.purses) else None
     decided = _pay(decision, answer, request, card=card, terms=terms, place=place, share=share, bill=bill, exact=exact, now=now)
     if decided.counted is not None:
