@@ -2,6 +2,7 @@
 
 from jobs import (
     allocations,
+    approvals,
     backtests,
     checks,
     days,
@@ -32,6 +33,7 @@ JOBS: tuple[Job, ...] = (
     tiers.NIGHTLY,
     vouchers.JOB,
     vouchers.DAILY,
+    approvals.JOB,
     allocations.JOB,
     allocations.HOURLY,
     shadow.JOB,

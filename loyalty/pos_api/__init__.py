@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 from loyalty.identity.api import terminal_router
 from loyalty.stations.operations import record_heartbeat
 
-from . import advices, cards, fills, hot, lists, points, questions, sales, shifts, terminals, topups, vouchers
+from . import advices, approvals, cards, fills, hot, lists, points, questions, sales, shifts, terminals, topups, vouchers
 from .calling import provide_caller, provide_policy, signed, trusted
 
 _DEPENDENCIES = {"caller": Provide(provide_caller), "policy": Provide(provide_policy)}
@@ -23,6 +23,7 @@ begun = Router(
     opt={"signed": True},
     security=_SECURITY,
     route_handlers=[
+        approvals.ask_company,
         cards.activate,
         cards.change_pin,
         cards.issue,

@@ -125,6 +125,20 @@ EXAMPLES: Final[dict[str, tuple[Any, Any]]] = {
         {"event_at": _EVENT, "record": _RECORD},
         {"outcome": "released", "authorization": _REFERENCE, "released_minor": 19493, "booked_at": "2026-09-24T02:20:00Z"},
     ),
+    "POST /v1/authorizations/{authorization}/approval": (
+        {},
+        {
+            "approval": _ID,
+            "status": "asked",
+            "limit": "vehicle.transaction.quantity",
+            "asked_milli": 350000,
+            "asked_at": "2026-09-24T02:15:10Z",
+            "deputy_at": "2026-09-24T02:18:10Z",
+            "decide_at": "2026-09-24T02:45:10Z",
+            "message_zh": "已请单位确认，请稍候。",
+            "message_en": "The company has been asked. Wait a moment.",
+        },
+    ),
     "POST /v1/sales": (
         {
             "card": _CARD,

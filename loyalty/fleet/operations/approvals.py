@@ -64,14 +64,14 @@ class DeputyTooEarly(Refusal):
 
 
 async def ask(session: AsyncSession, *, account_id: UUID, authorization_id: UUID, station_id: UUID, now: datetime) -> Approval:
-    """Ask the company about a declined fill; asked again, the same asking.
+    """Ask the company about a declined fill; asked again, the same asking as it stands by now.
 
     :raises NothingToAsk: if it is no such decline, another station's, or older than an hour
     """
     known = select(Approval).where(Approval.account_id == account_id, Approval.authorization_id == authorization_id)
     asked = await session.scalar(known)
     if asked is not None and asked.station_id == station_id:
-        return asked
+        return await _now_standing(session, asked, now=now)
     declined = await session.get(Authorization, (account_id, authorization_id))
     wanted: dict[str, Any] | None = None if declined is None else (declined.prompts or {}).get(ASK)
     if (
@@ -150,20 +150,14 @@ async def decide_due(session: AsyncSession, *, now: datetime, at_most: int = 500
     return len(found)
 
 
-async def look(session: AsyncSession, *, account_id: UUID, authorization_id: UUID, station_id: UUID, now: datetime) -> Approval:
-    """Return where an asking of this station stands; one whose time is over is decided by the company's setting first.
-
-    :raises ApprovalNotFound: if this station asked nothing about it
-    """
-    statement = select(Approval).where(Approval.account_id == account_id, Approval.authorization_id == authorization_id)
-    asked: Approval | None = await session.scalar(statement)
-    if asked is None or asked.station_id != station_id:
-        raise ApprovalNotFound
+async def _now_standing(session: AsyncSession, asked: Approval, *, now: datetime) -> Approval:
+    """Return an asking as it stands: one whose time is over is decided by the company's setting first."""
     if asked.status is ApprovalStatus.ASKED and asked.decide_at <= now:
         again = await _locked(session, approval_id=asked.approval_id)
-        if again is not None and again.status is ApprovalStatus.ASKED:
+        assert again is not None, "an asking is never deleted"
+        if again.status is ApprovalStatus.ASKED:
             await _by_policy(session, again, now=now)
-            return again
+        return again
     return asked
 
 
