@@ -439,3 +439,25 @@ async def pool_minor(session: AsyncSession, *, company: CompanyView) -> int:
         Purse.expires_at.is_(None),
     )
     return int(await session.scalar(statement) or 0)
+
+
+class CardKeys(msgspec.Struct, frozen=True):
+    """By what a row of a file may name a usable card."""
+
+    chain_id: UUID
+    card_tail: str
+    number_index: bytes
+    plate_key: str | None
+
+
+async def card_keys(session: AsyncSession, *, company: CompanyView, departments: Collection[UUID] | None = None) -> list[CardKeys]:
+    """Return by what files may name the usable cards of a company, or of these departments."""
+    statement = (
+        select(Card.chain_id, Card.number_tail, Card.number_index, Vehicle.plate_key)
+        .join(CardBinding, and_(CardBinding.chain_id == Card.chain_id, CardBinding.until.is_(None)), isouter=True)
+        .join(Vehicle, Vehicle.vehicle_id == CardBinding.vehicle_id, isouter=True)
+        .where(Card.account_id == company.account_id, Card.status.in_([1, 2, 3]), ~Card.is_main)
+    )
+    if departments is not None:
+        statement = statement.where(func.coalesce(CardBinding.department_id, Vehicle.department_id).in_(list(departments)))
+    return await all_as(session, CardKeys, statement)
