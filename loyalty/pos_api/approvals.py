@@ -15,9 +15,6 @@ from loyalty.authorizations.wire import parse_reference
 from loyalty.db import transaction
 from loyalty.fleet.model_approvals import ApprovalStatus
 from loyalty.fleet.operations import approvals
-from loyalty.identity.rules import Permission
-
-from .calling import serving
 
 _SAID: Final = {
     ApprovalStatus.ASKED: ("已请单位确认，请稍候。", "The company has been asked. Wait a moment."),
@@ -66,7 +63,6 @@ async def ask_company(
     if both is None:
         raise AuthorizationNotFound
     async with transaction(request.app.state.sessions) as session:
-        await serving(session, caller, Permission.SELL)
         asked = await approvals.ask(session, account_id=both[0], authorization_id=both[1], station_id=caller.place.station_id, now=now)
         zh, en = _SAID[asked.status]
         return ApprovalAnswer(

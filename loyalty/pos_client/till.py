@@ -231,6 +231,10 @@ class Till(Connection):
         """Ask what this card may take here and now and which limit binds: no hold, no PIN try; 0 is an answer."""
         return await self.ask("/v1/quotes", wanted, card=card)
 
+    async def ask_company(self, authorization: str) -> Answer:
+        """Ask the company about a decline that said `may_ask`; asked again, see where it stands."""
+        return await self.ask(f"/v1/authorizations/{authorization}/approval", {})
+
     async def balance(self, card: Card) -> Answer:
         """Ask what is on a card."""
         return await self.ask("/v1/balances", {}, card=card)
