@@ -30,6 +30,7 @@ from loyalty.pos_api import handlers as pos_handlers
 from loyalty.pos_api.openapi import CompletedJson
 from loyalty.settings import SettingRefused, Settings
 from loyalty.web.cashier.routes import cashier
+from loyalty.web.fleet.routes import fleet
 from loyalty.web.me.routes import me
 from loyalty.web.office.agreements_api import agreements_api
 from loyalty.web.office.backtests_api import backtests_api
@@ -87,6 +88,7 @@ def create_app(settings: Settings) -> Litestar:
             backtests_api,
             campaigns_api,
             cashier,
+            fleet,
             me,
         ],
         dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},

@@ -93,6 +93,7 @@ FENCES = {
     "sales": _MINE,
     "authorizations": _MINE,
     "transfers": _MINE,
+    "refunds": _MINE,
     "user_sessions": "portal_user_id IN (SELECT user_id FROM portal_users)",
     "portal_recovery_codes": "user_id IN (SELECT user_id FROM portal_users)",
 }

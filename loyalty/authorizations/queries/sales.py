@@ -150,7 +150,7 @@ async def list_sales(
     :raises CursorNotUnderstood: if the cursor is none of this list
     :raises PageSizeOutOfRange: if `limit` is not 1 to 200
     """
-    statement = _filtered(_sales(), by or SaleFilter())
+    statement = _filtered(sale_lines(), by or SaleFilter())
     return await page_as(session, SaleLine, statement, keys=[Key(Sale.sale_id, descending=descending)], cursor=cursor, limit=limit)
 
 
@@ -168,7 +168,7 @@ async def get_sale(session: AsyncSession, *, account_id: UUID, sale_id: UUID, re
 
     :raises SaleNotFound: if there is none, or its station lies outside `reachable`
     """
-    statement = _sales().add_columns(Sale.detail, Sale.fill_id).where(Sale.account_id == account_id, Sale.sale_id == sale_id)
+    statement = sale_lines().add_columns(Sale.detail, Sale.fill_id).where(Sale.account_id == account_id, Sale.sale_id == sale_id)
     row = (await session.execute(statement)).first()
     if row is None or (reachable is not None and row.station_id not in reachable):
         raise SaleNotFound(sale=sale_id)
@@ -239,7 +239,8 @@ async def _money(session: AsyncSession, account_id: UUID, transfers: list[Transf
     return lines
 
 
-def _sales() -> Select[*tuple[Any, ...]]:
+def sale_lines() -> Select[*tuple[Any, ...]]:
+    """Return the SELECT whose rows are `SaleLine`s, for readers with cuts of their own."""
     return (
         select(
             Sale.account_id,

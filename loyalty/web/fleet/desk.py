@@ -1,0 +1,179 @@
+"""One request of a company's user: the session, the tenant's fence around everything that follows, permissions and answers."""
+
+import contextlib
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty import clock
+from loyalty.audit.model import Actor
+from loyalty.errors import NotFound
+from loyalty.fleet.queries.companies import CompanyView, get_company
+from loyalty.fleet.queries.departments import subtree_of
+from loyalty.identity import operations as identity
+from loyalty.identity.portal_rules import FleetPermission, PortalPrincipal, fleet_may, fleet_require
+from loyalty.identity.rules import StepUpNeeded
+from loyalty.web import csrf
+from loyalty.web.desk import AnyRequest, PageDesk, address_of, is_tls
+from loyalty.web.fleet.frame import frame_for
+from loyalty.web.office.reading import Form, read_form
+from loyalty.web.operations import claim_form
+from loyalty.web.rendering import Frame, reader_of
+
+HOME: Final = "/fleet"
+SESSION_COOKIE: Final = "fleet"
+FORM_COOKIE: Final = "fleet-form"
+SAID_COOKIE: Final = "fleet-said"
+
+
+class FleetSignInNeeded(Exception):  # noqa: N818 - not a fault: the reader is led to the log-in
+    """No open session: the log-in comes first, then the page that was asked for."""
+
+
+class FleetDesk(PageDesk):
+    """One request of a signed-in user of a company; its session sees that company's rows only."""
+
+    base = HOME
+    said_cookie = SAID_COOKIE
+    density = "comfortable"
+
+    def __init__(
+        self,
+        request: AnyRequest,
+        session: AsyncSession,
+        principal: PortalPrincipal,
+        company: CompanyView,
+        departments: frozenset[UUID] | None,
+        form: Form,
+        now: datetime,
+        token: str,
+    ) -> None:
+        super().__init__(request, session, form, now, token, company.time_zone)
+        self.principal = principal
+        self.company = company
+        self.departments = departments
+        """What lists are cut to: a department head's own and those below it; None is the whole company."""
+
+    @property
+    def session_id(self) -> UUID:
+        """The browser's session: a form counts once within it."""
+        return self.principal.session_id
+
+    @property
+    def company_id(self) -> UUID:
+        """The tenant."""
+        return self.principal.company_id
+
+    @property
+    def actor(self) -> Actor:
+        """Who the trail names."""
+        return self.principal.actor
+
+    async def frame(self) -> Frame:
+        """Return what stands around the page."""
+        return frame_for(self)
+
+    def may(self, permission: FleetPermission) -> bool:
+        """Say whether to offer it."""
+        return fleet_may(self.principal, permission)
+
+    def require(self, permission: FleetPermission) -> None:
+        """Let the reader do it.
+
+        :raises NotAllowedInCompany, StepUpNeeded: as `identity.portal_rules.fleet_require`
+        """
+        fleet_require(self.principal, permission)
+
+    def offer(self, permission: FleetPermission) -> None:
+        """Let the reader see the form of an act; its second factor is asked for when the form is sent.
+
+        :raises NotAllowedInCompany: if the role may not
+        """
+        with contextlib.suppress(StepUpNeeded):
+            self.require(permission)
+
+    def rooms(self, department_id: UUID | None) -> frozenset[UUID] | None:
+        """Return the departments that a list filtered by one of them is cut to; None is the whole company."""
+        if department_id is None:
+            return self.departments
+        wanted = frozenset({department_id})
+        return wanted if self.departments is None else wanted & self.departments
+
+    def within(self, department_id: UUID | None) -> None:
+        """Let the reader see what a department answers for.
+
+        :raises NotFound: if it is none of the reader's departments: the answer is as for what does not exist
+        """
+        if self.departments is not None and department_id not in self.departments:
+            raise NotFound
+
+
+async def enter_tenant(session: AsyncSession, company_id: UUID) -> None:
+    """Put a company's fence around the rest of this transaction: the role that is held to the policies, and whose rows it sees."""
+    await session.flush()
+    await session.execute(text("SET LOCAL ROLE loyalty_portal"))
+    await session.execute(text("SELECT set_config('app.tenant', :company, true)"), {"company": str(company_id)})
+
+
+def form_token(request: AnyRequest) -> str | None:
+    """Return this browser's form token from its cookie."""
+    return request.cookies.get(csrf.cookie_name(FORM_COOKIE, tls=is_tls(request)))
+
+
+def form_cookie(request: AnyRequest, token: str) -> Cookie:
+    """Return the cookie of a form token."""
+    return csrf.cookie(FORM_COOKIE, token, tls=is_tls(request), samesite="strict")
+
+
+def session_cookie(request: AnyRequest, token: str | None) -> Cookie:
+    """Return the session's cookie; None takes it away."""
+    return csrf.cookie(SESSION_COOKIE, token or "", tls=is_tls(request), max_age=None if token else 0)
+
+
+def session_token(request: AnyRequest) -> str | None:
+    """Return the session's token from its cookie."""
+    return request.cookies.get(csrf.cookie_name(SESSION_COOKIE, tls=is_tls(request)))
+
+
+def check_form(request: AnyRequest, sent: str) -> None:
+    """Let only forms of our own pages through.
+
+    :raises FormNotOurs: otherwise
+    """
+    csrf.check(sent=sent, expected=form_token(request), headers=request.headers, host=request.headers.get("host", ""))
+
+
+async def provide_fleet(request: AnyRequest, session: NamedDependency[AsyncSession], now: NamedDependency[datetime]) -> FleetDesk:
+    """Resume the session and fence the transaction; a changing request must be a form of ours, and has its effect once.
+
+    :raises FleetSignInNeeded: if nobody is signed in
+    :raises FormNotOurs: if the form is not ours
+    :raises FormAlreadySent: if the form was sent before
+    """
+    token = session_token(request)
+    if token is None:
+        raise FleetSignInNeeded
+    real_now = clock.real_now()
+    try:
+        principal = await identity.resume_portal_user(
+            session, token=token, address=address_of(request), user_agent=request.headers.get("user-agent"), now=real_now
+        )
+    except identity.NotSignedIn:
+        raise FleetSignInNeeded from None
+    await enter_tenant(session, principal.company_id)
+    company = await get_company(session, company_id=principal.company_id)
+    fields = await read_form(request) if request.method == "POST" else {}
+    form = Form(fields, reader_of(request).language, company.time_zone)
+    if request.method == "POST":
+        check_form(request, form.raw(csrf.FIELD) or request.headers.get(csrf.HEADER, ""))
+        if key := form.raw("idempotency_key"):
+            await claim_form(session, session_id=principal.session_id, key=key, path=request.url.path, now=real_now)
+    departments = None
+    if principal.department_id is not None:
+        departments = await subtree_of(session, company_id=principal.company_id, department_id=principal.department_id)
+    return FleetDesk(request, session, principal, company, departments, form, now, form_token(request) or "")

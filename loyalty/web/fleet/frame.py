@@ -1,0 +1,55 @@
+"""The portal's rail: where one can go, by what one's role may do."""
+
+from typing import TYPE_CHECKING, Final
+
+from loyalty.identity.portal_rules import FleetPermission
+from loyalty.web.fleet.labels import ROLE
+from loyalty.web.i18n import N_
+from loyalty.web.rendering import Frame, Link
+
+if TYPE_CHECKING:
+    from loyalty.web.fleet.desk import FleetDesk
+
+_HOME: Final = "/fleet"
+# Each entry: its heading, its name, its address, and what it takes to see it.
+RAIL: Final = (
+    ("", N_("Overview"), _HOME, FleetPermission.READ),
+    ("", N_("Vehicles"), "/fleet/vehicles", FleetPermission.READ),
+    ("", N_("Drivers"), "/fleet/drivers", FleetPermission.READ),
+    ("", N_("Cards"), "/fleet/cards", FleetPermission.READ),
+    ("", N_("Fills"), "/fleet/fills", FleetPermission.READ),
+    (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
+    (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
+    (N_("Company"), N_("Settings"), "/fleet/settings", FleetPermission.SETTINGS),
+)
+
+
+def frame_for(desk: "FleetDesk") -> Frame:
+    """Return the portal's frame for one reader."""
+    _ = desk.gettext
+    path = desk.request.url.path
+    here = max(
+        (
+            address
+            for _group, _label, address, _permission in RAIL
+            if path == address or (address != _HOME and path.startswith(f"{address}/"))
+        ),
+        key=len,
+        default="",
+    )
+    links: list[Link] = []
+    group = ""
+    for heading, label, address, permission in RAIL:
+        if not desk.may(permission):
+            continue
+        links.append(Link(address, _(label), current=address == here, group=_(heading) if heading != group and heading else ""))
+        group = heading
+    return Frame(
+        portal=_("Fleet"),
+        home=_HOME,
+        links=tuple(links),
+        who=desk.principal.name,
+        own=f"{_HOME}/me",
+        about=(desk.company.short_name or desk.company.name, _(ROLE[desk.principal.role])),
+        sign_out=f"{_HOME}/log-out",
+    )

@@ -1,0 +1,151 @@
+"""The fleet portal without a browser: the real application in this process, two companies, a signed-in client per person."""
+
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlalchemy import text
+
+from loyalty.audit.model import Actor, ActorKind
+from loyalty.crypto import totp_code
+from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.fleet.operations.bindings import bind_card
+from loyalty.fleet.operations.departments import DepartmentFacts, add_department
+from loyalty.fleet.operations.drivers import add_driver
+from loyalty.fleet.operations.vehicles import add_vehicle
+from loyalty.fleet.rules import DriverFacts, VehicleFacts
+from loyalty.identity import operations as identity
+from loyalty.identity.model_portal import PortalRole
+from loyalty.installation import open_keys
+from loyalty.ledger.operations import make_partitions
+from loyalty.main import create_app
+from loyalty.settings import Settings
+from tests.factories.fleet import make_fleet
+from tests.factories.world import World, make_world
+
+PASSWORD = "seven quiet rivers meet"
+SECRET = b"12345678901234567890"
+SYSTEM = Actor(ActorKind.SYSTEM, "tests")
+_FIELD = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)"')
+
+
+def code_now(moment: datetime | None = None) -> str:
+    return totp_code(SECRET, now=moment or datetime.now(UTC))
+
+
+@dataclass
+class Firm:
+    """A company, its people and what it has."""
+
+    company_id: UUID
+    account_id: UUID
+    ids: dict[str, UUID] = field(default_factory=dict)
+
+
+@dataclass
+class Browser:
+    """One person's browser."""
+
+    client: httpx.AsyncClient
+
+    async def get(self, path: str, **headers: str):
+        return await self.client.get(path, headers=headers, follow_redirects=False)
+
+    async def fields(self, path: str) -> dict[str, str]:
+        page = await self.get(path)
+        assert page.status_code == 200, (path, page.status_code, page.text[:300])
+        return dict(_FIELD.findall(page.text))
+
+    async def send(self, page: str, data: dict[str, Any], *, to: str = "", **headers: str):
+        """Open a page and send its form."""
+        return await self.client.post(to or page, data=await self.fields(page) | data, headers=headers, follow_redirects=False)
+
+    async def log_in(self, email: str, *, later: timedelta = timedelta(0)) -> None:
+        answer = await self.send("/fleet/log-in", {"name": email, "password": PASSWORD})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/fleet/log-in/code"), answer.text[:500]
+        answer = await self.send("/fleet/log-in/code", {"code": code_now(datetime.now(UTC) + later)})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/fleet"), answer.text[:500]
+
+
+@dataclass
+class Portal:
+    """The application, its companies, and who is signed in."""
+
+    app: Any
+    sessions: Any
+    firms: dict[str, Firm]
+    world: World
+    browsers: dict[str, Browser] = field(default_factory=dict)
+
+    def stranger(self) -> Browser:
+        return Browser(httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://testserver.local"))
+
+    async def at(self, firm: str, role: str) -> Browser:
+        """Return a role's signed-in browser at a company, the same one each time."""
+        email = f"{role}@{firm}.example"
+        if email not in self.browsers:
+            browser = self.stranger()
+            await browser.log_in(email)
+            self.browsers[email] = browser
+        return self.browsers[email]
+
+
+async def fill_firm(session, world: World, key: str, name: str, plate: str) -> Firm:
+    """Make a company with a user of every role, two departments, and a vehicle, a driver and a card in each."""
+    fleet = await make_fleet(session, world, name=name, cards=2)
+    firm = Firm(fleet.company_id, fleet.account_id)
+    known = {"company_id": firm.company_id, "actor": SYSTEM, "now": world.now}
+    for place, letter in enumerate(("north", "south")):
+        room = await add_department(session, facts=DepartmentFacts(name=letter), **known)
+        vehicle = await add_vehicle(session, facts=VehicleFacts(plate=f"{plate}{place}", department_id=room), **known)
+        driver = await add_driver(session, facts=DriverFacts(number=f"10{place}", name=f"司机{place}", department_id=room), **known)
+        chain = fleet.chains[place]
+        await bind_card(session, chain_id=chain, vehicle_id=vehicle.vehicle_id, driver_id=driver, department_id=room, **known)
+        firm.ids |= {f"{letter}-room": room, f"{letter}-vehicle": vehicle.vehicle_id, f"{letter}-driver": driver, f"{letter}-card": chain}
+    for role in PortalRole:
+        firm.ids[role.value] = await identity.make_portal_user(
+            session,
+            email=f"{role.value}@{key}.example",
+            name=f"{name[:2]} {role.value}",
+            password=PASSWORD,
+            totp_secret=SECRET,
+            role=role,
+            department_id=firm.ids["north-room"] if role is PortalRole.DEPARTMENT_HEAD else None,
+            **known,
+        )
+    token = await identity.invite(session, email=f"guest@{key}.example", role=PortalRole.VIEWER, **known | {"now": datetime.now(UTC)})
+    del token
+    firm.ids["invitation"] = await session.scalar(
+        text("SELECT invitation_id FROM portal_invitations WHERE company_id = :company"), {"company": firm.company_id}
+    )
+    return firm
+
+
+@asynccontextmanager
+async def opened_portal(url: str, folder):
+    """Fill a database with two companies and serve it within this process."""
+    settings = Settings.from_environment(
+        {"DATABASE_URL": url, "LOYALTY_DATA": str(folder / "data"), "LOYALTY_KEYS": str(folder / "keys"), "LOYALTY_LOG_LEVEL": "error"}
+    )
+    now = datetime.now(UTC) - timedelta(minutes=2)
+    owner = make_engine(url)
+    async with transaction(make_sessions(owner)) as session:
+        await make_partitions(session, now=now, months_back=2)
+    await owner.dispose()
+    engine = make_engine(url, role="loyalty_hot")
+    sessions = make_sessions(engine)
+    await open_keys(settings, engine, now=now)
+    async with transaction(sessions) as session:
+        world = await make_world(session, now=now)
+        firms = {
+            "ours": await fill_firm(session, world, "ours", "钱塘物流有限公司", "浙A1234"),
+            "theirs": await fill_firm(session, world, "theirs", "长江货运有限公司", "沪B5678"),
+        }
+    app = create_app(settings)
+    async with app.lifespan():
+        yield Portal(app, sessions, firms, world)
+    await engine.dispose()

@@ -1,0 +1,127 @@
+"""Every route of the portal for every role, of one's own company and of another: shown, refused, or unknown."""
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from loyalty.crypto import use_keyring
+from loyalty.db import transaction
+from loyalty.identity.model_portal import PortalRole
+from loyalty.identity.portal_rules import FLEET_PERMISSIONS, FleetPermission
+from loyalty.web.fleet.desk import enter_tenant
+from loyalty.web.fleet.routes import fleet
+from tests.web.fleet.portal import opened_portal
+
+ROLES = [role.value for role in PortalRole]
+EVERYBODY = frozenset(ROLES)
+
+
+def who_may(permission: FleetPermission) -> frozenset[str]:
+    return frozenset(role.value for role, known in FLEET_PERMISSIONS.items() if permission in known)
+
+
+# The beginning of an address and who may see it. The longest that fits counts; whatever is missing here fails the walk below.
+RULES = {
+    "/fleet": EVERYBODY,
+    "/fleet/vehicles": EVERYBODY,
+    "/fleet/vehicles/new": who_may(FleetPermission.EDIT_STRUCTURE),
+    "/fleet/vehicles/{vehicle_id}": EVERYBODY,
+    "/fleet/vehicles/{vehicle_id}/": who_may(FleetPermission.EDIT_STRUCTURE),
+    "/fleet/drivers": EVERYBODY,
+    "/fleet/drivers/new": who_may(FleetPermission.EDIT_STRUCTURE),
+    "/fleet/drivers/{driver_id}": EVERYBODY,
+    "/fleet/drivers/{driver_id}/": who_may(FleetPermission.EDIT_STRUCTURE),
+    "/fleet/cards": EVERYBODY,
+    "/fleet/cards/{card_id}": EVERYBODY,
+    "/fleet/cards/{card_id}/": who_may(FleetPermission.EDIT_STRUCTURE),
+    "/fleet/fills": EVERYBODY,
+    "/fleet/departments": EVERYBODY,
+    "/fleet/departments/": who_may(FleetPermission.EDIT_STRUCTURE),
+    "/fleet/people": who_may(FleetPermission.MANAGE_PEOPLE),
+    "/fleet/settings": who_may(FleetPermission.SETTINGS),
+    "/fleet/me": EVERYBODY,
+}
+NAMED = {
+    "vehicle_id": "vehicle",
+    "driver_id": "driver",
+    "card_id": "card",
+    "department_id": "room",
+    "user_id": "viewer",
+    "invitation_id": "invitation",
+}
+
+
+def routes() -> list[tuple[str, str]]:
+    """Return each address and method of the portal that takes a session, as templates `/fleet/vehicles/{vehicle_id}`."""
+    found = set()
+    for route in fleet.routes:
+        for handler in route.route_handlers:
+            if not handler.opt.get("public"):
+                found |= {(route.path_format, str(method)) for method in handler.http_methods if method in {"GET", "POST"}}
+    return sorted(found)
+
+
+def rule_of(address: str) -> frozenset[str]:
+    plain = re.sub(r"\.(xlsx|csv)$", "", address)
+    best = max((one for one in RULES if plain == one or (plain.startswith(one) and (one.endswith("/") or plain[len(one)] == "/"))), key=len)
+    assert best != "/fleet" or plain == "/fleet", f"{address} has no rule"
+    return RULES[best]
+
+
+def filled(address: str, ids: dict, room: str = "north") -> str:
+    def found(match: re.Match[str]) -> str:
+        name = NAMED[match[1]]
+        return str(ids.get(name) or ids[f"{room}-{name}"])
+
+    return re.sub(r"\{(\w+)\}", found, address)
+
+
+@pytest.fixture(scope="module")
+async def portal(databases, tmp_path_factory):
+    url = await databases.clone()
+    async with opened_portal(url, tmp_path_factory.mktemp("portal")) as found:
+        yield found
+        for browser in found.browsers.values():
+            await browser.client.aclose()
+    use_keyring(None)
+    await databases.drop(url)
+
+
+ROUTES = routes()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_page_is_shown_or_refused_by_role(portal, role):
+    browser = await portal.at("ours", role)
+    wrong = {}
+    for address, method in ROUTES:
+        if method != "GET" or address.endswith("{user_id}/enable"):
+            continue
+        answer = await browser.get(filled(address, portal.firms["ours"].ids))
+        own = role == "viewer" and "{user_id}" in address
+        expected = 200 if role in rule_of(address) and not own else 403
+        if answer.status_code != expected:
+            wrong[address] = (answer.status_code, expected)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_another_companys_objects_are_unknown_to_every_role(portal, role):
+    browser = await portal.at("ours", role)
+    fields = await browser.fields("/fleet/me/password")
+    wrong = {}
+    for address, method in ROUTES:
+        if "{" not in address:
+            continue
+        path = filled(address, portal.firms["theirs"].ids)
+        if method == "GET":
+            answer = await browser.get(path)
+        else:
+            sent = {"csrf_token": fields["csrf_token"], "name": "x", "plate": "浙A99999", "type": "car", "number": "9", "role": "viewer"}
+            sent |= {"pin": "7412", "again": "7412"}
+            answer = await browser.client.post(path, data=sent, follow_redirects=False)
+        expected = {404} if role in rule_of(address) else {403}
+        if answer.status_code not in expected:
+            wrong[method, address] = answer.status_code
+    assert wrong == {}
