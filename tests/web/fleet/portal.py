@@ -20,6 +20,7 @@ from loyalty.fleet.operations.vehicles import add_vehicle
 from loyalty.fleet.rules import DriverFacts, VehicleFacts
 from loyalty.identity import operations as identity
 from loyalty.identity.model_portal import PortalRole
+from loyalty.ids import uuid7
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
 from loyalty.main import create_app
@@ -106,6 +107,7 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
         chain = fleet.chains[place]
         await bind_card(session, chain_id=chain, vehicle_id=vehicle.vehicle_id, driver_id=driver, department_id=room, **known)
         firm.ids |= {f"{letter}-room": room, f"{letter}-vehicle": vehicle.vehicle_id, f"{letter}-driver": driver, f"{letter}-card": chain}
+    firm.ids |= await fill_allocation(session, fleet, firm, world.now)
     for role in PortalRole:
         firm.ids[role.value] = await identity.make_portal_user(
             session,
@@ -123,6 +125,22 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
         text("SELECT invitation_id FROM portal_invitations WHERE company_id = :company"), {"company": firm.company_id}
     )
     return firm
+
+
+async def fill_allocation(session, fleet, firm: Firm, now: datetime) -> dict[str, UUID]:
+    """Give a company an early request and a run that loads, as rows: for the walk over addresses."""
+    made = {"request": uuid7(now), "run": uuid7(now)}
+    known = {"company": firm.company_id, "chain": fleet.chains[0], "room": firm.ids["north-room"], "now": now} | made
+    for sentence in (
+        "INSERT INTO allocation_requests (request_id, company_id, kind, period_from, period_to, chain_id, department_id, proposal_minor, "
+        "basis, wanted_minor, reason, status, checks, note, created_at, updated_at) VALUES (:request, :company, 'early', '2026-09-26', "
+        "'2026-10-26', :chain, :room, 0, '{}', 100, '', 'requested', '[]', '', CAST(:now AS timestamptz), CAST(:now AS timestamptz))",
+        "INSERT INTO allocation_runs (run_id, company_id, kind, period_from, period_to, status, lines, loaded, refused, amount_minor, "
+        "loaded_minor, gathered_minor, created_at) VALUES (:run, :company, 'early', '2026-09-26', '2026-10-26', 'loading', 1, 0, 0, 100, 0, "
+        "0, CAST(:now AS timestamptz))",
+    ):
+        await session.execute(text(sentence), {name: value for name, value in known.items() if f":{name}" in sentence})
+    return made
 
 
 @asynccontextmanager
