@@ -334,12 +334,20 @@ async def withdraw(
 
 
 async def request_early(
-    session: AsyncSession, *, company_id: UUID, chain_id: UUID, amount_minor: int, reason: str, actor: Actor, now: datetime
+    session: AsyncSession,
+    *,
+    company_id: UUID,
+    chain_id: UUID,
+    amount_minor: int,
+    reason: str,
+    departments: Collection[UUID] | None = None,
+    actor: Actor,
+    now: datetime,
 ) -> UUID:
     """Ask for money before the period is over, because a card is nearly empty; return the request's id.
 
     :raises CompanyIsPooled: if the company's cards draw on the pool
-    :raises CardNotAllocatable: if the chain has no usable card of the company
+    :raises CardNotAllocatable: if the chain has no usable card of the company, or of these departments
     :raises BalanceNotLow: if the card is not below the company's line
     :raises EarlyRequestOpen: if the card has one that is not finished
     """
@@ -348,7 +356,7 @@ async def request_early(
         raise CompanyIsPooled(company=company_id)
     span = span_of(local_date(now, company.time_zone), period_day=company.period_day)
     found = await candidates(session, company=company, last=before(span), now=now, chain_ids=[chain_id])
-    if not found:
+    if not found or (departments is not None and found[0].department_id not in departments):
         raise CardNotAllocatable(chain=chain_id)
     await _require_low(session, company, chain_id=chain_id)
     row = _request(company_id, found[0], AllocationKind.EARLY, span, amount_minor, basis={"by": "asked"}, now=now)

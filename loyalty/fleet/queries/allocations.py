@@ -403,8 +403,10 @@ class CardMoney(msgspec.Struct, frozen=True):
     held_minor: int
 
 
-async def card_money(session: AsyncSession, *, company: CompanyView, chain_id: UUID | None = None) -> list[CardMoney]:
-    """Return the usable cards of a company with their own money, by card."""
+async def card_money(
+    session: AsyncSession, *, company: CompanyView, chain_id: UUID | None = None, departments: Collection[UUID] | None = None
+) -> list[CardMoney]:
+    """Return the usable cards of a company, or of these departments, with their own money, by card."""
     principal = and_(Purse.account_id == company.account_id, Purse.card_id == Card.card_id, Purse.kind == PurseKind.PRINCIPAL)
     balance, held = (cast(func.coalesce(func.sum(column), 0), BigInteger) for column in (Purse.balance_minor, Purse.held_minor))
     statement = (
@@ -425,6 +427,8 @@ async def card_money(session: AsyncSession, *, company: CompanyView, chain_id: U
     )
     if chain_id is not None:
         statement = statement.where(Card.chain_id == chain_id)
+    if departments is not None:
+        statement = statement.where(func.coalesce(CardBinding.department_id, Vehicle.department_id).in_(list(departments)))
     return await all_as(session, CardMoney, statement)
 
 

@@ -18,6 +18,7 @@ RAIL: Final = (
     ("", N_("Drivers"), "/fleet/drivers", FleetPermission.READ),
     ("", N_("Cards"), "/fleet/cards", FleetPermission.READ),
     ("", N_("Fills"), "/fleet/fills", FleetPermission.READ),
+    ("", N_("Allocation"), "/fleet/allocations", FleetPermission.READ),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
     (N_("Company"), N_("Settings"), "/fleet/settings", FleetPermission.SETTINGS),

@@ -11,7 +11,19 @@ from litestar.types import ExceptionHandlersMap
 from loyalty.errors import Refusal
 from loyalty.identity.rules import StepUpNeeded
 from loyalty.web.desk import AnyRequest, Page
-from loyalty.web.fleet import cards, company, drivers, fills, home, log_in, people, vehicles
+from loyalty.web.fleet import (
+    allocation_moves,
+    allocation_table,
+    allocations,
+    cards,
+    company,
+    drivers,
+    fills,
+    home,
+    log_in,
+    people,
+    vehicles,
+)
 from loyalty.web.fleet.desk import HOME, FleetSignInNeeded, provide_fleet
 from loyalty.web.fleet.log_in import PORTAL, step_up_page
 from loyalty.web.office.reading import FormRefused
@@ -80,7 +92,7 @@ def _back(request: AnyRequest) -> str:
     return local_path(rest.removeprefix(host), HOME) if host and rest.startswith(f"{host}/") else HOME
 
 
-_PAGES = (log_in, home, vehicles, drivers, cards, fills, people, company)
+_PAGES = (log_in, home, vehicles, drivers, cards, fills, allocations, allocation_moves, allocation_table, people, company)
 
 fleet = Router(
     path=HOME,
