@@ -1,0 +1,212 @@
+"""Collecting what companies' cards took: set-based, in spans, twice the same; and judging the odometers that were read with it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.audit import operations as audit
+from loyalty.audit.model import Actor
+from loyalty.db import locked
+from loyalty.errors import NotFound, Refusal
+from loyalty.fleet.model import Vehicle
+from loyalty.fleet.model_fills import READING_MOVES, Doubt, FleetMark, OdometerReading, ReadingSource, ReadingStatus
+from loyalty.fleet.readings import Known, doubt_of, judge_run
+from loyalty.ids import uuid7, uuid7_floor
+
+OVERLAP: Final = timedelta(minutes=5)
+"""Looked at again each time: longer than any transaction lives, so that what commits late is still found."""
+_MARK: Final = "fills"
+
+# Whose a fill is, its own levels say; where it has none (an advice before the fleet was set up), the card's binding of the time does.
+_COLLECT: Final = """
+INSERT INTO fleet_fills AS f (account_id, sale_id, company_id, chain_id, card_id, vehicle_id, driver_id, department_id, station_id,
+    product_id, day, event_at, booked_at, quantity_milli, unit_price_e4, gross_minor, discount_minor, card_minor, odometer_km, plate, flags,
+    back_milli, back_gross_minor, back_discount_minor, back_card_minor)
+SELECT s.account_id, s.sale_id, c.company_id, s.chain_id, s.card_id, coalesce(over.vehicle_id, b.vehicle_id),
+    coalesce(over.driver_id, b.driver_id), coalesce(over.department_id, b.department_id), s.station_id, s.product_id,
+    (s.event_at AT TIME ZONE p.zone)::date, s.event_at, s.booked_at, s.quantity_milli, s.unit_price_e4, s.gross_minor, s.discount_minor,
+    s.card_minor, coalesce((s.detail ->> 'odometer_km')::bigint, (a.prompts ->> 'odometer_km')::bigint),
+    coalesce(s.detail ->> 'plate', a.prompts ->> 'plate'), s.flags, 0, 0, 0, 0
+FROM companies c
+JOIN sales s ON s.account_id = c.account_id AND s.sale_id >= :first AND s.sale_id < :last
+JOIN stations p ON p.station_id = s.station_id
+LEFT JOIN authorizations a ON a.account_id = s.account_id AND a.authorization_id = s.authorization_id
+LEFT JOIN card_bindings b ON b.chain_id = s.chain_id AND b.company_id = c.company_id AND b.since <= s.event_at
+    AND (b.until IS NULL OR s.event_at < b.until)
+LEFT JOIN LATERAL (
+    SELECT (array_agg(v.vehicle_id) FILTER (WHERE v.vehicle_id IS NOT NULL))[1] AS vehicle_id,
+        (array_agg(d.driver_id) FILTER (WHERE d.driver_id IS NOT NULL))[1] AS driver_id,
+        (array_agg(e.department_id ORDER BY x.place) FILTER (WHERE e.department_id IS NOT NULL))[1] AS department_id
+    FROM jsonb_array_elements_text(s.detail -> 'subjects') WITH ORDINALITY x(subject, place)
+    LEFT JOIN vehicles v ON v.vehicle_id = x.subject::uuid
+    LEFT JOIN drivers d ON d.driver_id = x.subject::uuid
+    LEFT JOIN departments e ON e.department_id = x.subject::uuid
+) over ON true
+ON CONFLICT (account_id, sale_id) DO NOTHING
+RETURNING f.company_id, f.vehicle_id, f.sale_id, f.odometer_km, f.event_at
+"""
+
+# What came back is summed anew for every sale that a refund of the span touches: run twice, it is the same.
+_BACK: Final = """
+WITH touched AS (
+    SELECT DISTINCT r.account_id, r.sale_id FROM companies c
+    JOIN refunds r ON r.account_id = c.account_id AND r.refund_id >= :first AND r.refund_id < :last
+), summed AS (
+    SELECT r.account_id, r.sale_id, sum(r.quantity_milli) AS milli, sum(r.gross_minor) AS gross, sum(r.discount_minor) AS discount,
+        sum(r.card_minor) AS card
+    FROM touched t JOIN refunds r ON r.account_id = t.account_id AND r.sale_id = t.sale_id GROUP BY r.account_id, r.sale_id
+)
+UPDATE fleet_fills f SET back_milli = s.milli, back_gross_minor = s.gross, back_discount_minor = s.discount, back_card_minor = s.card
+FROM summed s WHERE f.account_id = s.account_id AND f.sale_id = s.sale_id
+    AND (f.back_milli, f.back_gross_minor, f.back_discount_minor, f.back_card_minor)
+        IS DISTINCT FROM (s.milli::bigint, s.gross::bigint, s.discount::bigint, s.card::bigint)
+"""
+
+
+class ReadingNotFound(NotFound):
+    zh = "没有找到该里程记录。"
+    en = "There is no such odometer reading."
+
+
+class ReadingCannotBe(Refusal):
+    """A correction must itself be plausible, or say that it is meant."""
+
+    status = 422
+    zh = "更正后的里程 {km} 公里仍不合理（上一次有效读数 {last} 公里）。"
+    en = "Corrected to {km} km it still cannot be (the last reading that holds is {last} km)."
+    next_zh = "请核对；确认无误时选择“确认为真”。"
+    next_en = "Check it; if it is right, say that it is meant."
+
+
+class Collected(NamedTuple):
+    """How far a chunk came: new fills, up to which instant of booking, and whether that is all."""
+
+    made: int
+    collected_to: datetime
+    is_done: bool
+
+
+async def collect_fills(session: AsyncSession, *, span: timedelta, until: datetime, now: datetime) -> Collected:
+    """Go on from the mark by one span, to `until` at most: fills, refunds and readings. Two collectors wait for each other."""
+    start = await session.scalar(select(text("min(created_at)")).select_from(text("companies")))
+    opened = upsert(FleetMark).values(name=_MARK, collected_to=(start or now) - timedelta(days=400))
+    await session.execute(opened.on_conflict_do_nothing(index_elements=[FleetMark.name]))
+    mark = (await session.scalars(locked(select(FleetMark).where(FleetMark.name == _MARK)))).one()
+    since, to = mark.collected_to - OVERLAP, min(mark.collected_to + span, until)
+    between = {"first": uuid7_floor(since), "last": uuid7_floor(to)}
+    rows = (await session.execute(text(_COLLECT), between)).all()
+    await session.execute(text(_BACK), between)
+    await _read(session, [row for row in rows if row.vehicle_id is not None and row.odometer_km is not None], now=now)
+    mark.collected_to = max(mark.collected_to, to)
+    await session.flush()
+    return Collected(len(rows), to, to >= until)
+
+
+async def _read(session: AsyncSession, rows: Sequence[Any], *, now: datetime) -> None:
+    """Judge the odometers of new fills, vehicle by vehicle, and set each vehicle's to the last that holds."""
+    ordered = sorted(rows, key=lambda row: (row.vehicle_id, row.event_at, row.sale_id))
+    made: list[dict[str, Any]] = []
+    for vehicle_id, group in groupby(ordered, key=lambda row: row.vehicle_id):
+        fills = list(group)
+        vehicle = (await session.scalars(locked(select(Vehicle).where(Vehicle.vehicle_id == vehicle_id)))).one()
+        last = await last_holding(session, vehicle_id=vehicle_id, before=fills[0].event_at)
+        if last is None and vehicle.odometer_km is not None and vehicle.odometer_at is not None and vehicle.odometer_at < fills[0].event_at:
+            last = Known(vehicle.odometer_km, vehicle.odometer_at)
+        judged = judge_run(last, [(row.odometer_km, row.event_at) for row in fills])
+        for row, one in zip(fills, judged, strict=True):
+            made.append(
+                {
+                    "reading_id": uuid7(now),
+                    "company_id": row.company_id,
+                    "vehicle_id": vehicle_id,
+                    "km": one.km,
+                    "read_at": one.at,
+                    "source": ReadingSource.PUMP,
+                    "sale_id": row.sale_id,
+                    "status": ReadingStatus.HOLDS if one.doubt is None else ReadingStatus.DOUBTFUL,
+                    "doubt": one.doubt,
+                    "by_kind": "system",
+                    "by_id": "pump",
+                    "made_at": now,
+                }
+            )
+        holding = [one for one in judged if one.doubt is None]
+        if holding and (vehicle.odometer_at is None or holding[-1].at > vehicle.odometer_at):
+            vehicle.odometer_km, vehicle.odometer_at = holding[-1].km, holding[-1].at
+    if made:
+        await session.execute(insert(OdometerReading), made)
+    await session.flush()
+
+
+async def last_holding(session: AsyncSession, *, vehicle_id: UUID, before: datetime) -> Known | None:
+    """Return a vehicle's last reading that holds before an instant."""
+    found = await session.execute(
+        select(OdometerReading.km, OdometerReading.read_at)
+        .where(
+            OdometerReading.vehicle_id == vehicle_id,
+            OdometerReading.read_at < before,
+            OdometerReading.status == ReadingStatus.HOLDS,
+        )
+        .order_by(OdometerReading.read_at.desc(), OdometerReading.reading_id.desc())
+        .limit(1)
+    )
+    row = found.one_or_none()
+    return None if row is None else Known(row.km, row.read_at)
+
+
+async def correct_reading(
+    session: AsyncSession,
+    *,
+    company_id: UUID,
+    reading_id: UUID,
+    km: int,
+    reason: str,
+    meant: bool = False,
+    actor: Actor,
+    now: datetime,
+) -> UUID:
+    """Put a corrected reading in a wrong one's place; the wrong one stays, marked. `meant`: it holds although it looks odd.
+
+    :raises ReadingNotFound: if the company has no such reading, or it was corrected before
+    :raises ReadingCannotBe: if the corrected one cannot be either
+    """
+    statement = locked(select(OdometerReading).where(OdometerReading.reading_id == reading_id))
+    wrong: OdometerReading | None = await session.scalar(statement)
+    if wrong is None or wrong.company_id != company_id or ReadingStatus.REPLACED not in READING_MOVES[wrong.status]:
+        raise ReadingNotFound(reading=reading_id)
+    last = await last_holding(session, vehicle_id=wrong.vehicle_id, before=wrong.read_at)
+    doubt: Doubt | None = doubt_of(last, km=km, at=wrong.read_at)
+    if doubt is not None and not meant and last is not None:
+        raise ReadingCannotBe(km=km, last=last.km)
+    wrong.status = ReadingStatus.REPLACED
+    right = OdometerReading(
+        reading_id=uuid7(now),
+        company_id=company_id,
+        vehicle_id=wrong.vehicle_id,
+        km=km,
+        read_at=wrong.read_at,
+        source=ReadingSource.PORTAL,
+        sale_id=wrong.sale_id,
+        status=ReadingStatus.HOLDS,
+        doubt=None,
+        corrects=reading_id,
+        reason=reason,
+        by_kind=actor.kind.value,
+        by_id=str(actor.actor_id),
+        made_at=now,
+    )
+    session.add(right)
+    await session.flush()
+    newest = await last_holding(session, vehicle_id=wrong.vehicle_id, before=now + timedelta(days=1))
+    if newest is not None:
+        values = {"odometer_km": newest.km, "odometer_at": newest.at}
+        await session.execute(update(Vehicle).where(Vehicle.vehicle_id == wrong.vehicle_id).values(values))
+    facts = {"from_km": wrong.km, "to_km": km, "reason": reason, "meant": meant}
+    await audit.record(session, actor=actor, action="fleet.odometer_corrected", subject=("vehicle", wrong.vehicle_id), facts=facts, now=now)
+    return right.reading_id
