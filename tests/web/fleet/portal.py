@@ -3,7 +3,7 @@
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.crypto import totp_code
 from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, AllocationRun, RequestStatus, RunStatus
 from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver
@@ -130,16 +131,14 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
 async def fill_allocation(session, fleet, firm: Firm, now: datetime) -> dict[str, UUID]:
     """Give a company an early request and a run that loads, as rows: for the walk over addresses."""
     made = {"request": uuid7(now), "run": uuid7(now)}
-    known = {"company": firm.company_id, "chain": fleet.chains[0], "room": firm.ids["north-room"], "now": now} | made
-    for sentence in (
-        "INSERT INTO allocation_requests (request_id, company_id, kind, period_from, period_to, chain_id, department_id, proposal_minor, "
-        "basis, wanted_minor, reason, status, checks, note, created_at, updated_at) VALUES (:request, :company, 'early', '2026-09-26', "
-        "'2026-10-26', :chain, :room, 0, '{}', 100, '', 'requested', '[]', '', CAST(:now AS timestamptz), CAST(:now AS timestamptz))",
-        "INSERT INTO allocation_runs (run_id, company_id, kind, period_from, period_to, status, lines, loaded, refused, amount_minor, "
-        "loaded_minor, gathered_minor, created_at) VALUES (:run, :company, 'early', '2026-09-26', '2026-10-26', 'loading', 1, 0, 0, 100, 0, "
-        "0, CAST(:now AS timestamptz))",
-    ):
-        await session.execute(text(sentence), {name: value for name, value in known.items() if f":{name}" in sentence})
+    known = {"company_id": firm.company_id, "kind": AllocationKind.EARLY, "created_at": now}
+    known |= {"period_from": date(2026, 9, 26), "period_to": date(2026, 10, 26)}
+    request = {"chain_id": fleet.chains[0], "department_id": firm.ids["north-room"], "status": RequestStatus.REQUESTED, "updated_at": now}
+    request |= {"proposal_minor": 0, "basis": {}, "wanted_minor": 100, "reason": "", "checks": [], "note": ""}
+    run = dict.fromkeys(("loaded", "refused", "amount_minor", "loaded_minor", "gathered_minor"), 0)
+    session.add(AllocationRequest(request_id=made["request"], **known, **request))
+    session.add(AllocationRun(run_id=made["run"], lines=1, status=RunStatus.LOADING, **known, **run))
+    await session.flush()
     return made
 
 
