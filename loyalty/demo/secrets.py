@@ -164,6 +164,7 @@ class LogIns(msgspec.Struct):
     office: list[OfficeLogIn] = []
     counter: list[CounterLogIn] = []
     cards: list[DemoCard] = []
+    fleet: list[OfficeLogIn] = []
 
 
 def new_password() -> str:
@@ -208,6 +209,9 @@ def told(log_ins: LogIns, *, folder: Path, code: str | None = None) -> str:
     """Write them for the person who started the demo; `code` makes a browser the first counter."""
     lines = [f"  Demo log-ins (random, kept in {folder / _FILE})", "", "  Office  管理: name, password, authenticator secret"]
     lines += [f"    {each.log_in_name:<9} {each.password:<44} {each.totp_secret}   {each.role}" for each in log_ins.office]
+    if log_ins.fleet:
+        lines += ["", "  Fleet   车队: e-mail, password, authenticator secret, at /fleet"]
+        lines += [f"    {each.log_in_name:<22} {each.password:<44} {each.totp_secret}   {each.role}" for each in log_ins.fleet]
     lines += ["", "  Cashier 收银: staff card, PIN"]
     if code is not None:
         lines.append(f"    first give this browser the counter of HZ01, within 15 minutes: {code}")

@@ -3,6 +3,7 @@
 Whoever calls from within the portal has the tenant's fence around the session: another company's people are unknown there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -460,6 +461,6 @@ async def _keep_an_owner(session: AsyncSession, user: PortalUser) -> None:
 
 
 async def _record(
-    session: AsyncSession, actor: Actor, action: str, subject: tuple[str, UUID], facts: dict[str, object], now: datetime
+    session: AsyncSession, actor: Actor, action: str, subject: tuple[str, UUID], facts: Mapping[str, object], now: datetime
 ) -> None:
     await audit.record(session, actor=actor, action=action, subject=subject, facts=facts, now=now)

@@ -75,7 +75,7 @@ async def cards(fleet: NamedDependency[FleetDesk]) -> Any:
                 select(
                     "status",
                     _("Status"),
-                    [(one.value, _(CARD_STATUS[one][0])) for one in _SHOWN],
+                    [(str(one.value), _(CARD_STATUS[one][0])) for one in _SHOWN],
                     value=listing.filters["status"],
                     blank=_("All"),
                     required=False,

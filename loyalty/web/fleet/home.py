@@ -32,11 +32,13 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     company = fleet.company
     span = span_of(clock.local_date(fleet.now, company.time_zone), period_day=company.period_day)
     begin, _end = instants(span, company.time_zone)
-    known = {"account_id": company.account_id, "departments": fleet.departments}
-    now = await queries.used(fleet.session, begin=begin, end=fleet.now, **known)
+    account_id, rooms = company.account_id, fleet.departments
+    now = await queries.used(fleet.session, account_id=account_id, departments=rooms, begin=begin, end=fleet.now)
     former, _former_end = instants(before(span), company.time_zone)
     # As much of the last period as has gone by of this one: a comparison that is fair on its second day, too.
-    then = await queries.used(fleet.session, begin=former, end=min(begin, former + (fleet.now - begin)), **known)
+    then = await queries.used(
+        fleet.session, account_id=account_id, departments=rooms, begin=former, end=min(begin, former + (fleet.now - begin))
+    )
     cards = await queries.count_cards(fleet.session, account_id=company.account_id, departments=fleet.departments)
     vehicles = await _vehicles(fleet)
     money = fleet.f.money
@@ -54,7 +56,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     ]
     if fleet.departments is None:
         tiles.append(await _pool(fleet, now.spent_minor, (fleet.now - begin) / timedelta(days=1)))
-    found = await queries.list_fills(fleet.session, limit=LATEST, **known)
+    found = await queries.list_fills(fleet.session, account_id=account_id, departments=rooms, limit=LATEST)
     top: list[Part] = [Tiles(tiles)]
     if not vehicles and not cards and fleet.may(FleetPermission.EDIT_STRUCTURE):
         top.append(

@@ -347,21 +347,21 @@ async def _fields(fleet: FleetDesk, one: VehicleView | None) -> list[Field]:
 
 def _facts(fleet: FleetDesk) -> VehicleFacts:
     _, form = fleet.gettext, fleet.form
-    facts = {
-        "plate": form.text("plate", _("Plate"), longest=40),
-        "type": form.text("type", _("Class"), longest=40),
-        "vin": form.text("vin", _("VIN"), required=False, longest=40) or None,
-        "displacement_ml": form.whole("displacement", _("Displacement, mL"), low=1, high=50_000, required=False),
-        "tank_milli": form.quantity("tank", _("Tank, litres"), required=False),
-        "product_code": form.raw("product") or None,
-        "norm_milli": form.quantity("norm", _("Litres per 100 km"), required=False),
-        "ownership": form.choice("ownership", _("Ownership"), Ownership, Ownership.COMPANY),
-        "fixed_amount_minor": form.money("fixed", _("Fixed amount a month"), fleet.company.currency, required=False),
-        "department_id": form.uuid("department", _("Department"), required=False),
-        "odometer_km": form.whole("odometer", _("Kilometres"), high=10_000_000, required=False),
-    }
+    facts = VehicleFacts(
+        plate=form.text("plate", _("Plate"), longest=40),
+        type=form.text("type", _("Class"), longest=40),
+        vin=form.text("vin", _("VIN"), required=False, longest=40) or None,
+        displacement_ml=form.whole("displacement", _("Displacement, mL"), low=1, high=50_000, required=False),
+        tank_milli=form.quantity("tank", _("Tank, litres"), required=False),
+        product_code=form.raw("product") or None,
+        norm_milli=form.quantity("norm", _("Litres per 100 km"), required=False),
+        ownership=form.choice("ownership", _("Ownership"), Ownership, Ownership.COMPANY),
+        fixed_amount_minor=form.money("fixed", _("Fixed amount a month"), fleet.company.currency, required=False),
+        department_id=form.uuid("department", _("Department"), required=False),
+        odometer_km=form.whole("odometer", _("Kilometres"), high=10_000_000, required=False),
+    )
     form.check()
-    return VehicleFacts(**facts)
+    return facts
 
 
 handlers = [vehicles, new, make, vehicle, edit, save, ask_act, act]

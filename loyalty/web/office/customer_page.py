@@ -25,6 +25,7 @@ from loyalty.web.office.company_points import company_points_part
 from loyalty.web.office.customer_rewards import rewards_parts
 from loyalty.web.office.customers import PATH
 from loyalty.web.office.desk import Desk, Page
+from loyalty.web.office.fleets import fleet_part
 from loyalty.web.office.labels import CARD_STATUS, CONTACT_ROLE, CUSTOMER_KIND, CUSTOMER_STATUS, WARNED
 from loyalty.web.office.parts import Act, Cell, Events, Facts, Part, Rows, Said
 from loyalty.web.office.tiers import standing_part
@@ -61,6 +62,8 @@ async def customer(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> 
         await _documents(desk, customer_id, base, edits=edits),
         *await _belongings(desk, one, base, edits=edits),
     ]
+    if one.kind is CustomerKind.ORGANISATION:
+        aside.insert(1, await fleet_part(desk, one))
     acts: list[Act | None] = [Act(_("Edit"), f"{base}/edit") if edits else None]
     if desk.may(Permission.EDIT_CUSTOMERS) and one.status is CustomerStatus.CLOSED:
         acts.append(Act(_("Reopen"), f"{base}/reopen"))

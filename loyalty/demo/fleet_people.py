@@ -1,0 +1,50 @@
+"""Who comes into the demo company's portal: one of each kind that decides something."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.audit.model import Actor, ActorKind
+from loyalty.fleet.queries.companies import list_companies
+from loyalty.fleet.queries.departments import departments_of
+from loyalty.identity.model_portal import PortalRole
+from loyalty.identity.operations import make_portal_user
+
+from .secrets import LogIns, OfficeLogIn, new_password, new_second_factor
+
+DEMO: Final = Actor(ActorKind.SYSTEM, "demo")
+PEOPLE: Final = (
+    ("owner@qiantang.example", "沈国强", PortalRole.OWNER, "owner 管理员"),
+    ("fleet@qiantang.example", "何敏", PortalRole.FLEET_MANAGER, "fleet manager 车队主管"),
+    ("finance@qiantang.example", "徐芳", PortalRole.FINANCE, "finance 财务"),
+    ("head@qiantang.example", "董伟", PortalRole.DEPARTMENT_HEAD, "department head 部门负责人"),
+)
+
+
+async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> None:
+    """Give the demo's first company its people; `log_ins` gets every secret that was drawn."""
+    found = (await list_companies(session, limit=1)).rows
+    if not found:
+        return
+    company_id = found[0].company_id
+    rooms = await departments_of(session, company_id=company_id)
+    for email, name, role, said in PEOPLE:
+        heads = role is PortalRole.DEPARTMENT_HEAD
+        if heads and not rooms:
+            continue
+        password = new_password()
+        raw, shown = new_second_factor()
+        await make_portal_user(
+            session,
+            company_id=company_id,
+            email=email,
+            name=name,
+            password=password,
+            totp_secret=raw,
+            role=role,
+            department_id=rooms[0].department_id if heads else None,
+            actor=DEMO,
+            now=now,
+        )
+        log_ins.fleet.append(OfficeLogIn(email, name, f"{name}, {said}", password, shown))
