@@ -50,12 +50,21 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
         assert await count("fills WHERE status = 1") >= 6
         assert await count("shifts WHERE status = 'closed'") >= 30
         await the_campaigns_run(count)
+        await a_company_has_a_fleet(count)
         for (name,) in await session.execute(text("SELECT log_in_name FROM users")):
             assert f"    {name} " in told
     results = await check_database(settings, now=clock.business_now(), everything=True)
     assert {result.check.code: result.found.rows for result in results if result.found.count} == {}
 
     await the_log_ins_are_kept_for_us_alone_and_told_again(settings, told)
+
+
+async def a_company_has_a_fleet(count):
+    """Part of the one test: the first organisation's departments, vehicles, drivers and cards."""
+    assert (await count("companies"), await count("departments"), await count("vehicles"), await count("drivers")) == (1, 4, 24, 20)
+    assert await count("card_bindings WHERE until IS NULL") == await count("limit_chains") == 6
+    fills = "sales JOIN card_bindings USING (chain_id)"
+    assert await count(f"{fills} WHERE vehicle_id IS NOT NULL") > 5
 
 
 async def the_campaigns_run(count):

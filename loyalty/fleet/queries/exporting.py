@@ -1,5 +1,6 @@
 """A company's lists as rows for a file: the columns that importing knows, so that a list that was fetched can be sent back."""
 
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
@@ -75,7 +76,7 @@ async def driver_table(session: AsyncSession, *, company_id: UUID, language: str
     for row, department in await session.execute(statement):
         phone = open_phone(row)
         shown = None if phone is None else phone_text(phone, country=company.country)
-        rows.append([row.number, row.name, department, shown, row.licence_class, row.licence_until and row.licence_until.isoformat()])
+        rows.append([row.number, row.name, department, shown, row.licence_class, _day(row.licence_until)])
     return Table([column.name(language) for column in DRIVER_COLUMNS], rows)
 
 
@@ -99,6 +100,11 @@ async def binding_table(session: AsyncSession, *, company_id: UUID, language: st
         [str(card_id), tail, plate, number, department] for card_id, tail, plate, number, department in await session.execute(statement)
     ]
     return Table([column.name(language) for column in BINDING_COLUMNS], rows)
+
+
+def _day(day: date | None) -> str | None:
+    """Write a date as text: a workbook has none before 1900."""
+    return None if day is None else day.isoformat()
 
 
 def _litres(milli: int | None) -> str | None:

@@ -1,0 +1,179 @@
+"""The demo's fleet: the first organisation manages its own departments, vehicles, drivers and cards."""
+
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.cards.queries import cards_of_customer
+from loyalty.customers.model import CustomerKind
+from loyalty.customers.plates import vin_check_digit
+from loyalty.customers.queries import CustomerFilter, list_customers
+from loyalty.fleet.model import CompanyMode, DriverStatus, Ownership
+from loyalty.fleet.operations.bindings import bind_card
+from loyalty.fleet.operations.companies import CompanySettings, make_company
+from loyalty.fleet.operations.departments import DepartmentFacts, add_department
+from loyalty.fleet.operations.drivers import add_driver, move_driver, set_driver_pin
+from loyalty.fleet.operations.vehicles import add_vehicle, repair_vehicle
+from loyalty.fleet.rules import DriverFacts, VehicleFacts
+
+from .chain import Chain
+from .holders import ORGANISATIONS
+
+DEPARTMENTS: Final = (("干线运输部", "CC-100", None), ("城市配送部", "CC-200", None), ("城配北区", "CC-210", 1), ("行政部", "CC-900", None))
+"""Name, cost centre, and the place in this list of what it stands under."""
+
+
+class _Class(NamedTuple):
+    """Vehicles of one kind: how many, whose, and what is normal for them."""
+
+    type: str
+    vehicles: int
+    department: int
+    displacement_ml: int
+    tank_milli: int
+    norm_milli: int
+    product_code: str
+
+
+_CLASSES: Final = (
+    _Class("tractor", 6, 0, 12_740, 800_000, 34_500, "0"),
+    _Class("truck", 5, 0, 6_692, 400_000, 26_000, "0"),
+    _Class("light_truck", 5, 1, 2_771, 120_000, 13_500, "0"),
+    _Class("van", 4, 2, 1_498, 55_000, 8_200, "92"),
+    _Class("car", 4, 3, 1_984, 66_000, 7_400, "95"),
+)
+_DRIVERS: Final = (
+    "王建军",
+    "李国强",
+    "张海涛",
+    "刘志远",
+    "陈卫东",
+    "杨光明",
+    "黄永胜",
+    "周庆华",
+    "吴文斌",
+    "徐立新",
+    "孙长河",
+    "马跃进",
+    "朱红兵",
+    "胡小军",
+    "林晓峰",
+    "郭永年",
+    "何春生",
+    "高建平",
+    "罗世杰",
+    "郑海燕",
+)
+
+
+async def make_fleet(session: AsyncSession, chain: Chain, *, pin: str, now: datetime) -> UUID:
+    """Open the fleet of the first organisation and return the company's id. `pin` is every driver's, as it is every card's."""
+    name = ORGANISATIONS[0][0]
+    (customer,) = (await list_customers(session, by=CustomerFilter(kind=CustomerKind.ORGANISATION, name=name))).rows
+    cards = sorted(await cards_of_customer(session, customer_id=customer.customer_id), key=lambda card: card.card_id)
+    company_id = await make_company(
+        session,
+        customer_id=customer.customer_id,
+        account_id=cards[0].account_id,
+        settings=CompanySettings(mode=CompanyMode.MIXED),
+        actor=chain.person("office"),
+        now=chain.began,
+    )
+    departments = await _departments(session, chain, company_id)
+    vehicles = await _vehicles(session, chain, company_id, departments)
+    drivers = await _drivers(session, chain, company_id, departments, pin, now)
+    # Their cards buy gasoline: vans and cars have them, one is a driver's alone, the last the office's.
+    bound: list[tuple[UUID | None, UUID | None, UUID | None]] = [
+        *((vehicle_id, driver_id, None) for vehicle_id, driver_id in zip(vehicles[16:20], drivers[12:16], strict=True)),
+        (None, drivers[-2], None),
+        (None, None, departments[3]),
+    ]
+    for card, (vehicle_id, driver_id, department_id) in zip(cards, bound, strict=False):
+        await bind_card(
+            session,
+            company_id=company_id,
+            chain_id=card.chain_id,
+            vehicle_id=vehicle_id,
+            driver_id=driver_id,
+            department_id=department_id,
+            actor=chain.person("office"),
+            now=chain.began,
+        )
+    await repair_vehicle(
+        session,
+        company_id=company_id,
+        vehicle_id=vehicles[1],
+        substitute_id=vehicles[5],
+        actor=chain.person("office"),
+        reason="变速箱维修",
+        now=now - timedelta(days=2),
+    )
+    await move_driver(
+        session,
+        company_id=company_id,
+        driver_id=drivers[4],
+        to=DriverStatus.AWAY,
+        actor=chain.person("office"),
+        reason="外派嘉兴项目",
+        now=now - timedelta(days=3),
+    )
+    return company_id
+
+
+async def _departments(session: AsyncSession, chain: Chain, company_id: UUID) -> list[UUID]:
+    made: list[UUID] = []
+    for name, cost_centre, above in DEPARTMENTS:
+        facts = DepartmentFacts(name=name, cost_centre=cost_centre, parent_id=None if above is None else made[above])
+        made.append(await add_department(session, company_id=company_id, facts=facts, actor=chain.person("office"), now=chain.began))
+    return made
+
+
+async def _vehicles(session: AsyncSession, chain: Chain, company_id: UUID, departments: list[UUID]) -> list[UUID]:
+    made: list[UUID] = []
+    for kind in _CLASSES:
+        for number in range(kind.vehicles):
+            place = len(made)
+            is_private = kind.type == "car" and number == kind.vehicles - 1
+            facts = VehicleFacts(
+                plate=f"浙A{'DFGHK'[place % 5]}{1000 + place * 373:04}",
+                type=kind.type,
+                vin=_vin(place),
+                displacement_ml=kind.displacement_ml,
+                tank_milli=kind.tank_milli,
+                norm_milli=kind.norm_milli + 300 * number,
+                product_code=kind.product_code,
+                ownership=Ownership.PRIVATE if is_private else Ownership.COMPANY,
+                fixed_amount_minor=80_000 if is_private else None,
+                department_id=departments[kind.department],
+                odometer_km=18_000 + place * 7_431,
+            )
+            saved = await add_vehicle(session, company_id=company_id, facts=facts, actor=chain.person("office"), now=chain.began)
+            made.append(saved.vehicle_id)
+    return made
+
+
+async def _drivers(session: AsyncSession, chain: Chain, company_id: UUID, departments: list[UUID], pin: str, now: datetime) -> list[UUID]:
+    made: list[UUID] = []
+    for place, name in enumerate(_DRIVERS):
+        department = 0 if place < 9 else 1 if place < 12 else 2 if place < 17 else 3
+        facts = DriverFacts(
+            number=f"{101 + place}",
+            name=name,
+            phone=f"1386712{place:04}",
+            licence_class="A2" if place < 6 else "B2" if place < 12 else "C1",
+            # One's licence is about to end.
+            licence_until=(now + timedelta(days=20)).date() if place == 7 else date(now.year + 1 + place % 5, place % 12 + 1, 15),
+            department_id=departments[department],
+        )
+        driver_id = await add_driver(session, company_id=company_id, facts=facts, actor=chain.person("office"), now=chain.began)
+        await set_driver_pin(session, company_id=company_id, driver_id=driver_id, pin=pin, actor=chain.person("office"), now=chain.began)
+        made.append(driver_id)
+    return made
+
+
+def _vin(number: int) -> str:
+    """Return a well-formed VIN of a maker that does not exist."""
+    characters = f"LZZDEM000H2{number:06}"
+    return characters[:8] + vin_check_digit(characters) + characters[9:]
