@@ -19,6 +19,8 @@ from .agreements import agree
 from .campaigns import hand_over, judge, plan_ahead, reckon_up, set_up
 from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
 from .days import DAYS, Business, Forecourt, trade
+from .fleet import make_fleet
+from .fleet_people import let_in
 from .holders import make_crowd
 from .secrets import LogIns, keep, kept, told
 
@@ -55,6 +57,8 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             crowd = await make_crowd(session, chain, policy=policy, log_ins=log_ins, now=now)
             await judge(session, since=began, now=began + timedelta(minutes=5))
             await agree(session, chain, now=now)
+            await make_fleet(session, chain, pin=crowd.pin, now=now)
+            await let_in(session, log_ins=log_ins, now=now)
             # Before the commit: a chain whose secrets nobody knows would be of no use.
             keep(log_ins, settings.keys_dir)
         progress(f"Demo: {DAYS} days of fills …")
