@@ -1,10 +1,19 @@
 """A portal's session of one company sees and writes no row of another, in any table that has a company: whatever the pages ask for."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from loyalty.fleet.model import CompanyMode
 from loyalty.fleet.operations.bindings import bind_card
+from loyalty.fleet.operations.companies import CompanySettings, change_company
+from loyalty.fleet.operations.drivers import set_driver_pin
+from loyalty.fleet.operations.importing import SheetKind, apply
+from loyalty.fleet.operations.vehicles import close_vehicle
+from loyalty.fleet.queries.cards import list_fleet_cards
+from loyalty.fleet.sheets import RowState
 from tests.factories.fleet import make_fleet
 from tests.factories.world import SYSTEM
 from tests.fleet.structure import department, driver, vehicle
@@ -80,3 +89,23 @@ async def test_a_portal_session_that_says_nothing_sees_nothing(session, two):
     await as_portal_of(session, None)
     for table in tables:
         assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
+
+
+async def test_a_company_s_people_change_their_structure_behind_the_fence(session, two, now):
+    mine, _ = two
+    await as_portal_of(session, mine.company_id)
+    later = now + timedelta(hours=1)
+    at = {"company_id": mine.company_id, "actor": SYSTEM, "now": later}
+    south = await department(session, mine, later, "南区")
+    van = await vehicle(session, mine, later, "浙A55555", department_id=south)
+    li = await driver(session, mine, later, "102", "李明", department_id=south)
+    await set_driver_pin(session, driver_id=li, pin="2580", **at)
+    await bind_card(session, chain_id=mine.chains[0], vehicle_id=van, driver_id=li, **at)
+    (card,) = (await list_fleet_cards(session, company_id=mine.company_id)).rows
+    assert (card.plate, card.driver, card.department) == ("浙A55555", "李明", "南区")
+    data = "车牌号,部门\n浙A66666,南区\n浙A55555,\n".encode()
+    done = await apply(session, kind=SheetKind.VEHICLES, data=data, **at)
+    assert [row.state for row in done.rows] == [RowState.NEW, RowState.CHANGE]
+    closed = await close_vehicle(session, vehicle_id=van, **at)
+    assert closed.chains == mine.chains
+    await change_company(session, settings=CompanySettings(period_day=1, mode=CompanyMode.MIXED), **at)
