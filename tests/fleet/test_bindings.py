@@ -16,6 +16,7 @@ from loyalty.fleet.operations.bindings import (
     VehicleNotInUse,
     bind_card,
     tell_company,
+    tell_new_cards,
     unbind_card,
 )
 from loyalty.fleet.operations.companies import CompanySettings, change_company
@@ -34,7 +35,7 @@ from loyalty.ledger.model import PurseKind, TransferKind
 from loyalty.ledger.operations import Leg, ensure_purse, post
 from loyalty.limits.model import Level, LimitChain, LimitKind, Window
 from loyalty.limits.operations import NewLimit, replace_limits
-from tests.factories.fleet import make_fleet
+from tests.factories.fleet import give_fleet_card, make_fleet
 from tests.factories.world import SYSTEM
 from tests.fleet.structure import department, driver, vehicle
 
@@ -249,6 +250,14 @@ async def test_the_list_of_cards_says_whose_each_is_and_what_it_can_spend(sessio
         page = await list_fleet_cards(session, company_id=fleet.company_id, sort=sort, limit=2)
         rest = await list_fleet_cards(session, company_id=fleet.company_id, sort=sort, limit=2, cursor=page.next)
         assert len({row.card_id for row in (*page.rows, *rest.rows)}) == 3
+
+
+async def test_a_card_handed_out_later_is_told_of_too(session, fleet, now):
+    await tell_new_cards(session, actor=SYSTEM, now=now)
+    assert await tell_new_cards(session, actor=SYSTEM, now=now) == 0
+    card = await give_fleet_card(session, fleet)
+    assert await tell_new_cards(session, actor=SYSTEM, now=now) == 1
+    assert (await session.get(LimitChain, card.card_id)).subjects == [fleet.company_id]
 
 
 async def test_another_company_s_card_is_not_there(session, fleet, world):

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
+from loyalty.cards.model import LIVING, Card
 from loyalty.cards.queries import CardNotFound
 from loyalty.errors import Refusal
 from loyalty.fleet.model import CardBinding, Company, Driver, DriverStatus, Vehicle, VehicleStatus
@@ -23,6 +24,7 @@ from loyalty.fleet.queries.drivers import get_driver_row
 from loyalty.fleet.queries.vehicles import get_vehicle_row
 from loyalty.fleet.rules import upwards
 from loyalty.limits import operations as limits
+from loyalty.limits.model import LimitChain
 
 NO_MOVES: Mapping[UUID, tuple[UUID | None, UUID | None]] = {}
 CHUNK = 5_000
@@ -268,6 +270,34 @@ async def tell_company(session: AsyncSession, *, company: Company, actor: Actor,
     ]
     await _tell_limits(session, company=company, bindings=bindings, actor=actor, now=now)
     return len(bindings)
+
+
+async def tell_new_cards(session: AsyncSession, *, actor: Actor, now: datetime) -> int:
+    """Tell the pump of cards that were handed out after their company opened its fleet; return how many. A job calls it every minute."""
+    told = LimitChain.chain_id == Card.chain_id
+    statement = (
+        select(Company, Card.chain_id)
+        .join(Card, Card.account_id == Company.account_id)
+        .outerjoin(LimitChain, told)
+        .where(Card.status.in_(LIVING), LimitChain.chain_id.is_(None))
+        .distinct()
+        .order_by(Card.chain_id)
+        .limit(CHUNK)
+    )
+    untold: dict[UUID, tuple[Company, list[Binding]]] = {}
+    for company, chain_id in await session.execute(statement):
+        untold.setdefault(company.company_id, (company, []))[1].append(Binding(chain_id))
+    for company, bindings in untold.values():
+        # Whoever binds one of them meanwhile holds the company's row, and what they said is then seen.
+        await lock_company(session, company_id=company.company_id)
+        standing = {one.chain_id: one for one in await standing_bindings(session, company_id=company.company_id)}
+        bound = [
+            one if said is None else Binding(one.chain_id, said.vehicle_id, said.driver_id, said.department_id)
+            for one in bindings
+            for said in (standing.get(one.chain_id),)
+        ]
+        await _tell_limits(session, company=company, bindings=bound, actor=actor, now=now)
+    return sum(len(bindings) for _, bindings in untold.values())
 
 
 async def _tell_limits(session: AsyncSession, *, company: Company, bindings: Sequence[Binding], actor: Actor, now: datetime) -> None:

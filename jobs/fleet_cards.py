@@ -1,0 +1,25 @@
+"""Cards handed out to a company that manages a fleet: within a minute they stand under the company's limits too."""
+
+from datetime import datetime
+from typing import Final
+
+from jobs.job import Context, Job
+from loyalty.audit.model import Actor, ActorKind
+from loyalty.db import transaction
+from loyalty.fleet.operations.bindings import CHUNK, tell_new_cards
+
+_ACTOR: Final = Actor(ActorKind.SYSTEM, "jobs.fleet_cards")
+
+
+async def run(context: Context, now: datetime) -> int:
+    """Tell the pump of new cards, batch by batch; return how many."""
+    done = 0
+    while True:
+        async with transaction(context.sessions) as session:
+            batch = await tell_new_cards(session, actor=_ACTOR, now=now)
+        done += batch
+        if batch < CHUNK:
+            return done
+
+
+JOB = Job(name="fleet_cards", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
