@@ -22,4 +22,4 @@ async def run(context: Context, now: datetime) -> int:
             return done
 
 
-JOB = Job(name="fleet_cards", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="fleet-cards", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
