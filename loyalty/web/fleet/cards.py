@@ -81,6 +81,7 @@ async def cards(fleet: NamedDependency[FleetDesk]) -> Any:
                     required=False,
                 ),
             ],
+            acts=[Act(_("Take in a list"), f"{PATH}/import")] if fleet.may(_EDIT) else [],
             empty=_("No card here"),
             empty_then=_("The chain's counter issues them on your company's account."),
             name="cards",

@@ -32,7 +32,7 @@ async def settings(fleet: NamedDependency[FleetDesk]) -> Page:
     _ = fleet.gettext
     one = fleet.company
     fields = [
-        select("mode", _("Money"), [(key.value, _(label)) for key, label in MODE.items()], value=one.mode.value),
+        select("mode", _("Where the money lies"), [(key.value, _(label)) for key, label in MODE.items()], value=one.mode.value),
         field(
             "period_day",
             _("The period begins on day"),
@@ -69,7 +69,7 @@ async def save_settings(fleet: NamedDependency[FleetDesk]) -> Page:
     """Write the settings anew."""
     fleet.require(FleetPermission.SETTINGS)
     _, form, one = fleet.gettext, fleet.form, fleet.company
-    mode = form.choice("mode", _("Money"), CompanyMode, one.mode)
+    mode = form.choice("mode", _("Where the money lies"), CompanyMode, one.mode)
     workday = form.choice("workday_mode", _("If that is a rest day"), WorkdayMode, one.workday_mode)
     unused = form.choice("unused", _("Allocated money that was not used"), UnusedMode, one.unused)
     silence = form.choice("silence", _("When nobody answers the pump"), SilencePolicy, one.silence)

@@ -95,7 +95,7 @@ async def drivers(fleet: NamedDependency[FleetDesk]) -> Any:
                     required=False,
                 ),
             ],
-            acts=[Act(_("Add a driver"), f"{PATH}/new", primary=True)] if edits else [],
+            acts=[Act(_("Take in a list"), f"{PATH}/import"), Act(_("Add a driver"), f"{PATH}/new", primary=True)] if edits else [],
             empty=_("No driver here"),
             empty_then=_("Add one, or widen the filter.") if edits else "",
             name="drivers",

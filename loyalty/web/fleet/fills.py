@@ -44,7 +44,7 @@ async def fills(fleet: NamedDependency[FleetDesk]) -> Any:
     return await show(
         fleet,
         List(
-            title=_("Fills"),
+            title=_("Fuel records"),
             listing=listing,
             columns=fill_columns(fleet),
             fetch=fetch,

@@ -17,7 +17,7 @@ RAIL: Final = (
     ("", N_("Vehicles"), "/fleet/vehicles", FleetPermission.READ),
     ("", N_("Drivers"), "/fleet/drivers", FleetPermission.READ),
     ("", N_("Cards"), "/fleet/cards", FleetPermission.READ),
-    ("", N_("Fills"), "/fleet/fills", FleetPermission.READ),
+    ("", N_("Fuel records"), "/fleet/fills", FleetPermission.READ),
     ("", N_("Allocation"), "/fleet/allocations", FleetPermission.READ),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),

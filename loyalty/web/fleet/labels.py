@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from loyalty.fleet.model import CompanyMode, DriverStatus, Ownership, SilencePolicy, UnusedMode, VehicleStatus, WorkdayMode
+from loyalty.fleet.operations.importing import SheetKind
+from loyalty.fleet.sheets import RowState
 from loyalty.identity.model_portal import PortalRole
 from loyalty.web.i18n import N_
 
@@ -55,4 +57,15 @@ DRIVER: Final[Mapping[DriverStatus, Toned]] = {
     DriverStatus.ACTIVE: (N_("Drives"), "good"),
     DriverStatus.AWAY: (N_("Away"), "warn"),
     DriverStatus.LEFT: (N_("Left"), ""),
+}
+SHEET: Final[Mapping[SheetKind, str]] = {
+    SheetKind.VEHICLES: N_("Vehicles"),
+    SheetKind.DRIVERS: N_("Drivers"),
+    SheetKind.BINDINGS: N_("Cards"),
+}
+ROW: Final[Mapping[RowState, Toned]] = {
+    RowState.NEW: (N_("New"), "good"),
+    RowState.CHANGE: (N_("Changed"), "info"),
+    RowState.SAME: (N_("As it is"), ""),
+    RowState.ERROR: (N_("Faulty"), "bad"),
 }

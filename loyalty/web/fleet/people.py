@@ -132,6 +132,7 @@ def invitation_text(desk: Any, *, token: str, email: str, role: PortalRole, onwa
             Markup('<a class="mono" href="{}">{}</a>').format(href, href),
             desk.macro("ui").qr_code(href, alt=_("QR code of the invitation")),
             f"{_(ROLE[role])}: {_(ROLE_MAY[role])}",
+            desk.macro("ui").button(_("Print"), type="button", attrs={"data-print": ""}),
             _("Good once, for seven days. Print this page or send the link; whoever has it comes in."),
         ],
         acts=[Act(_("Done"), onward, primary=True, key="Escape")],

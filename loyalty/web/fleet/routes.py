@@ -22,6 +22,7 @@ from loyalty.web.fleet import (
     home,
     log_in,
     people,
+    sheets,
     vehicles,
 )
 from loyalty.web.fleet.desk import HOME, FleetSignInNeeded, provide_fleet
@@ -92,7 +93,7 @@ def _back(request: AnyRequest) -> str:
     return local_path(rest.removeprefix(host), HOME) if host and rest.startswith(f"{host}/") else HOME
 
 
-_PAGES = (log_in, home, vehicles, drivers, cards, fills, allocations, allocation_moves, allocation_table, people, company)
+_PAGES = (log_in, home, vehicles, drivers, cards, fills, allocations, allocation_moves, allocation_table, sheets, people, company)
 
 fleet = Router(
     path=HOME,

@@ -120,7 +120,7 @@ async def vehicles(fleet: NamedDependency[FleetDesk]) -> Any:
                     required=False,
                 ),
             ],
-            acts=[Act(_("Add a vehicle"), f"{PATH}/new", primary=True)] if edits else [],
+            acts=[Act(_("Take in a list"), f"{PATH}/import"), Act(_("Add a vehicle"), f"{PATH}/new", primary=True)] if edits else [],
             empty=_("No vehicle here"),
             empty_then=_("Add one, or widen the filter.") if edits else "",
             name="vehicles",
