@@ -7,7 +7,7 @@ from loyalty.fleet.model_allocations import Direction, RequestStatus
 from loyalty.web.i18n import N_
 
 REQUEST: Final[Mapping[RequestStatus, tuple[str, str]]] = {
-    RequestStatus.DRAFT: (N_("Proposed"), ""),
+    RequestStatus.DRAFT: (N_("Suggested"), ""),
     RequestStatus.REQUESTED: (N_("Asked for"), "info"),
     RequestStatus.DEPARTMENT_APPROVED: (N_("Department agreed"), "info"),
     RequestStatus.APPROVED: (N_("Approved"), "good"),
@@ -33,7 +33,7 @@ CODE: Final[Mapping[str, str]] = {
     "insufficient_funds": N_("the pool was empty"),
     "account_closed": N_("the company's account is closed or frozen"),
     "full_already": N_("it held enough"),
-    "draft": N_("Proposed"),
+    "draft": N_("Suggested"),
     "requested": N_("Asked for"),
     "department_approved": N_("Department agreed"),
     "approved": N_("Approved"),

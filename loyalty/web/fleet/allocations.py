@@ -152,7 +152,7 @@ async def _tiles(fleet: FleetDesk, stand: list[Sum], run: RunView | None) -> Par
         return Tile(label, fleet.f.money(amount, currency), _("%(count)s cards", count=fleet.f.count(count)))
 
     tiles = [
-        tile(_("Proposed"), RequestStatus.DRAFT),
+        tile(_("Suggested"), RequestStatus.DRAFT),
         tile(_("Asked for"), RequestStatus.REQUESTED, RequestStatus.DEPARTMENT_APPROVED),
         tile(_("Approved"), RequestStatus.APPROVED),
     ]
@@ -222,7 +222,7 @@ def _whole(fleet: FleetDesk, span: Span, run: RunView | None, stand: list[Sum]) 
         )
     if asked[0] and fleet.may(_P.APPROVE_DEPARTMENT):
         step(_("Approve for the department"), "department", _("Approve all that can be"), None)
-    if drafts[0] and fleet.may(_P.REQUEST_ALLOCATION):
+    if drafts[1] and fleet.may(_P.REQUEST_ALLOCATION):
         step(_("Ask for what is proposed"), "submit", _("Ask for all"), drafts[1])
     if fleet.may(_P.REQUEST_ALLOCATION) and not parts and fleet.departments is None:
         note = _("By the table of vehicle classes and last period's litres. Amounts that somebody changed stay.")
@@ -236,7 +236,7 @@ def _tabs(fleet: FleetDesk, stand: list[Sum], here: str, view: str) -> list[tupl
     _ = fleet.gettext
     names = {
         "": _("All"),
-        "draft": _("Proposed"),
+        "draft": _("Suggested"),
         "asked": _("Asked for"),
         "held": _("Held back"),
         "approved": _("Approved"),
@@ -259,7 +259,7 @@ def _rows(fleet: FleetDesk, found: list[RequestView], here: str, view: str, foll
         Column(_("Plate")),
         Column(_("Department")),
         Column(_("Last period"), "num"),
-        Column(_("Proposed"), "num"),
+        Column(_("Suggested"), "num"),
     ]
     columns += [Column(_("Amount"), "num"), Column(_("State")), Column(_("Result"))]
     rows = []
