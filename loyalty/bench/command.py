@@ -33,7 +33,7 @@ from loyalty.postgres import EmbeddedServer, find_binaries
 from loyalty.serving import web_command
 from loyalty.settings import Settings, default_workers
 
-from . import backtest, load, rules
+from . import backtest, load, misuse, rules
 from .population import Population, populate
 from .yardstick import Yardstick
 
@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("rules", "backtest"),
-        help="measure only this: the rules engine, without a server; or a replay of a generated month",
+        choices=("rules", "misuse", "backtest"),
+        help="measure only this: the rules engine, or what the detectors of misuse find in a generated year, without a server; "
+        "or a replay of a generated month",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument(
@@ -66,6 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, and print."""
+    if arguments.what == "misuse":
+        scores = [score._asdict() for score in misuse.score(misuse.generate(1))]
+        print(json.dumps(scores) if arguments.json else misuse.report())
+        return 0
     if arguments.what == "rules":
         report = rules.measure()
         print(json.dumps(report) if arguments.json else rules.table(report))
