@@ -153,6 +153,19 @@ async def rest(session, fleet):
     return found
 
 
+@pytest.mark.long
+async def test_ten_thousand_cards_are_loaded_chunk_by_chunk(session, world):
+    fleet = await make_motor_pool(session, world, vehicles=10_000, pool_minor=10**10)
+    of = {"company_id": fleet.company_id, "span": OCTOBER, "actor": SYSTEM, "now": CHECK_DAY}
+    await prepare_run(session, **of)
+    await approve_both(session, fleet, CHECK_DAY)
+    await start_run(session, **of)
+    assert await run_through(session, fleet, CHECK_DAY) == 20
+    run = await monthly_run(session, company_id=fleet.company_id, period_from=OCTOBER.first)
+    assert (run.loaded, run.refused, run.loaded_minor) == (10_000, 0, 10_000 * 756_00)
+    await is_sound(session, CHECK_DAY)
+
+
 async def test_what_a_check_held_back_is_loaded_by_the_same_run_once_it_is_in_order(session, world, now):
     fleet = await make_motor_pool(session, world, vehicles=4, unread=2)
     of = {"company_id": fleet.company_id, "span": OCTOBER, "actor": SYSTEM, "now": CHECK_DAY}
