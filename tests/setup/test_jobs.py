@@ -10,11 +10,22 @@ from jobs.job import Context, Job
 from jobs.model import JobRun
 from jobs.operations import run_once
 from jobs.registry import JOBS
+from loyalty.crypto import FileKeyProvider, open_keyring, use_keyring
 from loyalty.settings import Settings
 
 
 @pytest.fixture
+def keys(tmp_path, now):
+    """Yield the keys that the trail is sealed with."""
+    made = open_keyring(FileKeyProvider(tmp_path / "secret" / "keys"), expected_fingerprint=None, now=now)
+    use_keyring(made)
+    yield made
+    use_keyring(None)
+
+
+@pytest.fixture
 def context(sessions, database_url, tmp_path):
+    (tmp_path / "data").mkdir()
     return Context(sessions, Settings(database_url=database_url, data_dir=tmp_path / "data", keys_dir=tmp_path / "keys"))
 
 
@@ -51,6 +62,7 @@ async def test_a_failure_is_recorded_without_its_message_and_tried_again(context
     assert (run.error, run.finished_at, run.attempts, run.done) == (None, now, 2, 1)
 
 
+@pytest.mark.usefixtures("keys")
 async def test_every_registered_job_runs_on_an_empty_database(context, now):
     for registered in JOBS:
         assert await run_once(registered, context, now=now), registered.name
