@@ -25,7 +25,7 @@ def keys(tmp_path, now):
 
 @pytest.fixture
 def context(sessions, database_url, tmp_path):
-    (tmp_path / "data").mkdir()
+    (tmp_path / "keys").mkdir()
     return Context(sessions, Settings(database_url=database_url, data_dir=tmp_path / "data", keys_dir=tmp_path / "keys"))
 
 
