@@ -1,0 +1,109 @@
+"""The portal's pictures: a tool of development, signed in with the demo company's people."""
+
+import base64
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from loyalty.crypto import totp_code
+from loyalty.web.office.pictures import LOG_INS
+from loyalty.web.pictures import Picture
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+_signed_in: dict[tuple[str, str], list[Any]] = {}
+"""Cookies by address and person: a code is good once, so one log-in serves every width and language."""
+
+
+class _LogIn(msgspec.Struct):
+    log_in_name: str
+    password: str
+    totp_secret: str
+
+
+class _LogIns(msgspec.Struct):
+    fleet: list[_LogIn] = []
+
+
+def _sign_in(page: "Page", base_url: str, who: str) -> None:
+    known = _signed_in.get((base_url, who))
+    if known is None:
+        known_people = msgspec.json.decode(Path(os.environ[LOG_INS]).read_bytes(), type=_LogIns)
+        person = next(one for one in known_people.fleet if one.log_in_name.startswith(f"{who}@"))
+        page.goto(f"{base_url}/fleet/log-in")
+        page.fill("[name=name]", person.log_in_name)
+        page.fill("[name=password]", person.password)
+        page.press("[name=password]", "Enter")
+        page.wait_for_url("**/fleet/log-in/code*")
+        secret = base64.b32decode(person.totp_secret)
+        for _try in range(2):
+            page.fill("[name=code]", totp_code(secret, now=datetime.now(UTC)))
+            page.press("[name=code]", "Enter")
+            page.wait_for_load_state("networkidle")
+            if "/log-in" not in page.url:
+                break
+            time.sleep(30)
+        _signed_in[base_url, who] = [one for one in page.context.cookies() if one["name"].endswith("fleet")]
+        return
+    page.context.add_cookies(known)
+
+
+def prepare(page: "Page", base_url: str) -> None:
+    """Sign in as the company's owner."""
+    _sign_in(page, base_url, "owner")
+
+
+def _out(page: "Page") -> None:
+    page.context.clear_cookies(name="fleet")
+    page.reload(wait_until="networkidle")
+
+
+def _back_in(page: "Page") -> None:
+    _sign_in(page, page.url.partition("/fleet")[0], "owner")
+
+
+def _first(path: str, more: str = "") -> Callable[["Page"], None]:
+    """Return how the first row of a list is followed, and a page below it."""
+
+    def then(page: "Page") -> None:
+        page.locator(f"main tbody a[href^='{path}/']").first.click()
+        page.wait_for_load_state("networkidle")
+        if more:
+            page.goto(f"{page.url.partition('?')[0]}{more}", wait_until="networkidle")
+
+    return then
+
+
+PICTURES = (
+    Picture("home", "/fleet"),
+    Picture("vehicles", "/fleet/vehicles"),
+    Picture("vehicles-none", "/fleet/vehicles?text=ZZZ"),
+    Picture("vehicle", "/fleet/vehicles", then=_first("/fleet/vehicles")),
+    Picture("vehicle-edit", "/fleet/vehicles", then=_first("/fleet/vehicles", "/edit")),
+    Picture("vehicle-repair", "/fleet/vehicles", then=_first("/fleet/vehicles", "/repair")),
+    Picture("vehicle-new", "/fleet/vehicles/new"),
+    Picture("vehicles-import", "/fleet/vehicles/import"),
+    Picture("drivers", "/fleet/drivers"),
+    Picture("driver", "/fleet/drivers", then=_first("/fleet/drivers")),
+    Picture("driver-edit", "/fleet/drivers", then=_first("/fleet/drivers", "/edit")),
+    Picture("cards", "/fleet/cards"),
+    Picture("card", "/fleet/cards", then=_first("/fleet/cards")),
+    Picture("card-bind", "/fleet/cards", then=_first("/fleet/cards", "/bind")),
+    Picture("fills", "/fleet/fills"),
+    Picture("departments", "/fleet/departments"),
+    Picture("department", "/fleet/departments", then=_first("/fleet/departments")),
+    Picture("people", "/fleet/people"),
+    Picture("person", "/fleet/people", then=_first("/fleet/people")),
+    Picture("invite", "/fleet/people/new"),
+    Picture("settings", "/fleet/settings"),
+    Picture("me", "/fleet/me"),
+    Picture("no-such-page", "/fleet/vehicles/00000000-0000-7000-8000-000000000000", status=404),
+    Picture("invitation-not-valid", "/fleet/invitations/none", status=404),
+    Picture("log-in", "/fleet", then=_out, after=_back_in),
+)
