@@ -17,7 +17,7 @@ from loyalty.settings import Settings
 @pytest.fixture
 def keys(tmp_path, now):
     """Yield the keys that the trail is sealed with."""
-    made = open_keyring(FileKeyProvider(tmp_path / "secret" / "keys"), expected_fingerprint=None, now=now)
+    made = open_keyring(FileKeyProvider(tmp_path / "keys"), expected_fingerprint=None, now=now)
     use_keyring(made)
     yield made
     use_keyring(None)
@@ -25,7 +25,6 @@ def keys(tmp_path, now):
 
 @pytest.fixture
 def context(sessions, database_url, tmp_path):
-    (tmp_path / "keys").mkdir()
     return Context(sessions, Settings(database_url=database_url, data_dir=tmp_path / "data", keys_dir=tmp_path / "keys"))
 
 
