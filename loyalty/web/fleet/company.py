@@ -143,7 +143,7 @@ async def make_department(fleet: NamedDependency[FleetDesk]) -> Page:
     """Add a department."""
     fleet.require(_EDIT)
     await add_department(fleet.session, company_id=fleet.company_id, facts=_facts(fleet), actor=fleet.actor, now=fleet.now)
-    return await fleet.done(DEPARTMENTS, fleet.gettext("Added"))
+    return await fleet.done(DEPARTMENTS, fleet.gettext("It is added"))
 
 
 @get("/departments/{department_id:uuid}")
@@ -178,7 +178,7 @@ async def end_department(fleet: NamedDependency[FleetDesk], department_id: FromP
     """Close an empty department."""
     fleet.require(_EDIT)
     await close_department(fleet.session, company_id=fleet.company_id, department_id=department_id, actor=fleet.actor, now=fleet.now)
-    return await fleet.done(DEPARTMENTS, fleet.gettext("Closed"))
+    return await fleet.done(DEPARTMENTS, fleet.gettext("The department is closed"))
 
 
 @get("/me")

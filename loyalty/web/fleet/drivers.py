@@ -133,7 +133,7 @@ async def make(fleet: NamedDependency[FleetDesk]) -> Page:
     """Add a driver."""
     fleet.require(_EDIT)
     driver_id = await add_driver(fleet.session, company_id=fleet.company_id, facts=_facts(fleet), actor=fleet.actor, now=fleet.now)
-    return await fleet.done(f"{PATH}/{driver_id}", fleet.gettext("Added"))
+    return await fleet.done(f"{PATH}/{driver_id}", fleet.gettext("It is added"))
 
 
 @get("/drivers/{driver_id:uuid}")
@@ -164,7 +164,7 @@ async def driver(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) -
         labels = {
             DriverStatus.AWAY: ("away", _("Away")),
             DriverStatus.LEFT: ("leave", _("Left")),
-            DriverStatus.ACTIVE: ("return", _("Back")),
+            DriverStatus.ACTIVE: ("return", _("Back at work")),
         }
         if one.status is not DriverStatus.LEFT:
             acts = [Act(_("Edit"), f"{base}/edit"), Act(_("Set the PIN"), f"{base}/pin")]
@@ -253,7 +253,7 @@ async def ask_act(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) 
     title, note = {
         "away": (_("Away"), _("Sent away for long: the cards that are theirs alone are recalled.")),
         "leave": (_("Left"), _("Their PIN ends, and the cards that are theirs alone are recalled.")),
-        "return": (_("Back"), _("They may drive and have cards again.")),
+        "return": (_("Back at work"), _("They may drive and have cards again.")),
     }[fleet.act]
     crumbs = [(_("Drivers"), PATH), (one.name, f"{PATH}/{driver_id}")]
     fields = [field("reason", _("Reason"), required=False)]

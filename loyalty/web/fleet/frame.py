@@ -51,6 +51,6 @@ def frame_for(desk: "FleetDesk") -> Frame:
         links=tuple(links),
         who=desk.principal.name,
         own=f"{_HOME}/me",
-        about=(desk.company.short_name or desk.company.name, _(ROLE[desk.principal.role])),
+        about=(desk.company.name, _(ROLE[desk.principal.role])),
         sign_out=f"{_HOME}/log-out",
     )

@@ -75,7 +75,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
         acts=[Act(_("All fills"), "/fleet/fills")] if found.rows else [],
     )
     sub = _("%(first)s to %(last)s", first=fleet.f.full_day(span.first), last=fleet.f.full_day(span.end - timedelta(days=1)))
-    return await fleet.page(company.short_name or company.name, sub=sub, top=top, main=[fills])
+    return await fleet.page(company.name, sub=sub, top=top, main=[fills])
 
 
 async def _vehicles(fleet: FleetDesk) -> int:
@@ -114,7 +114,7 @@ def fill_columns(desk: PageDesk) -> list[Column]:
         Column(_("Station")),
         Column(_("Product")),
         Column(_("Quantity"), "num"),
-        Column(_("Saved"), "num"),
+        Column(_("Discount"), "num"),
         Column(_("Paid by card"), "num"),
     ]
 

@@ -51,7 +51,7 @@ OWNERSHIP: Final[Mapping[Ownership, str]] = {
 VEHICLE: Final[Mapping[VehicleStatus, Toned]] = {
     VehicleStatus.ACTIVE: (N_("In use"), "good"),
     VehicleStatus.IN_REPAIR: (N_("In repair"), "warn"),
-    VehicleStatus.CLOSED: (N_("Closed"), ""),
+    VehicleStatus.CLOSED: (N_("No longer used"), ""),
 }
 DRIVER: Final[Mapping[DriverStatus, Toned]] = {
     DriverStatus.ACTIVE: (N_("Drives"), "good"),
@@ -64,8 +64,8 @@ SHEET: Final[Mapping[SheetKind, str]] = {
     SheetKind.BINDINGS: N_("Cards"),
 }
 ROW: Final[Mapping[RowState, Toned]] = {
-    RowState.NEW: (N_("New"), "good"),
-    RowState.CHANGE: (N_("Changed"), "info"),
+    RowState.NEW: (N_("New row"), "good"),
+    RowState.CHANGE: (N_("Differs"), "info"),
     RowState.SAME: (N_("As it is"), ""),
     RowState.ERROR: (N_("Faulty"), "bad"),
 }

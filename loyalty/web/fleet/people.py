@@ -80,7 +80,7 @@ async def people(fleet: NamedDependency[FleetDesk]) -> Page:
 def _state(fleet: FleetDesk, one: PersonView) -> Markup:
     _ = fleet.gettext
     if one.disabled_at is not None:
-        return fleet.tag(_("Closed"))
+        return fleet.tag(_("Log-in closed"))
     return fleet.tag(_("Open"), "good") if one.totp_confirmed_at else fleet.tag(_("no second factor yet"), "warn")
 
 

@@ -64,7 +64,7 @@ async def ask(fleet: NamedDependency[FleetDesk]) -> Page:
     fields = [file("file", _("The list"), accept=".csv,.xlsx")]
     title = _("Take in a list")
     crumbs = [(_(SHEET[kind]), path), (title, "")]
-    return await fleet.ask(title, fields, submit=_("Look at it"), back=path, upload=True, once=False, top=[top], crumbs=crumbs)
+    return await fleet.ask(title, fields, submit=_("Preview the list"), back=path, upload=True, once=False, top=[top], crumbs=crumbs)
 
 
 @post([f"/{name}/import" for name in _KINDS], status_code=200)

@@ -173,7 +173,7 @@ async def make(fleet: NamedDependency[FleetDesk]) -> Page:
     """Add a vehicle."""
     fleet.require(_EDIT)
     saved = await add_vehicle(fleet.session, company_id=fleet.company_id, facts=_facts(fleet), actor=fleet.actor, now=fleet.now)
-    return await fleet.done(f"{PATH}/{saved.vehicle_id}", _said(fleet, fleet.gettext("Added"), saved.warnings))
+    return await fleet.done(f"{PATH}/{saved.vehicle_id}", _said(fleet, fleet.gettext("It is added"), saved.warnings))
 
 
 @get("/vehicles/{vehicle_id:uuid}")
