@@ -16,9 +16,10 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.authorizations.levelling import ASK
 from loyalty.authorizations.model import Authorization, Status
 from loyalty.db import locked
-from loyalty.errors import NotFound, Refusal
+from loyalty.errors import Refusal
 from loyalty.fleet.model import Company, SilencePolicy
 from loyalty.fleet.model_approvals import APPROVAL_MOVES, Approval, ApprovalStatus, CompanyDeputy, DecidedBy
+from loyalty.fleet.queries.watching import ApprovalNotFound
 from loyalty.ids import uuid7
 from loyalty.limits.model import LimitChain
 from loyalty.limits.operations import release
@@ -36,11 +37,6 @@ class NothingToAsk(Refusal):
     en = "This decline is nothing the company can be asked about."
     next_zh = "请按拒绝提示处理，或改用其他方式付款。"
     next_en = "Do as the decline says, or pay otherwise."
-
-
-class ApprovalNotFound(NotFound):
-    zh = "没有找到该放行申请。"
-    en = "There is no such asking."
 
 
 class ApprovalDecided(Refusal):

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
 from loyalty.db import locked
-from loyalty.errors import NotFound, Refusal
+from loyalty.errors import Refusal
 from loyalty.fleet.detecting import FillSeen, Kind, VehicleSeen, detect
 from loyalty.fleet.model_fills import FleetMark
 from loyalty.fleet.model_findings import DISPOSITION_MOVES, Disposition, FindingStep, MisuseFinding, VehicleThreshold
+from loyalty.fleet.queries.watching import FindingNotFound
 from loyalty.ids import uuid7
 from loyalty.limits.rules import plate_key
 
@@ -54,11 +55,6 @@ LEFT JOIN calendar_days d ON d.country = u.country AND d.day = f.day AND d.kind 
 WHERE f.vehicle_id = :vehicle_id AND f.event_at < :until AND f.quantity_milli > f.back_milli
 ORDER BY f.event_at DESC, f.sale_id DESC LIMIT :most
 """
-
-
-class FindingNotFound(NotFound):
-    zh = "没有找到该异常记录。"
-    en = "There is no such finding."
 
 
 class FindingCannotMove(Refusal):

@@ -88,7 +88,7 @@ async def sale_page(ref: FromPath[str], till: NamedDependency[Till]) -> Page:
             tenders=slip.tenders,
             printed=printed,
             left_minor=left,
-            # What the customer gets: the discount goes back with the price. Of a sale given back in part the rest is named at posted prices.
+            # What the customer gets: the discount goes back with the price. Of a sale given back in part the rest stands at posted prices.
             back_minor=left if sale.refunded_minor else sale.gross_minor - sale.discount_minor,
             returnable=SaleStatus(sale.status) not in _SETTLED and left > 0 and till.may(Permission.REFUND_SALE),
             lines=[

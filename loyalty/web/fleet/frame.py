@@ -18,6 +18,8 @@ RAIL: Final = (
     ("", N_("Drivers"), "/fleet/drivers", FleetPermission.READ),
     ("", N_("Cards"), "/fleet/cards", FleetPermission.READ),
     ("", N_("Fuel records"), "/fleet/fills", FleetPermission.READ),
+    ("", N_("Asked at the pump"), "/fleet/approvals", FleetPermission.READ),
+    ("", N_("Oddities"), "/fleet/findings", FleetPermission.READ),
     ("", N_("Allocation"), "/fleet/allocations", FleetPermission.READ),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),

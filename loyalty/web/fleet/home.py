@@ -11,6 +11,7 @@ from loyalty.authorizations.queries import SaleLine
 from loyalty.fleet.allocation_rules import before, instants, span_of
 from loyalty.fleet.queries.departments import counts_of
 from loyalty.fleet.queries.vehicles import VehicleFilter, list_vehicles
+from loyalty.fleet.queries.watching import waiting_of
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.queries import purses_of
@@ -57,6 +58,11 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     if fleet.departments is None:
         tiles.append(await _pool(fleet, now.spent_minor, (fleet.now - begin) / timedelta(days=1)))
     found = await queries.list_fills(fleet.session, account_id=account_id, departments=rooms, limit=LATEST)
+    asked, odd = await waiting_of(fleet.session, company_id=fleet.company_id, departments=rooms)
+    if asked:
+        tiles.append(Tile(_("Waits for your answer"), fleet.f.count(asked), tone="warn", href="/fleet/approvals?status=asked"))
+    if odd:
+        tiles.append(Tile(_("Oddities to be looked at"), fleet.f.count(odd), tone="warn", href="/fleet/findings?status=open"))
     top: list[Part] = [Tiles(tiles)]
     if not vehicles and not cards and fleet.may(FleetPermission.EDIT_STRUCTURE):
         top.append(

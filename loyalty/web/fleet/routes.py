@@ -15,10 +15,12 @@ from loyalty.web.fleet import (
     allocation_moves,
     allocation_table,
     allocations,
+    approvals,
     cards,
     company,
     drivers,
     fills,
+    findings,
     home,
     log_in,
     people,
@@ -93,11 +95,12 @@ def _back(request: AnyRequest) -> str:
     return local_path(rest.removeprefix(host), HOME) if host and rest.startswith(f"{host}/") else HOME
 
 
-_PAGES = (log_in, home, vehicles, drivers, cards, fills, allocations, allocation_moves, allocation_table, sheets, people, company)
+_PAGES = (log_in, home, vehicles, drivers, cards, fills, approvals, findings, allocations, allocation_moves, allocation_table, sheets)
+_OWN = (people, company)
 
 fleet = Router(
     path=HOME,
-    route_handlers=[handler for module in _PAGES for handler in module.handlers],
+    route_handlers=[handler for module in (*_PAGES, *_OWN) for handler in module.handlers],
     dependencies={"fleet": Provide(provide_fleet)},
     exception_handlers=fleet_handlers(),
     include_in_schema=False,

@@ -198,6 +198,7 @@ WINDOW: Final[Mapping[Window, str]] = {
 REACTION: Final[Mapping[Reaction, Toned]] = {
     Reaction.BLOCK: (N_("Blocks"), "bad"),
     Reaction.FLAG: (N_("Flags"), "warn"),
+    Reaction.ASK: (N_("Asks the company"), "warn"),
 }
 STATION_STATUS: Final[Mapping[StationStatus, Toned]] = {
     StationStatus.PLANNED: (N_("Planned"), "info"),

@@ -13,7 +13,10 @@ from sqlalchemy import text
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.crypto import totp_code
 from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, AllocationRun, RequestStatus, RunStatus
+from loyalty.fleet.model_approvals import Approval, ApprovalStatus
+from loyalty.fleet.model_findings import Disposition, MisuseFinding
 from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver
@@ -109,6 +112,7 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
         await bind_card(session, chain_id=chain, vehicle_id=vehicle.vehicle_id, driver_id=driver, department_id=room, **known)
         firm.ids |= {f"{letter}-room": room, f"{letter}-vehicle": vehicle.vehicle_id, f"{letter}-driver": driver, f"{letter}-card": chain}
     firm.ids |= await fill_allocation(session, fleet, firm, world.now)
+    firm.ids |= await fill_watch(session, fleet, firm, world)
     for role in PortalRole:
         firm.ids[role.value] = await identity.make_portal_user(
             session,
@@ -126,6 +130,44 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
         text("SELECT invitation_id FROM portal_invitations WHERE company_id = :company"), {"company": firm.company_id}
     )
     return firm
+
+
+async def fill_watch(session, fleet, firm: Firm, world) -> dict[str, UUID]:
+    """Give a company an asking that waits and a finding that is open, as rows."""
+    now = world.now
+    made = {"approval": uuid7(now), "finding": uuid7(now)}
+    known = {"company_id": firm.company_id, "account_id": firm.account_id}
+    wait = {"asked_at": now, "deputy_at": now + timedelta(minutes=3), "decide_at": now + timedelta(minutes=30)}
+    session.add(
+        Approval(
+            approval_id=made["approval"],
+            authorization_id=uuid7(now),
+            chain_id=fleet.chains[0],
+            card_id=fleet.chains[0],
+            station_id=world.station_id,
+            limit="vehicle.day.quantity",
+            asked_milli=350_000,
+            status=ApprovalStatus.ASKED,
+            **known,
+            **wait,
+        )
+    )
+    session.add(
+        MisuseFinding(
+            finding_id=made["finding"],
+            vehicle_id=firm.ids["north-vehicle"],
+            sale_id=uuid7(now),
+            kind=Kind.ABOVE_TANK,
+            severity=Severity.MEDIUM,
+            evidence={"litres_milli": 66_000, "tank_milli": 60_000},
+            event_at=now,
+            found_at=now,
+            disposition=Disposition.OPEN,
+            **known,
+        )
+    )
+    await session.flush()
+    return made
 
 
 async def fill_allocation(session, fleet, firm: Firm, now: datetime) -> dict[str, UUID]:

@@ -39,6 +39,10 @@ RULES = {
     "/fleet/cards/{card_id}": EVERYBODY,
     "/fleet/cards/{card_id}/": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/fills": EVERYBODY,
+    "/fleet/approvals": EVERYBODY,
+    "/fleet/approvals/{approval_id}/": who_may(FleetPermission.RELEASE_LIMITS),
+    "/fleet/findings": EVERYBODY,
+    "/fleet/findings/{finding_id}/": who_may(FleetPermission.DISPUTE),
     "/fleet/allocations": EVERYBODY,
     "/fleet/allocations/early": EVERYBODY,
     "/fleet/allocations/early/new": who_may(FleetPermission.REQUEST_ALLOCATION),
@@ -61,6 +65,8 @@ NAMED = {
     "invitation_id": "invitation",
     "request_id": "request",
     "run_id": "run",
+    "approval_id": "approval",
+    "finding_id": "finding",
 }
 
 
