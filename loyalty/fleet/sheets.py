@@ -223,7 +223,7 @@ def _read(line: SheetLine, found: Mapping[int, Column], names: Mapping[str, str]
 
 def unneutral(text: str) -> str:
     """Take back the apostrophe that an exported list puts before what looks like a formula."""
-    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA_STARTS) else text
+    return text[1:] if text[:1] == "'" and text.lstrip("'").startswith(_FORMULA_STARTS) else text
 
 
 def _word(name: str) -> str:

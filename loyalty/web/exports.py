@@ -137,7 +137,8 @@ def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[Cell]], *, zone: str)
 
 def neutral(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula (OWASP: CSV injection)."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    # One that has apostrophes of its own before it gets one more: then taking one away again gives back what it was.
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_STARTS) else text
 
 
 def _csv_text(cell: Cell, zone: ZoneInfo) -> str:
