@@ -115,7 +115,7 @@ async def card(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID]) -> Pa
             (_("Department"), one.department or "—"),
         ],
     )
-    acts: list[Act | None] = []
+    acts: list[Act | None] = [Act(_("Limits"), f"/fleet/limits/card/{card_id}")]
     if fleet.may(_EDIT):
         acts.append(Act(_("Bind"), f"{PATH}/{card_id}/bind", primary=True))
         if one.vehicle_id or one.driver_id or one.department_id:

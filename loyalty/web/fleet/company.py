@@ -109,6 +109,7 @@ async def departments(fleet: NamedDependency[FleetDesk]) -> Page:
             cells.count(fleet, one.vehicles),
             cells.count(fleet, one.drivers),
             cells.count(fleet, one.cards),
+            cells.link(fleet, f"/fleet/limits/department/{one.department_id}", _("Limits")),
         ]
         for one in found
         if fleet.departments is None or one.department_id in fleet.departments
@@ -121,12 +122,14 @@ async def departments(fleet: NamedDependency[FleetDesk]) -> Page:
             Column(_("Vehicles"), "num"),
             Column(_("Drivers"), "num"),
             Column(_("Cards"), "num"),
+            Column(""),
         ],
         rows=rows,
         empty=_("No department"),
         empty_then=_("A small company needs none: vehicles, drivers and cards then stand right below it."),
     )
-    acts = [Act(_("Add a department"), f"{DEPARTMENTS}/new", primary=True)] if edits else []
+    acts = [] if fleet.departments is not None else [Act(_("The company's limits"), f"/fleet/limits/company/{fleet.company_id}")]
+    acts += [Act(_("Add a department"), f"{DEPARTMENTS}/new", primary=True)] if edits else []
     return await fleet.page(_("Departments"), acts=acts, main=[part])
 
 

@@ -159,7 +159,7 @@ async def driver(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) -
         pairs=[(f"•••• {card.number_tail}", fleet.link(f"/fleet/cards/{card.card_id}", _("Show"))) for card in one.cards],
         note="" if one.cards else _("No card is bound to them."),
     )
-    acts: list[Act | None] = []
+    acts: list[Act | None] = [Act(_("Limits"), f"/fleet/limits/driver/{driver_id}")]
     if fleet.may(_EDIT):
         labels = {
             DriverStatus.AWAY: ("away", _("Away")),
@@ -167,7 +167,7 @@ async def driver(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) -
             DriverStatus.ACTIVE: ("return", _("Back at work")),
         }
         if one.status is not DriverStatus.LEFT:
-            acts = [Act(_("Edit"), f"{base}/edit"), Act(_("Set the PIN"), f"{base}/pin")]
+            acts += [Act(_("Edit"), f"{base}/edit"), Act(_("Set the PIN"), f"{base}/pin")]
         for to in sorted(DRIVER_MOVES[one.status]):
             name, label = labels[to]
             acts.append(Act(label, f"{base}/{name}", danger=to is DriverStatus.LEFT))

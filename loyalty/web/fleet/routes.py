@@ -22,6 +22,7 @@ from loyalty.web.fleet import (
     fills,
     findings,
     home,
+    limits,
     log_in,
     people,
     sheets,
@@ -95,7 +96,21 @@ def _back(request: AnyRequest) -> str:
     return local_path(rest.removeprefix(host), HOME) if host and rest.startswith(f"{host}/") else HOME
 
 
-_PAGES = (log_in, home, vehicles, drivers, cards, fills, approvals, findings, allocations, allocation_moves, allocation_table, sheets)
+_PAGES = (
+    log_in,
+    home,
+    vehicles,
+    drivers,
+    cards,
+    fills,
+    approvals,
+    findings,
+    limits,
+    allocations,
+    allocation_moves,
+    allocation_table,
+    sheets,
+)
 _OWN = (people, company)
 
 fleet = Router(

@@ -204,13 +204,13 @@ async def vehicle(fleet: NamedDependency[FleetDesk], vehicle_id: FromPath[UUID])
         pairs=[(f"•••• {card.number_tail}", fleet.link(f"/fleet/cards/{card.card_id}", _("Show"))) for card in one.cards],
         note="" if one.cards else _("No card is bound to it."),
     )
-    acts: list[Act | None] = []
+    acts: list[Act | None] = [Act(_("Limits"), f"/fleet/limits/vehicle/{vehicle_id}")]
     if fleet.may(_EDIT):
         if one.status is VehicleStatus.CLOSED:
-            acts = [Act(_("Reopen"), f"{base}/reopen")]
+            acts += [Act(_("Reopen"), f"{base}/reopen")]
         else:
             back = one.status is VehicleStatus.IN_REPAIR
-            acts = [
+            acts += [
                 Act(_("Edit"), f"{base}/edit"),
                 Act(_("Back from repair"), f"{base}/return") if back else Act(_("In repair"), f"{base}/repair"),
                 Act(_("Close"), f"{base}/close", danger=True),

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from loyalty.limits.model import CardLimit, LimitKind
-from loyalty.web.office.desk import Desk
+from loyalty.web.desk import PageDesk
 from loyalty.web.office.labels import LIMIT_KIND, WINDOW
 from loyalty.web.office.lookups import Places
 
@@ -11,7 +11,7 @@ _DAYS_ZH = "一二三四五六日"
 _DAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def limit_words(desk: Desk, limit: CardLimit, places: Places) -> str:
+def limit_words(desk: PageDesk, limit: CardLimit, places: Places) -> str:
     """Say a limit: "Litres per day: at most 200.00 L"."""
     _ = desk.gettext
     name = _(LIMIT_KIND[limit.kind])
@@ -34,7 +34,7 @@ def limit_words(desk: Desk, limit: CardLimit, places: Places) -> str:
     return _("%(name)s: only %(codes)s", name=name, codes=", ".join(codes) or "—")
 
 
-def days_words(desk: Desk, days: tuple[int, ...] | list[int]) -> str:
+def days_words(desk: PageDesk, days: tuple[int, ...] | list[int]) -> str:
     """Say weekdays, 1 being Monday."""
     if not days or len(set(days)) == 7:
         return desk.gettext("every day")
@@ -43,7 +43,7 @@ def days_words(desk: Desk, days: tuple[int, ...] | list[int]) -> str:
     return ", ".join(_DAYS_EN[day - 1] for day in sorted(days))
 
 
-def day_options(desk: Desk) -> list[tuple[str, str]]:
+def day_options(desk: PageDesk) -> list[tuple[str, str]]:
     """Return the weekdays to choose from."""
     names = [f"周{name}" for name in _DAYS_ZH] if desk.words.is_chinese else list(_DAYS_EN)
     return [(str(number), name) for number, name in enumerate(names, 1)]

@@ -27,6 +27,8 @@ from loyalty.identity.model_portal import PortalRole
 from loyalty.ids import uuid7
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
+from loyalty.limits.model import LimitKind, Window
+from loyalty.limits.operations import NewLimit, add_limit
 from loyalty.main import create_app
 from loyalty.settings import Settings
 from tests.factories.fleet import make_fleet
@@ -132,10 +134,12 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
     return firm
 
 
-async def fill_watch(session, fleet, firm: Firm, world) -> dict[str, UUID]:
-    """Give a company an asking that waits and a finding that is open, as rows."""
+async def fill_watch(session, fleet, firm: Firm, world) -> dict[str, UUID | str]:
+    """Give a company an asking that waits, a finding that is open, and a limit."""
     now = world.now
-    made = {"approval": uuid7(now), "finding": uuid7(now)}
+    made: dict[str, UUID | str] = {"approval": uuid7(now), "finding": uuid7(now), "level": "card"}
+    limit = NewLimit(kind=LimitKind.QUANTITY, window=Window.DAY, value=500_000)
+    made["limit"] = await add_limit(session, subject_id=fleet.chains[0], limit=limit, actor=SYSTEM, now=now)
     known = {"company_id": firm.company_id, "account_id": firm.account_id}
     wait = {"asked_at": now, "deputy_at": now + timedelta(minutes=3), "decide_at": now + timedelta(minutes=30)}
     session.add(

@@ -43,6 +43,9 @@ RULES = {
     "/fleet/approvals/{approval_id}/": who_may(FleetPermission.RELEASE_LIMITS),
     "/fleet/findings": EVERYBODY,
     "/fleet/findings/{finding_id}/": who_may(FleetPermission.DISPUTE),
+    "/fleet/limits/{level}/{of}": EVERYBODY,
+    "/fleet/limits/{level}/{of}/": who_may(FleetPermission.EDIT_LIMITS),
+    "/fleet/limits/card/{of}/release": who_may(FleetPermission.RELEASE_LIMITS),
     "/fleet/allocations": EVERYBODY,
     "/fleet/allocations/early": EVERYBODY,
     "/fleet/allocations/early/new": who_may(FleetPermission.REQUEST_ALLOCATION),
@@ -66,6 +69,9 @@ NAMED = {
     "request_id": "request",
     "run_id": "run",
     "approval_id": "approval",
+    "level": "level",
+    "of": "card",
+    "limit_id": "limit",
     "finding_id": "finding",
 }
 
