@@ -1,0 +1,81 @@
+"""What the company watches: limits set and released, what the pump asks answered, what is odd disposed of."""
+
+import pytest
+from sqlalchemy import text
+
+from loyalty.crypto import use_keyring
+from loyalty.db import transaction
+from tests.web.fleet.portal import opened_portal
+
+
+@pytest.fixture
+async def portal(databases, tmp_path):
+    url = await databases.clone()
+    async with opened_portal(url, tmp_path / "portal") as found:
+        yield found
+        for browser in found.browsers.values():
+            await browser.client.aclose()
+    use_keyring(None)
+    await databases.drop(url)
+
+
+async def one(portal, sentence: str, **facts):
+    async with transaction(portal.sessions) as session:
+        return tuple((await session.execute(text(sentence), facts)).one())
+
+
+async def test_limits_are_set_shown_taken_away_and_released(portal):
+    manager = await portal.at("ours", "fleet_manager")
+    ids = portal.firms["ours"].ids
+    base = f"/fleet/limits/vehicle/{ids['north-vehicle']}"
+    chosen = await manager.send(f"{base}/new", {"kind": "quantity"}, to=f"{base}/kind")
+    assert chosen.headers["location"] == f"{base}/new?kind=quantity"
+    page = f"{base}/new?kind=quantity"
+    assert (await manager.send(page, {"window": "day", "value": "", "reaction": "ask"}, to=f"{base}/new")).status_code == 422
+    made = await manager.send(page, {"window": "transaction", "value": "300", "reaction": "ask"}, to=f"{base}/new")
+    assert made.status_code == 303, made.text[:800]
+    shown = (await manager.get(base)).text
+    assert "300.00" in shown
+    limit_id, reaction, value = await one(
+        portal, "SELECT limit_id, reaction, value FROM card_limits WHERE subject_id = :id", id=ids["north-vehicle"]
+    )
+    assert (reaction, value) == ("ask", 300_000)
+    assert (await manager.send(f"{base}/{limit_id}/end", {})).status_code == 303
+    assert "300.00" not in (await manager.get(base)).text
+    for level, of in (("company", portal.firms["ours"].company_id), ("department", ids["north-room"]), ("driver", ids["north-driver"])):
+        assert (await manager.get(f"/fleet/limits/{level}/{of}")).status_code == 200, level
+    assert (await manager.get(f"/fleet/limits/galaxy/{ids['north-room']}")).status_code == 404
+    released = await manager.send(f"/fleet/limits/card/{ids['north-card']}/release", {"reason": "stranded"})
+    assert released.status_code == 303, released.text[:800]
+    sentence = "SELECT limits, reason, once, valid_until - valid_from <= interval '24 hours' FROM limit_releases"
+    assert await one(portal, sentence) == (None, "stranded", False, True)
+
+
+async def test_what_the_pump_asks_is_answered_once(portal):
+    manager = await portal.at("ours", "fleet_manager")
+    approval = portal.firms["ours"].ids["approval"]
+    assert "350.00" in (await manager.get("/fleet/approvals")).text
+    assert "/fleet/approvals" in (await manager.get("/fleet")).text
+    page = f"/fleet/approvals/{approval}"
+    assert (await manager.send(f"{page}/yes", {"reason": "long trip"})).status_code == 303
+    assert await one(portal, "SELECT status, decided_by, reason FROM approvals WHERE approval_id = :id", id=approval) == (
+        *("approved", "manager", "long trip"),
+    )
+    assert await one(portal, "SELECT limits, milli_max, once FROM limit_releases WHERE approval_id = :id", id=approval) == (
+        *(["vehicle.day.quantity"], 350_000, True),
+    )
+    assert (await manager.send(f"{page}/no", {})).status_code == 409
+
+
+async def test_what_is_odd_is_shown_with_its_evidence_and_disposed_of(portal):
+    manager = await portal.at("ours", "fleet_manager")
+    finding = portal.firms["ours"].ids["finding"]
+    page = f"/fleet/findings/{finding}"
+    shown = (await manager.get(page)).text
+    assert "66.00" in shown
+    assert "60.00" in shown
+    assert (await manager.send(f"{page}/false", {"note": ""})).status_code == 422
+    assert (await manager.send(f"{page}/false", {"note": "a second tank"})).status_code == 303
+    assert "a second tank" in (await manager.get(page)).text
+    assert await one(portal, "SELECT kind, factor::float FROM vehicle_thresholds") == ("above_tank", 1.5)
+    assert (await manager.send(f"{page}/open", {"note": "no"})).status_code == 303
