@@ -66,6 +66,16 @@ async def _whose(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID
     raise NotFound
 
 
+async def _card(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID]:
+    """Return a card as `_whose` does: only a card's limits are released.
+
+    :raises NotFound: if it is none
+    """
+    if level != "card":
+        raise NotFound
+    return await _whose(fleet, level, of)
+
+
 async def _places(fleet: FleetDesk) -> Places:
     found = await snapshot_stations(fleet.session)
     return Places({one.station_id: one for one in found}, {one.station_id: fleet.words.either(one.name_zh, one.name_en) for one in found})
@@ -236,12 +246,12 @@ async def _standing(fleet: FleetDesk, subject: UUID, limit_id: UUID) -> CardLimi
     return found
 
 
-@get("/limits/card/{of:uuid}/release")
-async def ask_release(fleet: NamedDependency[FleetDesk], of: FromPath[UUID]) -> Page:
+@get("/limits/{level:str}/{of:uuid}/release")
+async def ask_release(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID]) -> Page:
     """Ask why a card's limits are lifted for a day."""
     fleet.offer(FleetPermission.RELEASE_LIMITS)
     _ = fleet.gettext
-    name, back, _subject = await _whose(fleet, "card", of)
+    name, back, _subject = await _card(fleet, level, of)
     base = f"{PATH}/card/{of}"
     note = _("For 24 hours nothing blocks this card, at whatever level it stands: what passes is marked, and the trail names you.")
     crumbs = [(name, back), (_("Limits"), base), (_("Release for 24 hours"), "")]
@@ -249,12 +259,12 @@ async def ask_release(fleet: NamedDependency[FleetDesk], of: FromPath[UUID]) -> 
     return await fleet.ask(f"{_('Release for 24 hours')}: {name}", fields, submit=_("Release"), note=note, back=base, crumbs=crumbs)
 
 
-@post("/limits/card/{of:uuid}/release", status_code=303)
-async def give_release(fleet: NamedDependency[FleetDesk], of: FromPath[UUID]) -> Page:
+@post("/limits/{level:str}/{of:uuid}/release", status_code=303)
+async def give_release(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID]) -> Page:
     """Lift a card's limits for a day."""
     fleet.require(FleetPermission.RELEASE_LIMITS)
     _ = fleet.gettext
-    _name, _back, subject = await _whose(fleet, "card", of)
+    _name, _back, subject = await _card(fleet, level, of)
     reason = fleet.form.text("reason", _("Reason"), longest=200)
     fleet.form.check()
     until = fleet.now + RELEASE_MOST - timedelta(seconds=1)

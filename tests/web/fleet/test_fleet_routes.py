@@ -45,7 +45,7 @@ RULES = {
     "/fleet/findings/{finding_id}/": who_may(FleetPermission.DISPUTE),
     "/fleet/limits/{level}/{of}": EVERYBODY,
     "/fleet/limits/{level}/{of}/": who_may(FleetPermission.EDIT_LIMITS),
-    "/fleet/limits/card/{of}/release": who_may(FleetPermission.RELEASE_LIMITS),
+    "/fleet/limits/{level}/{of}/release": who_may(FleetPermission.RELEASE_LIMITS),
     "/fleet/allocations": EVERYBODY,
     "/fleet/allocations/early": EVERYBODY,
     "/fleet/allocations/early/new": who_may(FleetPermission.REQUEST_ALLOCATION),
