@@ -30,7 +30,7 @@ _LEVELS: Final[dict[str, tuple[str, str]]] = {
     "company": ("单位", "company"),
     "department": ("部门", "department"),
     "vehicle": ("车辆", "vehicle"),
-    "driver": ("司机", "driver"),
+    "driver": ("驾驶员", "driver"),
 }
 _RELEASE: Final = ("临时放行额度", "what the release allows")
 
