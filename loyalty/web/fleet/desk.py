@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,30 +15,32 @@ from loyalty.errors import NotFound
 from loyalty.fleet.queries.companies import CompanyView, get_company
 from loyalty.fleet.queries.departments import subtree_of
 from loyalty.identity import operations as identity
+from loyalty.identity.model import Stage
 from loyalty.identity.portal_rules import FleetPermission, PortalPrincipal, fleet_may, fleet_require
 from loyalty.identity.rules import StepUpNeeded
 from loyalty.web import csrf
-from loyalty.web.desk import AnyRequest, PageDesk, address_of, is_tls
+from loyalty.web.desk import AnyRequest, PageDesk, address_of
+from loyalty.web.doors import Door, SignInNeeded
 from loyalty.web.fleet.frame import frame_for
+from loyalty.web.i18n import N_
 from loyalty.web.office.reading import Form, read_form
 from loyalty.web.operations import claim_form
 from loyalty.web.rendering import Frame, reader_of
 
 HOME: Final = "/fleet"
-SESSION_COOKIE: Final = "fleet"
-FORM_COOKIE: Final = "fleet-form"
-SAID_COOKIE: Final = "fleet-said"
-
-
-class FleetSignInNeeded(Exception):  # noqa: N818 - not a fault: the reader is led to the log-in
-    """No open session: the log-in comes first, then the page that was asked for."""
+DOOR: Final = Door(
+    HOME,
+    N_("Fleet"),
+    "fleet",
+    {Stage.SECOND_FACTOR: f"{HOME}/log-in/code", Stage.ENROL_TOTP: f"{HOME}/log-in/authenticator", Stage.OPEN: HOME},
+)
 
 
 class FleetDesk(PageDesk):
     """One request of a signed-in user of a company; its session sees that company's rows only."""
 
     base = HOME
-    said_cookie = SAID_COOKIE
+    said_cookie = "fleet-said"
     density = "comfortable"
 
     def __init__(
@@ -120,60 +121,32 @@ async def enter_tenant(session: AsyncSession, company_id: UUID) -> None:
     await session.execute(text("SELECT set_config('app.tenant', :company, true)"), {"company": str(company_id)})
 
 
-def form_token(request: AnyRequest) -> str | None:
-    """Return this browser's form token from its cookie."""
-    return request.cookies.get(csrf.cookie_name(FORM_COOKIE, tls=is_tls(request)))
-
-
-def form_cookie(request: AnyRequest, token: str) -> Cookie:
-    """Return the cookie of a form token."""
-    return csrf.cookie(FORM_COOKIE, token, tls=is_tls(request), samesite="strict")
-
-
-def session_cookie(request: AnyRequest, token: str | None) -> Cookie:
-    """Return the session's cookie; None takes it away."""
-    return csrf.cookie(SESSION_COOKIE, token or "", tls=is_tls(request), max_age=None if token else 0)
-
-
-def session_token(request: AnyRequest) -> str | None:
-    """Return the session's token from its cookie."""
-    return request.cookies.get(csrf.cookie_name(SESSION_COOKIE, tls=is_tls(request)))
-
-
-def check_form(request: AnyRequest, sent: str) -> None:
-    """Let only forms of our own pages through.
-
-    :raises FormNotOurs: otherwise
-    """
-    csrf.check(sent=sent, expected=form_token(request), headers=request.headers, host=request.headers.get("host", ""))
-
-
 async def provide_fleet(request: AnyRequest, session: NamedDependency[AsyncSession], now: NamedDependency[datetime]) -> FleetDesk:
     """Resume the session and fence the transaction; a changing request must be a form of ours, and has its effect once.
 
-    :raises FleetSignInNeeded: if nobody is signed in
+    :raises SignInNeeded: if nobody is signed in
     :raises FormNotOurs: if the form is not ours
     :raises FormAlreadySent: if the form was sent before
     """
-    token = session_token(request)
+    token = DOOR.session_token(request)
     if token is None:
-        raise FleetSignInNeeded
+        raise SignInNeeded
     real_now = clock.real_now()
     try:
         principal = await identity.resume_portal_user(
             session, token=token, address=address_of(request), user_agent=request.headers.get("user-agent"), now=real_now
         )
     except identity.NotSignedIn:
-        raise FleetSignInNeeded from None
+        raise SignInNeeded from None
     await enter_tenant(session, principal.company_id)
     company = await get_company(session, company_id=principal.company_id)
     fields = await read_form(request) if request.method == "POST" else {}
     form = Form(fields, reader_of(request).language, company.time_zone)
     if request.method == "POST":
-        check_form(request, form.raw(csrf.FIELD) or request.headers.get(csrf.HEADER, ""))
+        DOOR.check_form(request, form.raw(csrf.FIELD) or request.headers.get(csrf.HEADER, ""))
         if key := form.raw("idempotency_key"):
             await claim_form(session, session_id=principal.session_id, key=key, path=request.url.path, now=real_now)
     departments = None
     if principal.department_id is not None:
         departments = await subtree_of(session, company_id=principal.company_id, department_id=principal.department_id)
-    return FleetDesk(request, session, principal, company, departments, form, now, form_token(request) or "")
+    return FleetDesk(request, session, principal, company, departments, form, now, DOOR.form_token(request) or "")

@@ -1,7 +1,7 @@
 """Limits of a company, department, vehicle, driver or card: seen, added, taken away; and released for a day by one click."""
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from litestar import get, post
@@ -13,21 +13,20 @@ from loyalty.fleet.queries.departments import names_of
 from loyalty.fleet.queries.drivers import get_driver
 from loyalty.fleet.queries.vehicles import get_vehicle
 from loyalty.identity.portal_rules import FleetPermission
-from loyalty.limits.model import CardLimit, LimitKind, Reaction, Window
-from loyalty.limits.operations import NewLimit, add_limit, end_limit, release
+from loyalty.limits.model import CardLimit, LimitKind, Reaction
+from loyalty.limits.operations import add_limit, end_limit, release
 from loyalty.limits.operations.levels import RELEASE_MOST
 from loyalty.limits.queries import standing_limits
-from loyalty.stations.model import ProductCategory
-from loyalty.stations.queries import snapshot_products, snapshot_stations
 from loyalty.web.desk import Page
 from loyalty.web.fleet import queries
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
-from loyalty.web.office.labels import LIMIT_KIND, REACTION, WINDOW
-from loyalty.web.office.limit_words import day_options, limit_words
-from loyalty.web.office.lookups import Places, chips, field, hidden
-from loyalty.web.office.parts import Act, Cell, Field, Rows
+from loyalty.web.office.labels import LIMIT_KIND, REACTION
+from loyalty.web.office.limit_forms import kind_field, limit_fields, read_kind, read_limit
+from loyalty.web.office.limit_words import limit_words
+from loyalty.web.office.lookups import Places, field, places
+from loyalty.web.office.parts import Act, Cell, Rows
 
 PATH: Final = "/fleet/limits"
 _MAY = FleetPermission.EDIT_LIMITS
@@ -42,7 +41,7 @@ async def _whose(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID
 
     :raises NotFound: if there is no such one in the company, or the reader does not see it
     """
-    _, company = fleet.gettext, fleet.company_id
+    company = fleet.company_id
     if level == "company" and of == company and fleet.departments is None:
         return fleet.company.name, "/fleet/settings", of
     if level == "department":
@@ -76,20 +75,15 @@ async def _card(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID]
     return await _whose(fleet, level, of)
 
 
-async def _places(fleet: FleetDesk) -> Places:
-    found = await snapshot_stations(fleet.session)
-    return Places({one.station_id: one for one in found}, {one.station_id: fleet.words.either(one.name_zh, one.name_en) for one in found})
-
-
 @get("/limits/{level:str}/{of:uuid}")
 async def limits(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID]) -> Page:
     """Show whose limits these are, and what each does."""
     fleet.require(FleetPermission.READ)
     _ = fleet.gettext
     name, back, subject = await _whose(fleet, level, of)
-    standing, places = await standing_limits(fleet.session, subject_id=subject), await _places(fleet)
+    standing, found = await standing_limits(fleet.session, subject_id=subject), await places(fleet)
     base, edits = f"{PATH}/{level}/{of}", fleet.may(_MAY)
-    rows = [_row(fleet, one, places, base if edits else "") for one in standing]
+    rows = [_row(fleet, one, found, base if edits else "") for one in standing]
     acts: list[Act | None] = []
     if level == "card" and fleet.may(FleetPermission.RELEASE_LIMITS):
         acts.append(Act(_("Release for 24 hours"), f"{base}/release"))
@@ -105,10 +99,10 @@ async def limits(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: Fr
     return await fleet.page(f"{_('Limits')}: {name}", crumbs=[(name, back), (_("Limits"), "")], acts=acts, main=[table])
 
 
-def _row(fleet: FleetDesk, one: CardLimit, places: Places, base: str) -> list[Cell]:
+def _row(fleet: FleetDesk, one: CardLimit, found: Places, base: str) -> list[Cell]:
     taken = cells.link(fleet, f"{base}/{one.limit_id}/end", fleet.gettext("Take away")) if base else cells.text("")
     return [
-        cells.text(limit_words(fleet, one, places)),
+        cells.text(limit_words(fleet, one, found)),
         cells.tag(fleet, one.reaction, REACTION),
         cells.when(fleet, one.valid_to),
         taken,
@@ -125,15 +119,10 @@ async def new_limit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of:
     base = f"{PATH}/{level}/{of}"
     crumbs = [(name, back), (_("Limits"), base), (_("Add a limit"), "")]
     if kind not in _KINDS:
-        kinds = [(member.value, _(LIMIT_KIND[member])) for member in _KINDS]
-        fields: list[Field] = [chips("kind", _("What is limited?"), kinds, value=LimitKind.QUANTITY.value)]
+        fields = [kind_field(fleet, _KINDS, LimitKind.QUANTITY)]
         return await fleet.ask(_("Add a limit"), fields, submit=_("Continue"), action=f"{base}/kind", back=base, crumbs=crumbs)
     assert kind is not None, "one of the kinds"
-    words = {Reaction.BLOCK: _("the pump refuses"), Reaction.FLAG: _("it is sold and marked"), Reaction.ASK: _("the driver may ask you")}
-    effects: Any = [(one.value, _(REACTION[one][0]), words[one]) for one in Reaction]
-    fields = [hidden("kind", kind.value), *await _fields(fleet, kind)]
-    fields.append(chips("reaction", _("Effect"), effects, value=Reaction.BLOCK.value))
-    fields.append(field("valid_to", _("Until"), type="datetime-local", required=False, help=_("Empty: until it is taken away.")))
+    fields = await limit_fields(fleet, kind, Reaction, currency=fleet.company.currency)
     return await fleet.ask(f"{_('Add a limit')}: {_(LIMIT_KIND[kind])}", fields, submit=_("Add"), back=base, crumbs=crumbs)
 
 
@@ -142,78 +131,21 @@ async def choose_kind(fleet: NamedDependency[FleetDesk], level: FromPath[str], o
     """Lead on to the fields of the chosen kind."""
     fleet.require(_MAY)
     await _whose(fleet, level, of)
-    kind = fleet.form.choice("kind", fleet.gettext("What is limited?"), LimitKind, LimitKind.QUANTITY)
+    kind = read_kind(fleet, LimitKind.QUANTITY)
     fleet.form.check()
     return await fleet.done(f"{PATH}/{level}/{of}/new?kind={kind.value}")
-
-
-async def _fields(fleet: FleetDesk, kind: LimitKind) -> list[Field]:
-    _ = fleet.gettext
-    windows = [
-        (window.value, _(name)) for window, name in WINDOW.items() if kind is not LimitKind.COUNT or window is not Window.TRANSACTION
-    ]
-    window = chips("window", _("Window"), windows, value=Window.DAY.value)
-    if kind is LimitKind.AMOUNT:
-        return [window, field("value", _("At most"), num=True, autofocus=True, before=fleet.f.sign_of(fleet.company.currency))]
-    if kind is LimitKind.QUANTITY:
-        return [window, field("value", _("At most"), num=True, autofocus=True, after="L")]
-    if kind is LimitKind.COUNT:
-        return [window, field("value", _("At most"), num=True, autofocus=True)]
-    if kind is LimitKind.TANK:
-        return [field("value", _("Tank holds"), num=True, after="L", autofocus=True)]
-    if kind is LimitKind.MIN_INTERVAL:
-        return [field("value", _("Minutes between two fills"), num=True, autofocus=True)]
-    if kind is LimitKind.HOURS:
-        return [
-            field("from_time", _("From"), type="time", value="06:00"),
-            field("to_time", _("To"), type="time", value="20:00"),
-            chips("days", _("Days"), day_options(fleet), many=True, value=[str(day) for day in range(1, 8)]),
-        ]
-    options = (await _places(fleet)).options() if kind is LimitKind.STATIONS else await _fuels(fleet)
-    return [chips("codes", _("Only these"), options, many=True, value=[])]
-
-
-async def _fuels(fleet: FleetDesk) -> list[tuple[str, str]]:
-    found = [one for one in await snapshot_products(fleet.session) if one.category is ProductCategory.FUEL and one.active]
-    return [(one.code, fleet.words.either(one.name_zh, one.name_en)) for one in found]
 
 
 @post("/limits/{level:str}/{of:uuid}/new", status_code=303)
 async def put_limit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID]) -> Page:
     """Add a limit; it binds from now on."""
     fleet.require(_MAY)
-    _, form = fleet.gettext, fleet.form
+    _ = fleet.gettext
     _name, _back, subject = await _whose(fleet, level, of)
-    kind = form.choice("kind", _("What is limited?"), LimitKind, LimitKind.QUANTITY)
-    hours = kind is LimitKind.HOURS
-    limit = NewLimit(
-        kind,
-        window=form.maybe("window", Window),
-        value=_value(fleet, kind),
-        codes=tuple(form.many("codes")) if kind in {LimitKind.GRADES, LimitKind.STATIONS} else None,
-        days=tuple(int(day) for day in form.many("days") if day.isdigit()) if hours else None,
-        from_time=form.clock_time("from_time", _("From")) if hours else None,
-        to_time=form.clock_time("to_time", _("To")) if hours else None,
-        reaction=form.choice("reaction", _("Effect"), Reaction, Reaction.BLOCK),
-        valid_to=form.instant("valid_to", _("Until"), required=False),
-    )
-    form.check()
+    limit = read_limit(fleet, LimitKind.QUANTITY, currency=fleet.company.currency)
+    fleet.form.check()
     await add_limit(fleet.session, subject_id=subject, limit=limit, actor=fleet.actor, now=fleet.now)
     return await fleet.done(f"{PATH}/{level}/{of}", _("The limit is in force"))
-
-
-def _value(fleet: FleetDesk, kind: LimitKind) -> int | None:
-    _, form = fleet.gettext, fleet.form
-    if kind is LimitKind.AMOUNT:
-        return form.money("value", _("At most"), fleet.company.currency)
-    if kind in {LimitKind.QUANTITY, LimitKind.TANK}:
-        return form.quantity("value", _("At most"))
-    if kind is LimitKind.COUNT:
-        return form.whole("value", _("At most"), low=1, high=1000)
-    if kind is LimitKind.MIN_INTERVAL:
-        minutes = form.whole("value", _("Minutes between two fills"), low=1, high=100_000)
-        return None if minutes is None else minutes * 60
-    return None
 
 
 @get("/limits/{level:str}/{of:uuid}/{limit_id:uuid}/end")
@@ -225,7 +157,7 @@ async def ask_end(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: F
     one = await _standing(fleet, subject, limit_id)
     base = f"{PATH}/{level}/{of}"
     crumbs = [(name, back), (_("Limits"), base), (_("Take away"), "")]
-    note = limit_words(fleet, one, await _places(fleet))
+    note = limit_words(fleet, one, await places(fleet))
     return await fleet.ask(_("Take this limit away?"), [], submit=_("Take away"), danger=True, note=note, back=base, crumbs=crumbs)
 
 

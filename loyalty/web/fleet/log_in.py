@@ -3,7 +3,7 @@
 A refused step says the same whether the address is unknown, the password wrong, the log-in closed or tried too often.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -15,29 +15,21 @@ from loyalty.errors import Refusal
 from loyalty.fleet.queries.companies import get_company
 from loyalty.identity import operations as identity
 from loyalty.identity.model import Portal, Stage
-from loyalty.identity.operations import InvitationNotValid, LogIn
+from loyalty.identity.operations import InvitationNotValid
 from loyalty.web import csrf
 from loyalty.web.desk import AnyRequest, Page, address_of
-from loyalty.web.fleet.desk import HOME, check_form, form_cookie, form_token, session_cookie, session_token
+from loyalty.web.fleet.desk import DOOR, HOME
 from loyalty.web.fleet.labels import ROLE, ROLE_MAY
-from loyalty.web.i18n import N_
 from loyalty.web.office.reading import Form, read_form
 from loyalty.web.problems import notice_of
-from loyalty.web.rendering import reader_of, redirect, render
+from loyalty.web.rendering import reader_of, redirect
 from loyalty.web.routes import local_path
-
-_STEPS: Final = {
-    Stage.SECOND_FACTOR: f"{HOME}/log-in/code",
-    Stage.ENROL_TOTP: f"{HOME}/log-in/authenticator",
-    Stage.OPEN: HOME,
-}
-PORTAL: Final = N_("Fleet")
 
 
 @get("/log-in", opt={"public": True})
 async def log_in_page(request: AnyRequest) -> Page:
     """Ask for e-mail and password."""
-    return _sheet(request, "fleet/log_in.html", next=_next(request.query_params.get("next", HOME)))
+    return DOOR.sheet(request, "fleet/log_in.html", next=_next(request.query_params.get("next", HOME)))
 
 
 @post("/log-in", opt={"public": True}, status_code=303)
@@ -51,20 +43,20 @@ async def log_in(request: AnyRequest, session: NamedDependency[AsyncSession]) ->
         portal=Portal.FLEET,
         address=address_of(request),
         user_agent=request.headers.get("user-agent"),
-        previous_token=session_token(request),
+        previous_token=DOOR.session_token(request),
         now=clock.real_now(),
     )
     wanted = _next(form.raw("next"))
     if begun.refused:
-        return _sheet(request, "fleet/log_in.html", status_code=401, refused=True, name=form.raw("name"), next=wanted)
-    return _onward(request, begun, wanted)
+        return DOOR.sheet(request, "fleet/log_in.html", status_code=401, refused=True, name=form.raw("name"), next=wanted)
+    return DOOR.onward(request, begun, wanted)
 
 
 @get("/log-in/code", opt={"public": True})
 async def code_page(request: AnyRequest) -> Page:
     """Ask for the authenticator's code, or a recovery code."""
     wanted = _next(request.query_params.get("next", HOME))
-    return _sheet(request, "office/log_in_code.html", recovery="recovery" in request.query_params, next=wanted)
+    return DOOR.sheet(request, "office/log_in_code.html", recovery="recovery" in request.query_params, next=wanted)
 
 
 @post("/log-in/code", opt={"public": True}, status_code=303)
@@ -73,11 +65,11 @@ async def code(request: AnyRequest, session: NamedDependency[AsyncSession]) -> P
     form = await _form(request)
     recovery = form.flag("recovery")
     check = identity.use_recovery_code if recovery else identity.verify_totp
-    done = await check(session, token=session_token(request) or "", code=form.raw("code"), now=clock.real_now())
+    done = await check(session, token=DOOR.session_token(request) or "", code=form.raw("code"), now=clock.real_now())
     wanted = _next(form.raw("next"))
     if done.refused:
-        return _sheet(request, "office/log_in_code.html", status_code=401, refused=True, recovery=recovery, next=wanted)
-    return _onward(request, done, wanted)
+        return DOOR.sheet(request, "office/log_in_code.html", status_code=401, refused=True, recovery=recovery, next=wanted)
+    return DOOR.onward(request, done, wanted)
 
 
 @get("/log-in/authenticator", opt={"public": True})
@@ -90,11 +82,11 @@ async def authenticator_page(request: AnyRequest, session: NamedDependency[Async
 async def authenticator(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Page:
     """Take the first code of the new authenticator, and show the recovery codes once."""
     form = await _form(request)
-    done = await identity.confirm_totp(session, token=session_token(request) or "", code=form.raw("code"), now=clock.real_now())
+    done = await identity.confirm_totp(session, token=DOOR.session_token(request) or "", code=form.raw("code"), now=clock.real_now())
     if done.refused or done.token is None:
         return await _authenticator(request, session, refused=True)
-    cookies = [session_cookie(request, done.token)]
-    return _sheet(request, "office/recovery_codes.html", codes=done.recovery_codes, onward=HOME, cookies=cookies)
+    cookies = [DOOR.session_cookie(request, done.token)]
+    return DOOR.sheet(request, "office/recovery_codes.html", codes=done.recovery_codes, onward=HOME, cookies=cookies)
 
 
 @get("/invitations/{token:str}", opt={"public": True})
@@ -122,61 +114,32 @@ async def accept(request: AnyRequest, session: NamedDependency[AsyncSession], to
             locale=words.locale,
             address=address_of(request),
             user_agent=request.headers.get("user-agent"),
-            previous_token=session_token(request),
+            previous_token=DOOR.session_token(request),
             now=clock.real_now(),
         )
     except InvitationNotValid:
         raise
     except Refusal as refusal:
         return await _invitation(request, session, token, status_code=refusal.status, name=name, problem=notice_of(refusal, words))
-    return redirect(request, _STEPS[Stage.ENROL_TOTP], cookies=[session_cookie(request, cookie)])
+    return redirect(request, DOOR.steps[Stage.ENROL_TOTP], cookies=[DOOR.session_cookie(request, cookie)])
 
 
 @post("/log-out", opt={"public": True}, status_code=303)
 async def log_out(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Page:
     """End the session."""
     await _form(request)
-    if token := session_token(request):
+    if token := DOOR.session_token(request):
         await identity.log_out(session, token=token, now=clock.real_now())
-    return redirect(request, f"{HOME}/log-in?out=1", cookies=[session_cookie(request, None)])
+    return redirect(request, f"{HOME}/log-in?out=1", cookies=[DOOR.session_cookie(request, None)])
 
 
 @post("/step-up", opt={"public": True}, status_code=200)
 async def step_up(request: AnyRequest, session: NamedDependency[AsyncSession]) -> Page:
     """Judge the second factor again, outside the tenant's fence: budgets of guesses belong to no company."""
     form = await _form(request)
-    done = await identity.step_up(session, token=session_token(request) or "", code=form.raw("code"), now=clock.real_now())
+    done = await identity.step_up(session, token=DOOR.session_token(request) or "", code=form.raw("code"), now=clock.real_now())
     back = _next(form.raw("back"))
-    if done.refused or done.token is None:
-        return step_up_page(request, back=back, refused=True)
-    cookies = [session_cookie(request, done.token)]
-    if request.headers.get("hx-request") == "true":
-        return render(request, "office/stepped_up.html", cookies=cookies, headers={"HX-Trigger": "stepped-up"})
-    return redirect(request, back, cookies=cookies)
-
-
-def step_up_page(request: AnyRequest, *, back: str, refused: bool = False) -> Page:
-    """Ask for the second factor again: into the page for htmx, else as a page of its own."""
-    fragment = request.headers.get("hx-request") == "true"
-    headers = {"HX-Retarget": "#problem", "HX-Reswap": "innerHTML show:top", "X-Step-Up": "needed"} if fragment else {}
-    return render(
-        request,
-        "office/step_up.html" if fragment else "office/step_up_page.html",
-        status_code=403,
-        headers=headers,
-        back=back,
-        refused=refused,
-        csrf=form_token(request) or "",
-        base=HOME,
-        portal=reader_of(request).language.gettext(PORTAL),
-    )
-
-
-def _onward(request: AnyRequest, done: LogIn, wanted: str) -> Page:
-    assert done.stage is not None
-    assert done.token is not None
-    to = wanted if done.stage is Stage.OPEN else f"{_STEPS[done.stage]}?next={wanted}" if wanted != HOME else _STEPS[done.stage]
-    return redirect(request, to, cookies=[session_cookie(request, done.token)])
+    return DOOR.stepped_up(request, done, back)
 
 
 def _next(path: str) -> str:
@@ -188,25 +151,25 @@ def _next(path: str) -> str:
 async def _form(request: AnyRequest) -> Form:
     """Read a form from before the session is open: its token must be the one of this browser's cookie."""
     form = Form(await read_form(request), reader_of(request).language, request.app.state.settings.zone)
-    check_form(request, form.raw(csrf.FIELD) or request.headers.get(csrf.HEADER, ""))
+    DOOR.check_form(request, form.raw(csrf.FIELD) or request.headers.get(csrf.HEADER, ""))
     return form
 
 
 async def _authenticator(request: AnyRequest, session: AsyncSession, *, refused: bool = False) -> Page:
-    setup = await identity.begin_totp(session, token=session_token(request) or "", now=clock.real_now())
+    setup = await identity.begin_totp(session, token=DOOR.session_token(request) or "", now=clock.real_now())
     if setup is None:
         return redirect(request, f"{HOME}/log-in")
     words = reader_of(request).language
     steps = [words.gettext("Password"), words.gettext("Authenticator"), words.gettext("Recovery codes")]
     status = 401 if refused else 200
-    return _sheet(request, "office/authenticator.html", status_code=status, setup=setup, refused=refused, steps=steps)
+    return DOOR.sheet(request, "office/authenticator.html", status_code=status, setup=setup, refused=refused, steps=steps)
 
 
 async def _invitation(request: AnyRequest, session: AsyncSession, token: str, *, status_code: int = 200, **values: Any) -> Page:
     asked = await identity.find_invitation(session, token=token, now=clock.real_now())
     company = await get_company(session, company_id=asked.company_id)
     words = reader_of(request).language
-    return _sheet(
+    return DOOR.sheet(
         request,
         "fleet/invitation.html",
         status_code=status_code,
@@ -217,16 +180,6 @@ async def _invitation(request: AnyRequest, session: AsyncSession, token: str, *,
         to=request.url.path,
         **values,
     )
-
-
-def _sheet(request: AnyRequest, template: str, *, status_code: int = 200, cookies: list[Any] | None = None, **values: Any) -> Page:
-    """Draw a page from before the session is open, with a form token of this browser."""
-    token = form_token(request)
-    fresh = [] if token else [form_cookie(request, token := csrf.new_token())]
-    portal = reader_of(request).language.gettext(PORTAL)
-    defaults: dict[str, Any] = {"refused": False, "name": "", "differs": False, "out": "out" in request.query_params}
-    defaults |= {"base": HOME, "portal": portal}
-    return render(request, template, status_code=status_code, cookies=[*fresh, *(cookies or [])], csrf=token, **(defaults | values))
 
 
 handlers = [

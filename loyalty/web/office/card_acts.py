@@ -13,19 +13,15 @@ from loyalty.cards.model import Card, CardStatus
 from loyalty.cards.rules import Replacing
 from loyalty.errors import NotFound
 from loyalty.identity.rules import Permission
-from loyalty.limits.model import LimitKind, Reaction, Window
-from loyalty.limits.operations import NewLimit, add_limit, end_limit
+from loyalty.limits.model import LimitKind, Reaction
+from loyalty.limits.operations import add_limit, end_limit
 from loyalty.limits.queries import standing_limits
-from loyalty.stations.model import ProductCategory
-from loyalty.stations.queries import snapshot_products
 from loyalty.web.i18n import N_
-from loyalty.web.office import lookups
 from loyalty.web.office.cards import PATH
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.labels import LIMIT_KIND, WINDOW
-from loyalty.web.office.limit_words import day_options
-from loyalty.web.office.lookups import area, check, chips, field
-from loyalty.web.office.parts import Field
+from loyalty.web.office.labels import LIMIT_KIND
+from loyalty.web.office.limit_forms import kind_field, limit_fields, read_kind, read_limit
+from loyalty.web.office.lookups import check, chips, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,25 +217,17 @@ async def new_limit(desk: NamedDependency[Desk], card_id: FromPath[UUID]) -> Pag
     _ = desk.gettext
     kind = desk.query.maybe("kind", LimitKind)
     if kind is None:
-        kinds = [(member.value, _(name)) for member, name in LIMIT_KIND.items()]
         return await desk.ask(
             _("Add a limit"),
-            [chips("kind", _("What is limited?"), kinds, value=LimitKind.AMOUNT.value)],
+            [kind_field(desk, LIMIT_KIND, LimitKind.AMOUNT)],
             submit=_("Continue"),
             action=f"{PATH}/{card_id}/limits/kind",
             back=f"{PATH}/{card_id}",
             crumbs=await _crumbs(desk, card_id, _("Add a limit")),
         )
-    fields = [lookups.hidden("kind", kind.value), *await _limit_fields(desk, card_id, kind)]
-    fields.append(
-        chips(
-            "reaction",
-            _("Effect"),
-            [(Reaction.BLOCK.value, _("Blocks"), _("the pump refuses")), (Reaction.FLAG.value, _("Flags"), _("it is sold and marked"))],  # type: ignore[list-item]
-            value=Reaction.BLOCK.value,
-        )
-    )
-    fields.append(field("valid_to", _("Until"), type="datetime-local", required=False, help=_("Empty: until it is taken away.")))
+    card = await queries.get_card(desk.session, card_id=card_id)
+    product = await queries.get_product(desk.session, product_id=card.product_id)
+    fields = await limit_fields(desk, kind, (Reaction.BLOCK, Reaction.FLAG), currency=product.currency)
     title = f"{_('Add a limit')}: {_(LIMIT_KIND[kind])}"
     return await desk.ask(title, fields, submit=_("Add"), back=f"{PATH}/{card_id}", crumbs=await _crumbs(desk, card_id, title))
 
@@ -248,52 +236,9 @@ async def new_limit(desk: NamedDependency[Desk], card_id: FromPath[UUID]) -> Pag
 async def choose_kind(desk: NamedDependency[Desk], card_id: FromPath[UUID]) -> Page:
     """Lead on to the fields of the chosen kind."""
     desk.require(Permission.EDIT_LIMITS)
-    kind = desk.form.choice("kind", desk.gettext("What is limited?"), LimitKind, LimitKind.AMOUNT)
+    kind = read_kind(desk, LimitKind.AMOUNT)
     desk.form.check()
     return await desk.done(f"{PATH}/{card_id}/limits/new?kind={kind.value}")
-
-
-async def _limit_fields(desk: Desk, card_id: UUID, kind: LimitKind) -> list[Field]:
-    """Return the fields that a kind of limit needs."""
-    _ = desk.gettext
-    windows = [(window.value, _(name)) for window, name in WINDOW.items()]
-    window = chips("window", _("Window"), windows, value=Window.DAY.value)
-    if kind is LimitKind.AMOUNT:
-        card = await queries.get_card(desk.session, card_id=card_id)
-        product = await queries.get_product(desk.session, product_id=card.product_id)
-        return [window, field("value", _("At most"), num=True, autofocus=True, before=desk.f.sign_of(product.currency))]
-    if kind is LimitKind.QUANTITY:
-        return [window, field("value", _("At most"), num=True, autofocus=True, after="L")]
-    if kind is LimitKind.COUNT:
-        window = chips("window", _("Window"), windows[1:], value=Window.DAY.value)
-        return [window, field("value", _("At most"), num=True, autofocus=True)]
-    if kind is LimitKind.TANK:
-        return [field("value", _("Tank holds"), num=True, after="L", autofocus=True)]
-    if kind is LimitKind.MIN_INTERVAL:
-        return [field("value", _("Minutes between two fills"), num=True, autofocus=True)]
-    if kind is LimitKind.HOURS:
-        return [
-            field("from_time", _("From"), type="time", value="06:00"),
-            field("to_time", _("To"), type="time", value="20:00"),
-            chips("days", _("Days"), day_options(desk), many=True, value=[str(day) for day in range(1, 8)]),
-        ]
-    if kind is LimitKind.PLATE:
-        return [field("codes", _("Plate"), autofocus=True, help=_("Asked for at the pump, so the card needs a PIN."))]
-    if kind is LimitKind.SHOP:
-        return [area("codes", _("Only these categories"), help=_("Parted by commas; empty: nothing from the shop."), required=False)]
-    return [chips("codes", _("Only these"), await _codes(desk, kind), many=True, value=[])]
-
-
-async def _codes(desk: Desk, kind: LimitKind) -> lookups.Options:
-    """Return what a limit to a list may name."""
-    if kind is LimitKind.STATIONS:
-        return (await lookups.places(desk)).options()
-    if kind is LimitKind.DISTRICTS:
-        return await lookups.districts(desk)
-    if kind is LimitKind.REGIONS:
-        return await lookups.regions(desk)
-    fuels = [one for one in await snapshot_products(desk.session) if one.category is ProductCategory.FUEL and one.active]
-    return [(one.code, desk.either(one.name_zh, one.name_en)) for one in fuels]
 
 
 @post("/cards/{card_id:uuid}/limits/new", status_code=303)
@@ -302,50 +247,10 @@ async def put_limit(desk: NamedDependency[Desk], card_id: FromPath[UUID]) -> Pag
     desk.require(Permission.EDIT_LIMITS)
     _ = desk.gettext
     card = await queries.get_card(desk.session, card_id=card_id)
-    limit = _read_limit(desk)
+    limit = read_limit(desk, LimitKind.AMOUNT, currency="CNY")
     desk.form.check()
     limit_id = await add_limit(desk.session, subject_id=card.chain_id, limit=limit, actor=desk.actor, now=desk.now)
     return await desk.done(f"{PATH}/{card_id}", _("The limit is in force"), undo=f"{PATH}/{card_id}/limits/{limit_id}/end")
-
-
-def _read_limit(desk: Desk) -> NewLimit:
-    _ = desk.gettext
-    form = desk.form
-    kind = form.choice("kind", _("What is limited?"), LimitKind, LimitKind.AMOUNT)
-    window = form.maybe("window", Window)
-    value = _limit_value(desk, kind)
-    codes: tuple[str, ...] | None = None
-    if kind in {LimitKind.GRADES, LimitKind.STATIONS, LimitKind.DISTRICTS, LimitKind.REGIONS}:
-        codes = tuple(form.many("codes"))
-    elif kind in {LimitKind.PLATE, LimitKind.SHOP}:
-        codes = tuple(part.strip() for part in form.raw("codes").replace("，", ",").split(",") if part.strip())
-    hours = kind is LimitKind.HOURS
-    return NewLimit(
-        kind,
-        window=window,
-        value=value,
-        codes=codes,
-        days=tuple(int(day) for day in form.many("days") if day.isdigit()) if hours else None,
-        from_time=form.clock_time("from_time", _("From")) if hours else None,
-        to_time=form.clock_time("to_time", _("To")) if hours else None,
-        reaction=form.choice("reaction", _("Effect"), Reaction, Reaction.BLOCK),
-        valid_to=form.instant("valid_to", _("Until"), required=False),
-    )
-
-
-def _limit_value(desk: Desk, kind: LimitKind) -> int | None:
-    _ = desk.gettext
-    form = desk.form
-    if kind is LimitKind.AMOUNT:
-        return form.money("value", _("At most"), "CNY")
-    if kind in {LimitKind.QUANTITY, LimitKind.TANK}:
-        return form.quantity("value", _("At most"))
-    if kind is LimitKind.COUNT:
-        return form.whole("value", _("At most"), low=1, high=1000)
-    if kind is LimitKind.MIN_INTERVAL:
-        minutes = form.whole("value", _("Minutes between two fills"), low=1, high=100_000)
-        return None if minutes is None else minutes * 60
-    return None
 
 
 @get("/cards/{card_id:uuid}/limits/{limit_id:uuid}/end")

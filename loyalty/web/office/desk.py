@@ -5,57 +5,44 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
 from loyalty.audit.model import Actor
 from loyalty.identity import operations as identity
-from loyalty.identity.model import Portal
+from loyalty.identity.model import Portal, Stage
 from loyalty.identity.rules import Permission, Principal, StepUpNeeded, may, require, stations_for
 from loyalty.policy import Policy, load_policy
 from loyalty.web import csrf
-from loyalty.web.desk import AnyRequest, Flash, Page, PageDesk, address_of, is_tls, new_key
+from loyalty.web.desk import AnyRequest, Page, PageDesk, address_of, new_key
+from loyalty.web.doors import Door, SignInNeeded
+from loyalty.web.i18n import N_
 from loyalty.web.office.frame import frame_for
 from loyalty.web.office.reading import Form, read_form
 from loyalty.web.operations import claim_form
 from loyalty.web.rendering import Frame, reader_of
 
-SESSION_COOKIE: Final = "office"
-FORM_COOKIE: Final = "office-form"
-SAID_COOKIE: Final = "office-said"
+DOOR: Final = Door(
+    "/office",
+    N_("Office"),
+    "office",
+    {
+        Stage.SECOND_FACTOR: "/office/log-in/code",
+        Stage.ENROL_TOTP: "/office/log-in/authenticator",
+        Stage.CHANGE_PASSWORD: "/office/log-in/password",
+        Stage.OPEN: "/office",
+    },
+)
 
-__all__ = [
-    "FORM_COOKIE",
-    "SAID_COOKIE",
-    "SESSION_COOKIE",
-    "AnyRequest",
-    "Desk",
-    "Flash",
-    "Page",
-    "SignInNeeded",
-    "address_of",
-    "check_form",
-    "form_cookie",
-    "form_token",
-    "is_tls",
-    "new_key",
-    "provide_desk",
-    "session_cookie",
-    "session_token",
-]
-
-
-class SignInNeeded(Exception):  # noqa: N818 - not a fault: the reader is led to the log-in
-    """No open session: the log-in comes first, then the page that was asked for."""
+__all__ = ["DOOR", "AnyRequest", "Desk", "Page", "address_of", "new_key", "provide_desk"]
 
 
 class Desk(PageDesk):
     """One request of a signed-in member of staff."""
 
-    base = "/office"
-    said_cookie = SAID_COOKIE
+    base = DOOR.home
+    said_cookie = "office-said"
 
     def __init__(self, request: AnyRequest, session: AsyncSession, principal: Principal, form: Form, now: datetime, token: str) -> None:
         super().__init__(request, session, form, now, token, request.app.state.settings.zone)
@@ -108,34 +95,6 @@ class Desk(PageDesk):
         return stations_for(self.principal, permission)
 
 
-def form_token(request: AnyRequest) -> str | None:
-    """Return this browser's form token from its cookie."""
-    return request.cookies.get(csrf.cookie_name(FORM_COOKIE, tls=is_tls(request)))
-
-
-def form_cookie(request: AnyRequest, token: str) -> Cookie:
-    """Return the cookie of a form token."""
-    return csrf.cookie(FORM_COOKIE, token, tls=is_tls(request), samesite="strict")
-
-
-def session_cookie(request: AnyRequest, token: str | None) -> Cookie:
-    """Return the session's cookie; None takes it away."""
-    return csrf.cookie(SESSION_COOKIE, token or "", tls=is_tls(request), max_age=None if token else 0)
-
-
-def session_token(request: AnyRequest) -> str | None:
-    """Return the session's token from its cookie."""
-    return request.cookies.get(csrf.cookie_name(SESSION_COOKIE, tls=is_tls(request)))
-
-
-def check_form(request: AnyRequest, sent: str) -> None:
-    """Let only forms of our own pages through.
-
-    :raises FormNotOurs: otherwise
-    """
-    csrf.check(sent=sent, expected=form_token(request), headers=request.headers, host=request.headers.get("host", ""))
-
-
 async def provide_desk(request: AnyRequest, session: NamedDependency[AsyncSession], now: NamedDependency[datetime]) -> Desk:
     """Resume the session; a changing request must be a form of ours, and has its effect once.
 
@@ -143,7 +102,7 @@ async def provide_desk(request: AnyRequest, session: NamedDependency[AsyncSessio
     :raises FormNotOurs: if the form is not ours
     :raises FormAlreadySent: if the form was sent before
     """
-    token = session_token(request)
+    token = DOOR.session_token(request)
     if token is None:
         raise SignInNeeded
     real_now = clock.real_now()
@@ -161,7 +120,7 @@ async def provide_desk(request: AnyRequest, session: NamedDependency[AsyncSessio
     fields = await read_form(request) if request.method == "POST" else {}
     form = Form(fields, reader_of(request).language, request.app.state.settings.zone)
     if request.method == "POST":
-        check_form(request, form.raw(csrf.FIELD) or request.headers.get(csrf.HEADER, ""))
+        DOOR.check_form(request, form.raw(csrf.FIELD) or request.headers.get(csrf.HEADER, ""))
         if key := form.raw("idempotency_key"):
             await claim_form(session, session_id=principal.session_id, key=key, path=request.url.path, now=real_now)
-    return Desk(request, session, principal, form, now, form_token(request) or "")
+    return Desk(request, session, principal, form, now, DOOR.form_token(request) or "")

@@ -11,10 +11,10 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.cards import queries as cards
 from loyalty.identity.queries import staff_names
 from loyalty.stations.queries import StationSnapshot, list_districts, list_entities, list_regions, snapshot_products, snapshot_stations
+from loyalty.web.desk import PageDesk
 from loyalty.web.i18n import N_
 from loyalty.web.listing import Listing
 from loyalty.web.office.actions import ACTION
-from loyalty.web.office.desk import Desk
 from loyalty.web.office.labels import ACTOR, CARD_EVENT
 from loyalty.web.office.parts import Field
 
@@ -42,7 +42,7 @@ class Places:
         return found.zone if found else default
 
 
-async def places(desk: Desk) -> Places:
+async def places(desk: PageDesk) -> Places:
     """Read every station's name."""
     found = await snapshot_stations(desk.session)
     return Places(
@@ -51,12 +51,12 @@ async def places(desk: Desk) -> Places:
     )
 
 
-async def card_products(desk: Desk) -> dict[UUID, str]:
+async def card_products(desk: PageDesk) -> dict[UUID, str]:
     """Return the card products' names."""
     return {one.product_id: desk.either(one.name_zh, one.name_en) for one in await cards.list_products(desk.session)}
 
 
-def product_name(desk: Desk, code: str, zh: str | None, en: str | None) -> str:
+def product_name(desk: PageDesk, code: str, zh: str | None, en: str | None) -> str:
     """Name a product with its code, said once."""
     name = desk.either(zh or code, en or code)
     return name if code.lower() in name.lower() else f"{code} {name}"
@@ -85,56 +85,56 @@ _NOTED: Final = {
 }
 
 
-def noted(desk: Desk, reason: str | None) -> str:
+def noted(desk: PageDesk, reason: str | None) -> str:
     """Say a reason that an operation noted by itself in the reader's words; empty where the event's name says it already."""
     said = _NOTED.get(reason or "", reason or "")
     return desk.gettext(said) if said and reason in _NOTED else said
 
 
-def happening(desk: Desk, at: datetime, title: str, notes: Iterable[str], *, tone: str = "") -> dict[str, str]:
+def happening(desk: PageDesk, at: datetime, title: str, notes: Iterable[str], *, tone: str = "") -> dict[str, str]:
     """Return one line of a life (`Events`): when, what, and what is noted of it; a note that says nothing is left out."""
     note = " · ".join(note for note in notes if note not in {"", "—"})
     return {"at": desk.f.when(at), "full": desk.f.instant(at), "title": title, "tone": tone, "note": note}
 
 
-async def products(desk: Desk) -> dict[UUID, str]:
+async def products(desk: PageDesk) -> dict[UUID, str]:
     """Return the fuels' and goods' codes and names."""
     return {one.product_id: product_name(desk, one.code, one.name_zh, one.name_en) for one in await snapshot_products(desk.session)}
 
 
-async def products_by_code(desk: Desk) -> dict[str, str]:
+async def products_by_code(desk: PageDesk) -> dict[str, str]:
     """Return the fuels' and goods' names by their codes."""
     return {code: name for code, (name, _unit) in (await measured_by_code(desk)).items()}
 
 
-async def measured_by_code(desk: Desk) -> dict[str, tuple[str, str]]:
+async def measured_by_code(desk: PageDesk) -> dict[str, tuple[str, str]]:
     """Return the fuels' and goods' names, and in what they are measured, by their codes."""
     found = await snapshot_products(desk.session)
     return {one.code: (product_name(desk, one.code, one.name_zh, one.name_en), one.unit.value) for one in found}
 
 
-async def people(desk: Desk, ids: Iterable[UUID | None]) -> dict[UUID, str]:
+async def people(desk: PageDesk, ids: Iterable[UUID | None]) -> dict[UUID, str]:
     """Return names of members of staff."""
     wanted = {one for one in ids if one is not None}
     return await staff_names(desk.session, staff_ids=wanted) if wanted else {}
 
 
-async def regions(desk: Desk) -> Options:
+async def regions(desk: PageDesk) -> Options:
     """Return the regions to choose from."""
     return [(str(one.region_id), desk.either(one.name_zh, one.name_en)) for one in await list_regions(desk.session)]
 
 
-async def districts(desk: Desk) -> Options:
+async def districts(desk: PageDesk) -> Options:
     """Return the districts to choose from."""
     return [(str(one.district_id), desk.either(one.name_zh, one.name_en)) for one in await list_districts(desk.session)]
 
 
-async def entities(desk: Desk) -> Options:
+async def entities(desk: PageDesk) -> Options:
     """Return the legal entities to choose from."""
     return [(str(one.entity_id), desk.either(one.name_zh, one.name_en)) for one in await list_entities(desk.session)]
 
 
-def actor_name(desk: Desk, actor: Actor | tuple[ActorKind, str], names: dict[UUID, str]) -> str:
+def actor_name(desk: PageDesk, actor: Actor | tuple[ActorKind, str], names: dict[UUID, str]) -> str:
     """Say who acted."""
     kind, actor_id = actor[0], str(actor[1])
     if kind is ActorKind.STAFF:
@@ -145,7 +145,7 @@ def actor_name(desk: Desk, actor: Actor | tuple[ActorKind, str], names: dict[UUI
     return f"{desk.gettext(ACTOR[kind])} {actor_id if kind is ActorKind.SYSTEM else actor_id[:8]}"
 
 
-def action_words(desk: Desk, action: str) -> str:
+def action_words(desk: PageDesk, action: str) -> str:
     """Say an action of the trail."""
     if action in ACTION:
         return desk.gettext(ACTION[action])
@@ -168,7 +168,7 @@ def select(name: str, label: str, options: Options, **more: object) -> Field:
     return Field(kind="select", name=name, label=label, more={"options": options, **more})
 
 
-def station_filter(desk: Desk, found: Places, reachable: frozenset[UUID] | None, listing: Listing) -> Field:
+def station_filter(desk: PageDesk, found: Places, reachable: frozenset[UUID] | None, listing: Listing) -> Field:
     """Return the filter by station."""
     _ = desk.gettext
     return select("station", _("Station"), found.options(reachable), value=listing.filters["station"], blank=_("All"), required=False)
@@ -204,6 +204,6 @@ def heading(label: str) -> Field:
     return Field(kind="heading", label=label)
 
 
-def local_input(desk: Desk, instant: datetime | None) -> str:
+def local_input(desk: PageDesk, instant: datetime | None) -> str:
     """Write an instant as a date-and-time field has it, in the office's zone."""
     return "" if instant is None else f"{instant.astimezone(ZoneInfo(desk.zone)):%Y-%m-%dT%H:%M}"

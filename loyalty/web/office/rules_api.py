@@ -31,7 +31,7 @@ from loyalty.pricing.operations import approvals, drafts
 from loyalty.pricing.queries import books
 from loyalty.pricing.queries.known import known_codes
 from loyalty.web import csrf
-from loyalty.web.office.desk import AnyRequest, Desk, address_of, check_form, form_token, session_token
+from loyalty.web.office.desk import DOOR, AnyRequest, Desk, address_of
 from loyalty.web.office.reading import Form
 from loyalty.web.rendering import reader_of
 
@@ -381,16 +381,16 @@ async def provide_clerk(request: AnyRequest, session: NamedDependency[AsyncSessi
     """
     principal = await identity.resume(
         session,
-        token=session_token(request) or "",
+        token=DOOR.session_token(request) or "",
         portal=Portal.OFFICE,
         address=address_of(request),
         user_agent=request.headers.get("user-agent"),
         now=clock.real_now(),
     )
     if request.method != "GET":
-        check_form(request, request.headers.get(csrf.HEADER, ""))
+        DOOR.check_form(request, request.headers.get(csrf.HEADER, ""))
     form = Form({}, reader_of(request).language, request.app.state.settings.zone)
-    return Desk(request, session, principal, form, now, form_token(request) or "")
+    return Desk(request, session, principal, form, now, DOOR.form_token(request) or "")
 
 
 def on_refusal(_request: AnyRequest, refusal: Refusal) -> Response[bytes]:
