@@ -293,11 +293,7 @@ def _too_little(
 def _may_flag(card: CardFacts, terms: CardTerms) -> bool:
     """Say whether there is a limit that only flags: only then is what was approved judged again."""
     own, common = card.limits, terms.limits
-    return (
-        card.above is not None
-        or (own is not None and bool(own.flagged or own.soft))
-        or (common is not None and bool(common.flagged or common.soft))
-    )
+    return (own is not None and own.flags) or (common is not None and common.flags) or (card.above is not None and card.above.may_flag)
 
 
 def _say_partial(decision: Decision, answer: AuthorizationAnswer, reason: Reason, limit: str | None, *, may_ask: bool) -> None:

@@ -31,13 +31,17 @@ def begin(decision: Decision, above: Above | None, local: datetime) -> None:
         return
     assert decision.counted is not None, "only what counts is counted"
     decision.levels = above.counts(decision.counter_day, local, decision.counted)
-    decision.prompts = (decision.prompts or {}) | {SUBJECTS: [str(subject) for subject in above.subjects]}
+    _remember(decision, above)
 
 
 def happened(decision: Decision, above: Above) -> None:
     """Count what has happened, whatever the limits."""
     assert decision.counted is not None, "only what counts is counted"
     decision.levels = settled_counts(above.subjects, decision.counter_day, decision.counted)
+    _remember(decision, above)
+
+
+def _remember(decision: Decision, above: Above) -> None:
     decision.prompts = (decision.prompts or {}) | {SUBJECTS: [str(subject) for subject in above.subjects]}
 
 

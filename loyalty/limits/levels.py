@@ -74,6 +74,11 @@ class Above:
         """Return whom a fill counts for."""
         return [level.subject_id for level in self.levels]
 
+    @property
+    def may_flag(self) -> bool:
+        """Say whether a limit here only flags, or a release may make one: only then is what was approved judged again."""
+        return bool(self.reliefs) or any(one.limits is not None and one.limits.flags for one in self.levels)
+
     def grades_of(self, name: str) -> tuple[str, ...]:
         """Return the grades that the level of a limit's name (`vehicle.grades`) allows."""
         level = name.partition(".")[0]

@@ -126,7 +126,21 @@ class Compiled:
     """A limit set ready to be judged; equal documents are one object. Walls are everything but amounts, quantities and counts."""
 
     __slots__ = (
-        *("asking", "ceilings", "flagged", "grades", "hours", "min_interval_s", "places", "plate", "quiet", "shop", "soft", "source"),
+        *(
+            "asking",
+            "ceilings",
+            "flagged",
+            "flags",
+            "grades",
+            "hours",
+            "min_interval_s",
+            "places",
+            "plate",
+            "quiet",
+            "shop",
+            "soft",
+            "source",
+        ),
         "walled",
     )
 
@@ -153,6 +167,8 @@ class Compiled:
         self.ceilings = tuple(ceiling for ceiling, blocks in ceilings if blocks)
         self.flagged = tuple(ceiling for ceiling, blocks in ceilings if not blocks)
         self.quiet = not (self.walled or self.ceilings or self.flagged)
+        self.flags = bool(self.flagged or self.soft)
+        """Whether anything here only flags."""
 
 
 def _allowed(codes: tuple[Any, ...] | None) -> frozenset[Any] | None:

@@ -94,29 +94,34 @@ async def count(
 
 
 async def count_levels(session: AsyncSession, *, account_id: UUID, counts: Sequence[LevelCount], at: datetime) -> None:
-    """Change the counters of levels, in order; no bound holds: what comes here has happened."""
-    for one in sorted(counts, key=lambda one: one[:3]):
-        await session.execute(
-            text(
-                """
-                INSERT INTO level_counters AS c (account_id, subject_id, "window", start, amount_minor, quantity_milli, count, last_at)
-                VALUES (:account_id, :subject_id, :window, :start, :minor, :milli, :fills, :at)
-                ON CONFLICT (account_id, subject_id, "window", start) DO UPDATE SET amount_minor = c.amount_minor + excluded.amount_minor,
-                    quantity_milli = c.quantity_milli + excluded.quantity_milli, count = c.count + excluded.count,
-                    last_at = CASE WHEN excluded.count > 0 THEN greatest(c.last_at, excluded.last_at) ELSE c.last_at END
-                """
-            ),
-            {
-                "account_id": account_id,
-                "subject_id": one.subject_id,
-                "window": one.window,
-                "start": one.start,
-                "minor": one.minor,
-                "milli": one.milli,
-                "fills": one.fills,
-                "at": at,
-            },
-        )
+    """Change the counters of levels, locked in the order of their rows; no bound holds: what comes here has happened."""
+    if not counts:
+        return
+    subjects, windows, starts, minors, millis, fills, *_ = zip(*counts, strict=True)
+    await session.execute(
+        text(
+            """
+            INSERT INTO level_counters AS c (account_id, subject_id, "window", start, amount_minor, quantity_milli, count, last_at)
+            SELECT :account_id, i.subject, i."window", i.start, i.minor, i.milli, i.fills, :at
+            FROM unnest(CAST(:subjects AS uuid[]), CAST(:windows AS smallint[]), CAST(:starts AS date[]), CAST(:minors AS bigint[]),
+                CAST(:millis AS bigint[]), CAST(:fills AS integer[])) i(subject, "window", start, minor, milli, fills)
+            ORDER BY i.subject, i."window", i.start
+            ON CONFLICT (account_id, subject_id, "window", start) DO UPDATE SET amount_minor = c.amount_minor + excluded.amount_minor,
+                quantity_milli = c.quantity_milli + excluded.quantity_milli, count = c.count + excluded.count,
+                last_at = CASE WHEN excluded.count > 0 THEN greatest(c.last_at, excluded.last_at) ELSE c.last_at END
+            """
+        ),
+        {
+            "account_id": account_id,
+            "subjects": list(subjects),
+            "windows": list(windows),
+            "starts": list(starts),
+            "minors": list(minors),
+            "millis": list(millis),
+            "fills": list(fills),
+            "at": at,
+        },
+    )
 
 
 def held_by(authorization: Authorization) -> dict[UUID, int]:
