@@ -6,7 +6,7 @@ from typing import Final
 from jobs.job import Context, Job
 from loyalty.db import transaction
 from loyalty.fleet.operations.fills import collect_fills
-from loyalty.fleet.operations.findings import due_vehicles, look_at_all, looked
+from loyalty.fleet.operations.findings import due_vehicles, look_at, looked
 
 _SPAN: Final = timedelta(hours=1)
 _SPAN_MAX: Final = timedelta(days=30)
@@ -37,7 +37,7 @@ async def look(context: Context, now: datetime) -> int:
     found = 0
     for at in range(0, len(waiting), _VEHICLES):
         async with transaction(context.sessions) as session:
-            found += await look_at_all(session, vehicle_ids=waiting[at : at + _VEHICLES], until=now, now=now)
+            found += await look_at(session, vehicle_ids=waiting[at : at + _VEHICLES], until=now, now=now)
     async with transaction(context.sessions) as session:
         await looked(session, until=now)
     return found

@@ -11,7 +11,7 @@ from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model_findings import DISPOSITION_MOVES, Disposition, FindingStep, MisuseFinding, VehicleThreshold
 from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.fills import collect_fills
-from loyalty.fleet.operations.findings import FindingCannotMove, FindingNotFound, dispose, due_vehicles, look_at_all, looked
+from loyalty.fleet.operations.findings import FindingCannotMove, FindingNotFound, dispose, due_vehicles, look_at, looked
 from loyalty.fleet.operations.vehicles import VehicleFacts, add_vehicle
 from tests.authorizations.conftest import bench, key_set, keys
 from tests.factories.fleet import make_fleet
@@ -63,7 +63,7 @@ async def look(bench) -> int:
     now = bench.now() + timedelta(seconds=1)
     async with transaction(bench.sessions) as session:
         await collect_fills(session, span=timedelta(days=500), until=now, now=now)
-        found = await look_at_all(session, vehicle_ids=await due_vehicles(session, until=now), until=now, now=now)
+        found = await look_at(session, vehicle_ids=await due_vehicles(session, until=now), until=now, now=now)
         await looked(session, until=now)
     return found
 

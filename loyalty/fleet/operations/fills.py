@@ -1,13 +1,12 @@
 """Collecting what companies' cards took: set-based, in spans, twice the same; and judging the odometers that were read with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import insert, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
@@ -15,9 +14,11 @@ from loyalty.audit.model import Actor
 from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
 from loyalty.fleet.model import Vehicle
-from loyalty.fleet.model_fills import READING_MOVES, Doubt, FleetMark, OdometerReading, ReadingSource, ReadingStatus
-from loyalty.fleet.readings import Known, doubt_of, judge_run
+from loyalty.fleet.model_fills import READING_MOVES, Doubt, OdometerReading, ReadingSource, ReadingStatus
+from loyalty.fleet.readings import Judged, Known, doubt_of, judge_run
 from loyalty.ids import uuid7, uuid7_floor
+
+from .marks import lock_mark
 
 OVERLAP: Final = timedelta(minutes=5)
 """Looked at again each time: longer than any transaction lives, so that what commits late is still found."""
@@ -94,10 +95,7 @@ class Collected(NamedTuple):
 
 async def collect_fills(session: AsyncSession, *, span: timedelta, until: datetime, now: datetime) -> Collected:
     """Go on from the mark by one span, to `until` at most: fills, refunds and readings. Two collectors wait for each other."""
-    start = await session.scalar(select(text("min(created_at)")).select_from(text("companies")))
-    opened = upsert(FleetMark).values(name=_MARK, collected_to=(start or now) - timedelta(days=400))
-    await session.execute(opened.on_conflict_do_nothing(index_elements=[FleetMark.name]))
-    mark = (await session.scalars(locked(select(FleetMark).where(FleetMark.name == _MARK)))).one()
+    mark = await lock_mark(session, name=_MARK, now=now)
     since, to = mark.collected_to - OVERLAP, min(mark.collected_to + span, until)
     between = {"first": uuid7_floor(since), "last": uuid7_floor(to)}
     rows = (await session.execute(text(_COLLECT), between)).all()
@@ -111,53 +109,67 @@ async def collect_fills(session: AsyncSession, *, span: timedelta, until: dateti
 async def _read(session: AsyncSession, rows: Sequence[Any], *, now: datetime) -> None:
     """Judge the odometers of new fills, vehicle by vehicle, and set each vehicle's to the last that holds."""
     ordered = sorted(rows, key=lambda row: (row.vehicle_id, row.event_at, row.sale_id))
+    by_vehicle = {vehicle_id: list(fills) for vehicle_id, fills in groupby(ordered, key=lambda row: row.vehicle_id)}
+    if not by_vehicle:
+        return
+    known = locked(select(Vehicle).where(Vehicle.vehicle_id.in_(by_vehicle)).order_by(Vehicle.vehicle_id))
+    before = {vehicle_id: fills[0].event_at for vehicle_id, fills in by_vehicle.items()}
+    held = await last_holding(session, before=before)
     made: list[dict[str, Any]] = []
-    for vehicle_id, group in groupby(ordered, key=lambda row: row.vehicle_id):
-        fills = list(group)
-        vehicle = (await session.scalars(locked(select(Vehicle).where(Vehicle.vehicle_id == vehicle_id)))).one()
-        last = await last_holding(session, vehicle_id=vehicle_id, before=fills[0].event_at)
-        if last is None and vehicle.odometer_km is not None and vehicle.odometer_at is not None and vehicle.odometer_at < fills[0].event_at:
-            last = Known(vehicle.odometer_km, vehicle.odometer_at)
-        judged = judge_run(last, [(row.odometer_km, row.event_at) for row in fills])
-        for row, one in zip(fills, judged, strict=True):
-            made.append(
-                {
-                    "reading_id": uuid7(now),
-                    "company_id": row.company_id,
-                    "vehicle_id": vehicle_id,
-                    "km": one.km,
-                    "read_at": one.at,
-                    "source": ReadingSource.PUMP,
-                    "sale_id": row.sale_id,
-                    "status": ReadingStatus.HOLDS if one.doubt is None else ReadingStatus.DOUBTFUL,
-                    "doubt": one.doubt,
-                    "by_kind": "system",
-                    "by_id": "pump",
-                    "made_at": now,
-                }
-            )
+    for vehicle in list(await session.scalars(known)):
+        fills = by_vehicle[vehicle.vehicle_id]
+        judged = judge_run(
+            held.get(vehicle.vehicle_id) or _said(vehicle, fills[0].event_at), [(row.odometer_km, row.event_at) for row in fills]
+        )
+        made += [_reading(row, one, now) for row, one in zip(fills, judged, strict=True)]
         holding = [one for one in judged if one.doubt is None]
         if holding and (vehicle.odometer_at is None or holding[-1].at > vehicle.odometer_at):
             vehicle.odometer_km, vehicle.odometer_at = holding[-1].km, holding[-1].at
-    if made:
-        await session.execute(insert(OdometerReading), made)
+    await session.execute(insert(OdometerReading), made)
     await session.flush()
 
 
-async def last_holding(session: AsyncSession, *, vehicle_id: UUID, before: datetime) -> Known | None:
-    """Return a vehicle's last reading that holds before an instant."""
-    found = await session.execute(
-        select(OdometerReading.km, OdometerReading.read_at)
-        .where(
-            OdometerReading.vehicle_id == vehicle_id,
-            OdometerReading.read_at < before,
-            OdometerReading.status == ReadingStatus.HOLDS,
-        )
-        .order_by(OdometerReading.read_at.desc(), OdometerReading.reading_id.desc())
-        .limit(1)
+def _said(vehicle: Vehicle, before: datetime) -> Known | None:
+    """Return what was said of a vehicle's odometer when it was entered, where that was before its first fill."""
+    if vehicle.odometer_km is None or vehicle.odometer_at is None or vehicle.odometer_at >= before:
+        return None
+    return Known(vehicle.odometer_km, vehicle.odometer_at)
+
+
+def _reading(row: Any, one: Judged, now: datetime) -> dict[str, Any]:
+    return {
+        "reading_id": uuid7(now),
+        "company_id": row.company_id,
+        "vehicle_id": row.vehicle_id,
+        "km": one.km,
+        "read_at": one.at,
+        "source": ReadingSource.PUMP,
+        "sale_id": row.sale_id,
+        "status": ReadingStatus.HOLDS if one.doubt is None else ReadingStatus.DOUBTFUL,
+        "doubt": one.doubt,
+        "by_kind": "system",
+        "by_id": "pump",
+        "made_at": now,
+    }
+
+
+async def last_holding(session: AsyncSession, *, before: Mapping[UUID, datetime]) -> dict[UUID, Known]:
+    """Return the last reading that holds of each vehicle before its instant."""
+    rows = await session.execute(
+        text(
+            """
+            SELECT v.vehicle_id, o.km, o.read_at
+            FROM unnest(CAST(:vehicles AS uuid[]), CAST(:instants AS timestamptz[])) v(vehicle_id, before)
+            CROSS JOIN LATERAL (
+                SELECT km, read_at FROM odometer_readings o
+                WHERE o.vehicle_id = v.vehicle_id AND o.read_at < v.before AND o.status = 'holds'
+                ORDER BY o.read_at DESC, o.reading_id DESC LIMIT 1
+            ) o
+            """
+        ),
+        {"vehicles": list(before), "instants": list(before.values())},
     )
-    row = found.one_or_none()
-    return None if row is None else Known(row.km, row.read_at)
+    return {row.vehicle_id: Known(row.km, row.read_at) for row in rows}
 
 
 async def correct_reading(
@@ -180,7 +192,7 @@ async def correct_reading(
     wrong: OdometerReading | None = await session.scalar(statement)
     if wrong is None or wrong.company_id != company_id or ReadingStatus.REPLACED not in READING_MOVES[wrong.status]:
         raise ReadingNotFound(reading=reading_id)
-    last = await last_holding(session, vehicle_id=wrong.vehicle_id, before=wrong.read_at)
+    last = (await last_holding(session, before={wrong.vehicle_id: wrong.read_at})).get(wrong.vehicle_id)
     doubt: Doubt | None = doubt_of(last, km=km, at=wrong.read_at)
     if doubt is not None and not meant and last is not None:
         raise ReadingCannotBe(km=km, last=last.km)
@@ -203,7 +215,7 @@ async def correct_reading(
     )
     session.add(right)
     await session.flush()
-    newest = await last_holding(session, vehicle_id=wrong.vehicle_id, before=now + timedelta(days=1))
+    newest = (await last_holding(session, before={wrong.vehicle_id: now + timedelta(days=1)})).get(wrong.vehicle_id)
     if newest is not None:
         values = {"odometer_km": newest.km, "odometer_at": newest.at}
         await session.execute(update(Vehicle).where(Vehicle.vehicle_id == wrong.vehicle_id).values(values))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,11 +15,12 @@ from loyalty.audit.model import Actor
 from loyalty.db import locked
 from loyalty.errors import Refusal
 from loyalty.fleet.detecting import FillSeen, Kind, VehicleSeen, detect
-from loyalty.fleet.model_fills import FleetMark
 from loyalty.fleet.model_findings import DISPOSITION_MOVES, Disposition, FindingStep, MisuseFinding, VehicleThreshold
 from loyalty.fleet.queries.watching import FindingNotFound
 from loyalty.ids import uuid7
 from loyalty.limits.rules import plate_key
+
+from .marks import lock_mark
 
 OVERLAP: Final = timedelta(minutes=10)
 """Longer than the collector of fills looks back."""
@@ -26,6 +28,8 @@ LEARN: Final = 1.5
 """A finding that was false stretches the vehicle's threshold of its kind by half, up to `MOST`."""
 MOST: Final = 4.0
 _MARK: Final = "findings"
+_OLDEST: Final = timedelta(days=400)
+"""How old a fill may be that is judged when it is booked."""
 _HABIT: Final = 200
 """Fills before the new ones that are read again, so that habits are known."""
 
@@ -35,25 +39,28 @@ JOIN fleet_fills f ON f.company_id = c.company_id AND f.event_at >= :oldest AND 
 WHERE f.vehicle_id IS NOT NULL ORDER BY 1
 """
 _SAID: Final = """
-SELECT v.tank_milli, v.product_code, v.plate_key, v.company_id, coalesce(v.norm_milli, (
+SELECT v.vehicle_id, v.tank_milli, v.product_code, v.plate_key, v.company_id, coalesce(v.norm_milli, (
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY o.norm_milli) FROM vehicles o WHERE o.company_id = v.company_id AND o.type = v.type
 )) AS norm_milli
-FROM vehicles v WHERE v.vehicle_id = :vehicle_id
+FROM vehicles v WHERE v.vehicle_id = ANY(:vehicle_ids) ORDER BY v.vehicle_id
 """
 _FILLS: Final = """
-SELECT f.account_id, f.sale_id, f.driver_id, f.event_at, f.event_at AT TIME ZONE p.zone AS local_at, f.station_id, p.district_id,
-    coalesce(g.code, '') AS product, f.quantity_milli - f.back_milli AS litres_milli, f.plate, o.km, d.kind IS NOT NULL AS rest_day
-FROM fleet_fills f
+SELECT f.vehicle_id, f.account_id, f.sale_id, f.driver_id, f.event_at, f.event_at AT TIME ZONE p.zone AS local_at, f.station_id,
+    p.district_id, coalesce(g.code, '') AS product, f.quantity_milli - f.back_milli AS litres_milli, f.plate, o.km,
+    d.kind IS NOT NULL AS rest_day
+FROM unnest(CAST(:vehicle_ids AS uuid[])) v(vehicle_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM fleet_fills f WHERE f.vehicle_id = v.vehicle_id AND f.event_at < :until AND f.quantity_milli > f.back_milli
+    ORDER BY f.event_at DESC, f.sale_id DESC LIMIT :most
+) f
 JOIN stations p ON p.station_id = f.station_id
 LEFT JOIN products g ON g.product_id = f.product_id
 LEFT JOIN LATERAL (
     SELECT km FROM odometer_readings o WHERE o.vehicle_id = f.vehicle_id AND o.sale_id = f.sale_id AND o.status = 'holds' LIMIT 1
 ) o ON true
-LEFT JOIN companies c ON c.company_id = f.company_id
-LEFT JOIN customers u ON u.customer_id = c.company_id
+LEFT JOIN customers u ON u.customer_id = f.company_id
 LEFT JOIN calendar_days d ON d.country = u.country AND d.day = f.day AND d.kind IN ('rest', 'holiday')
-WHERE f.vehicle_id = :vehicle_id AND f.event_at < :until AND f.quantity_milli > f.back_milli
-ORDER BY f.event_at DESC, f.sale_id DESC LIMIT :most
+ORDER BY f.vehicle_id, f.event_at, f.sale_id
 """
 
 
@@ -69,49 +76,58 @@ class FindingCannotMove(Refusal):
 
 async def due_vehicles(session: AsyncSession, *, until: datetime) -> list[UUID]:
     """Return the vehicles with fills that were booked after the mark, in id order; the mark itself moves with `looked`."""
-    opened = upsert(FleetMark).values(name=_MARK, collected_to=until - timedelta(days=400))
-    await session.execute(opened.on_conflict_do_nothing(index_elements=[FleetMark.name]))
-    mark = (await session.scalars(select(FleetMark).where(FleetMark.name == _MARK))).one()
-    facts = {"since": mark.collected_to - OVERLAP, "until": until, "oldest": mark.collected_to - timedelta(days=400)}
+    mark = await lock_mark(session, name=_MARK, begins=until - _OLDEST, now=until)
+    facts = {"since": mark.collected_to - OVERLAP, "until": until, "oldest": mark.collected_to - _OLDEST}
     return list((await session.scalars(text(_VEHICLES), facts)).all())
 
 
 async def looked(session: AsyncSession, *, until: datetime) -> None:
     """Move the mark: everything booked before `until` was looked at."""
-    mark = (await session.scalars(locked(select(FleetMark).where(FleetMark.name == _MARK)))).one()
+    mark = await lock_mark(session, name=_MARK, now=until)
     mark.collected_to = max(mark.collected_to, until)
 
 
-async def look_at(session: AsyncSession, *, vehicle_id: UUID, until: datetime, now: datetime) -> int:
-    """Judge a vehicle's last fills; return how many findings were new. Looked at twice, each is found once."""
-    said = (await session.execute(text(_SAID), {"vehicle_id": vehicle_id})).one()
-    facts = {"vehicle_id": vehicle_id, "until": until, "most": _HABIT}
-    rows = list(reversed((await session.execute(text(_FILLS), facts)).all()))
-    learnt = await session.execute(select(VehicleThreshold.kind, VehicleThreshold.factor).where(VehicleThreshold.vehicle_id == vehicle_id))
-    vehicle = VehicleSeen(said.tank_milli, said.product_code, said.norm_milli, said.plate_key, {row.kind: row.factor for row in learnt})
-    findings = detect(vehicle, [_seen(row) for row in rows])
-    by_sale = {row.sale_id: row for row in rows}
-    made = [
-        {
-            "finding_id": uuid7(now),
-            "company_id": said.company_id,
-            "vehicle_id": vehicle_id,
-            "driver_id": by_sale[one.sale_id].driver_id,
-            "account_id": by_sale[one.sale_id].account_id,
-            "sale_id": one.sale_id,
-            "kind": one.kind,
-            "severity": one.severity,
-            "evidence": one.evidence,
-            "event_at": by_sale[one.sale_id].event_at,
-            "found_at": now,
-            "disposition": Disposition.OPEN,
-        }
-        for one in findings
-    ]
+async def look_at(session: AsyncSession, *, vehicle_ids: Sequence[UUID], until: datetime, now: datetime) -> int:
+    """Judge the last fills of some vehicles; return how many findings were new. Looked at twice, each is found once."""
+    said = (await session.execute(text(_SAID), {"vehicle_ids": list(vehicle_ids)})).all()
+    read = (await session.execute(text(_FILLS), {"vehicle_ids": list(vehicle_ids), "until": until, "most": _HABIT})).all()
+    fills = {vehicle_id: list(rows) for vehicle_id, rows in groupby(read, key=lambda row: row.vehicle_id)}
+    learnt: dict[UUID, dict[Kind, float]] = {}
+    for one in await session.scalars(select(VehicleThreshold).where(VehicleThreshold.vehicle_id.in_(vehicle_ids))):
+        learnt.setdefault(one.vehicle_id, {})[one.kind] = one.factor
+    made: list[dict[str, Any]] = []
+    for row in said:
+        vehicle = VehicleSeen(row.tank_milli, row.product_code, row.norm_milli, row.plate_key, learnt.get(row.vehicle_id, {}))
+        made += _found(row.company_id, vehicle, fills.get(row.vehicle_id, []), now)
     if not made:
         return 0
     statement = upsert(MisuseFinding).on_conflict_do_nothing(index_elements=[MisuseFinding.sale_id, MisuseFinding.kind])
     return len((await session.scalars(statement.returning(MisuseFinding.finding_id), made)).all())
+
+
+def _found(company_id: UUID, vehicle: VehicleSeen, fills: Sequence[Any], now: datetime) -> list[dict[str, Any]]:
+    """Return the rows of what is odd about a vehicle's fills."""
+    by_sale = {row.sale_id: row for row in fills}
+    found = []
+    for one in detect(vehicle, map(_seen, fills)):
+        row = by_sale[one.sale_id]
+        found.append(
+            {
+                "finding_id": uuid7(now),
+                "company_id": company_id,
+                "vehicle_id": row.vehicle_id,
+                "driver_id": row.driver_id,
+                "account_id": row.account_id,
+                "sale_id": one.sale_id,
+                "kind": one.kind,
+                "severity": one.severity,
+                "evidence": one.evidence,
+                "event_at": row.event_at,
+                "found_at": now,
+                "disposition": Disposition.OPEN,
+            }
+        )
+    return found
 
 
 def _seen(row: Any) -> FillSeen:
@@ -171,8 +187,3 @@ async def _learn(session: AsyncSession, found: MisuseFinding, *, now: datetime) 
         )
     else:
         known.factor, known.updated_at = min(MOST, known.factor * LEARN), now
-
-
-async def look_at_all(session: AsyncSession, *, vehicle_ids: Sequence[UUID], until: datetime, now: datetime) -> int:
-    """Look at several vehicles in one transaction; return how many findings were new."""
-    return sum([await look_at(session, vehicle_id=vehicle_id, until=until, now=now) for vehicle_id in vehicle_ids])
