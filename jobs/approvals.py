@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from jobs.job import Context, Job
-from loyalty.db import transaction
+from jobs.steps import in_batches
 from loyalty.fleet.operations.approvals import decide_due
 
 _BATCH = 500
@@ -11,13 +11,7 @@ _BATCH = 500
 
 async def run(context: Context, now: datetime) -> int:
     """Decide what is due; return how many."""
-    done = 0
-    while True:
-        async with transaction(context.sessions) as session:
-            batch = await decide_due(session, now=now, at_most=_BATCH)
-        done += batch
-        if batch < _BATCH:
-            return done
+    return await in_batches(context, lambda session: decide_due(session, now=now, at_most=_BATCH), most=_BATCH)
 
 
 JOB = Job(name="approvals", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)

@@ -3,31 +3,27 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from jobs.job import Context, Job
+from jobs.steps import Spans, Stepped
 from loyalty.db import transaction
 from loyalty.fleet.operations.fills import collect_fills
 from loyalty.fleet.operations.findings import due_vehicles, look_at, looked
 
-_SPAN: Final = timedelta(hours=1)
-_SPAN_MAX: Final = timedelta(days=30)
-_FEW: Final = 2_000
-_MANY: Final = 20_000
+_SPANS: Final = Spans(first=timedelta(hours=1), least=timedelta(minutes=1), few=2_000, many=20_000)
 _VEHICLES: Final = 100
 
 
 async def run(context: Context, now: datetime) -> int:
     """Go on from the mark to now in spans that hold neither too few rows nor too many; return how many fills were new."""
-    until, span, made = now + timedelta(milliseconds=1), _SPAN, 0
-    while True:
-        async with transaction(context.sessions) as session:
-            chunk = await collect_fills(session, span=span, until=until, now=now)
-        made += chunk.made
-        if chunk.is_done:
-            return made
-        if chunk.made < _FEW:
-            span = min(span * 2, _SPAN_MAX)
-        elif chunk.made > _MANY:
-            span = max(span / 2, timedelta(minutes=1))
+    until = now + timedelta(milliseconds=1)
+
+    async def step(session: AsyncSession, span: timedelta) -> Stepped:
+        chunk = await collect_fills(session, span=span, until=until, now=now)
+        return Stepped(chunk.made, chunk.made, chunk.is_done)
+
+    return await _SPANS.run(context, step)
 
 
 async def look(context: Context, now: datetime) -> int:

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Final
 
 from jobs.job import Context, Job
+from jobs.steps import in_batches
 from loyalty.audit.model import Actor, ActorKind
-from loyalty.db import transaction
 from loyalty.fleet.operations.bindings import CHUNK, tell_new_cards
 
 _ACTOR: Final = Actor(ActorKind.SYSTEM, "jobs.fleet_cards")
@@ -13,13 +13,7 @@ _ACTOR: Final = Actor(ActorKind.SYSTEM, "jobs.fleet_cards")
 
 async def run(context: Context, now: datetime) -> int:
     """Tell the pump of new cards, batch by batch; return how many."""
-    done = 0
-    while True:
-        async with transaction(context.sessions) as session:
-            batch = await tell_new_cards(session, actor=_ACTOR, now=now)
-        done += batch
-        if batch < CHUNK:
-            return done
+    return await in_batches(context, lambda session: tell_new_cards(session, actor=_ACTOR, now=now), most=CHUNK)
 
 
 JOB = Job(name="fleet-cards", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)

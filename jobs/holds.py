@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from jobs.job import Context, Job
+from jobs.steps import in_batches
 from loyalty.authorizations.operations import expire_holds, expire_payments
 from loyalty.authorizations.operations.holds import LOOK_BACK
 from loyalty.db import transaction
@@ -16,13 +17,7 @@ _OUTAGE: Final = timedelta(days=60)
 async def run(context: Context, now: datetime) -> int:
     """End what ran out by `now`; return how many."""
     look_back = _OUTAGE if now.hour == 0 and now.minute < 5 else LOOK_BACK
-    ended = 0
-    while True:
-        async with transaction(context.sessions) as session:
-            done = await expire_holds(session, now=now, look_back=look_back, limit=_BATCH)
-        ended += done
-        if done < _BATCH:
-            break
+    ended = await in_batches(context, lambda session: expire_holds(session, now=now, look_back=look_back, limit=_BATCH), most=_BATCH)
     async with transaction(context.sessions) as session:
         ended += await expire_payments(session, now=now)
     return ended

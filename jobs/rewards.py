@@ -5,8 +5,10 @@ from typing import Final
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobs.job import Context, Job
+from jobs.steps import Spans, Stepped
 from loyalty import clock
 from loyalty.db import transaction
 from loyalty.errors import Refusal
@@ -17,11 +19,7 @@ from loyalty.rewards.operations.points import expire_due, reckon_liability
 from loyalty.rewards.operations.things import COLLECTOR, hand_out_due
 from loyalty.rewards.operations.voucher_tenders import settle_vouchers
 
-_SPAN: Final = timedelta(hours=1)
-_SPAN_MIN: Final = timedelta(minutes=1)
-_SPAN_MAX: Final = timedelta(days=30)
-_FEW: Final = 2_000
-_MANY: Final = 10_000
+_SPANS: Final = Spans(first=timedelta(hours=1), least=timedelta(minutes=1), few=2_000, many=10_000)
 _BATCH: Final = 2_000
 _SWEPT: Final = timedelta(days=40)
 """How far back the night's run looks at everything again: what an import or a long outage wrote behind the marks is found."""
@@ -71,17 +69,12 @@ async def run_nightly(context: Context, now: datetime) -> int:
 
 async def _collect(context: Context, source: Source, *, until: datetime, now: datetime) -> int:
     """Go on from the mark to `until` in spans that hold neither too few rows nor too many."""
-    span, made = _SPAN, 0
-    while True:
-        async with transaction(context.sessions) as session:
-            progress = await collect_next(session, source=source, span=span, until=until, zone=context.settings.zone, now=now)
-        made += progress.made
-        if progress.is_done:
-            return made
-        if progress.made < _FEW:
-            span = min(span * 2, _SPAN_MAX)
-        elif progress.made > _MANY:
-            span = max(span / 2, _SPAN_MIN)
+
+    async def step(session: AsyncSession, span: timedelta) -> Stepped:
+        progress = await collect_next(session, source=source, span=span, until=until, zone=context.settings.zone, now=now)
+        return Stepped(progress.made, progress.made, progress.is_done)
+
+    return await _SPANS.run(context, step)
 
 
 async def _mirror(context: Context, waiting: list[Unmirrored], *, now: datetime) -> int:

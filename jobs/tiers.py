@@ -4,17 +4,17 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from jobs.job import Context, Job
+from jobs.steps import Spans, Stepped
 from loyalty import clock
 from loyalty.db import transaction
 from loyalty.rewards.operations.activity import refresh, refresh_next
 from loyalty.rewards.operations.tiers import evaluate, evaluate_everybody
 
 _SPAN: Final = timedelta(hours=6)
-_SPAN_MIN: Final = timedelta(minutes=5)
-_SPAN_MAX: Final = timedelta(days=30)
-_FEW: Final = 1_000
-_MANY: Final = 10_000
+_SPANS: Final = Spans(first=_SPAN, least=timedelta(minutes=5), few=1_000, many=10_000)
 _CHUNK: Final = 20_000
 _SWEPT: Final = timedelta(days=3)
 """How far back the night reckons the days again, whatever was written behind the mark."""
@@ -23,17 +23,13 @@ _SWEPT: Final = timedelta(days=3)
 async def run(context: Context, now: datetime) -> int:
     """Reckon what was booked since the last time, and let those customers rise; return how many did."""
     until, zone = now + timedelta(milliseconds=1), context.settings.zone
-    span, moved = _SPAN, 0
-    while True:
-        async with transaction(context.sessions) as session:
-            done = await refresh_next(session, span=span, until=until, zone=zone)
-            moved += await evaluate(session, customer_ids=done.customer_ids, zone=zone, now=now)
-        if done.is_done:
-            return moved
-        if len(done.customer_ids) < _FEW:
-            span = min(span * 2, _SPAN_MAX)
-        elif len(done.customer_ids) > _MANY:
-            span = max(span / 2, _SPAN_MIN)
+
+    async def step(session: AsyncSession, span: timedelta) -> Stepped:
+        refreshed = await refresh_next(session, span=span, until=until, zone=zone)
+        moved = await evaluate(session, customer_ids=refreshed.customer_ids, zone=zone, now=now)
+        return Stepped(len(refreshed.customer_ids), moved, refreshed.is_done)
+
+    return await _SPANS.run(context, step)
 
 
 async def run_nightly(context: Context, now: datetime) -> int:
