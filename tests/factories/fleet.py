@@ -6,7 +6,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from loyalty.customers.model import CustomerKind
+from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.companies import CompanySettings, make_company
+from loyalty.fleet.operations.vehicles import VehicleFacts, add_vehicle
 from loyalty.ledger.model import AccountKind
 from loyalty.ledger.operations import open_account
 
@@ -73,3 +75,11 @@ async def give_fleet_card(session, fleet: Fleet, *, kind: str = "company") -> Te
     )
     fleet.cards.append(card)
     return card
+
+
+async def give_vehicle(session, fleet: Fleet, *, now, **facts) -> UUID:
+    """Give the company a truck (what `facts` say of it), and the truck the company's first card."""
+    told = VehicleFacts(**{"plate": "浙A12345", "type": "truck", "tank_milli": 600_000, "product_code": "92"} | facts)
+    made = await add_vehicle(session, company_id=fleet.company_id, facts=told, actor=SYSTEM, now=now)
+    await bind_card(session, company_id=fleet.company_id, chain_id=fleet.chains[0], vehicle_id=made.vehicle_id, actor=SYSTEM, now=now)
+    return made.vehicle_id

@@ -4,9 +4,10 @@ import pytest
 from sqlalchemy import text
 
 from loyalty.fleet.allocation_rules import Rate
+from loyalty.fleet.operations.allocation_decisions import submit
 from loyalty.fleet.operations.allocation_sheet import apply_amounts, preview_amounts
 from loyalty.fleet.operations.allocation_tables import RatesNotSound, put_rates, put_terms
-from loyalty.fleet.operations.allocations import propose_all, submit
+from loyalty.fleet.operations.allocations import propose_all
 from loyalty.fleet.queries.allocations import Terms, list_requests, rate_rows, rates_of, terms_of
 from loyalty.fleet.sheets import ColumnMissing, RowState
 from tests.factories.world import SYSTEM

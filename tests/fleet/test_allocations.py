@@ -26,6 +26,16 @@ from loyalty.fleet.allocation_rules import (
 )
 from loyalty.fleet.model import CompanyMode, Ownership, UnusedMode
 from loyalty.fleet.model_allocations import REQUEST_MOVES, AllocationKind, RequestStatus, RunStatus
+from loyalty.fleet.operations.allocation_decisions import (
+    FourEyes,
+    NothingToDecide,
+    approve,
+    approve_for_department,
+    refuse,
+    set_amounts,
+    submit,
+    withdraw,
+)
 from loyalty.fleet.operations.allocation_runs import (
     NothingFailed,
     NothingToLoad,
@@ -40,17 +50,9 @@ from loyalty.fleet.operations.allocations import (
     BalanceNotLow,
     CompanyIsPooled,
     EarlyRequestOpen,
-    FourEyes,
-    NothingToDecide,
-    approve,
-    approve_for_department,
     check_requests,
     propose_all,
-    refuse,
     request_early,
-    set_amounts,
-    submit,
-    withdraw,
 )
 from loyalty.fleet.operations.moves import PoolTooSmall, allocate
 from loyalty.fleet.queries.allocations import (

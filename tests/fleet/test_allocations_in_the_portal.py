@@ -7,8 +7,9 @@ from sqlalchemy import text
 
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.fleet.model_allocations import RunStatus
+from loyalty.fleet.operations.allocation_decisions import approve, approve_for_department
 from loyalty.fleet.operations.allocation_runs import load_chunk, prepare_run, start_run
-from loyalty.fleet.operations.allocations import approve, approve_for_department, request_early
+from loyalty.fleet.operations.allocations import request_early
 from loyalty.fleet.operations.moves import allocate, gather, gather_chains
 from loyalty.fleet.queries.allocations import card_money, get_run, list_moves, list_requests, pool_minor, rates_of, sums, terms_of
 from loyalty.fleet.queries.companies import CompanyNotFound, get_company

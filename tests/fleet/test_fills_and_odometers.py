@@ -10,13 +10,11 @@ from sqlalchemy import select, text
 from loyalty.db import transaction
 from loyalty.fleet.model import Vehicle
 from loyalty.fleet.model_fills import Doubt, FleetFill, OdometerReading, ReadingStatus
-from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.fills import ReadingCannotBe, ReadingNotFound, collect_fills, correct_reading
-from loyalty.fleet.operations.vehicles import VehicleFacts, add_vehicle
 from loyalty.fleet.readings import Known, doubt_of, judge_run
 from tests.authorizations.conftest import bench, key_set, keys
 from tests.authorizations.desk import refund, said
-from tests.factories.fleet import make_fleet
+from tests.factories.fleet import give_vehicle, make_fleet
 from tests.factories.world import SYSTEM
 
 __all__ = ["bench", "key_set", "keys"]
@@ -27,12 +25,7 @@ T0 = datetime(2026, 9, 1, tzinfo=UTC)
 async def fleet(bench):
     async with transaction(bench.sessions) as session:
         fleet = await make_fleet(session, bench.world, pool_minor=100_000_000, cards=2)
-        facts = VehicleFacts(plate="浙A12345", type="truck", tank_milli=600_000, product_code="92")
-        made = await add_vehicle(session, company_id=fleet.company_id, facts=facts, actor=SYSTEM, now=bench.now())
-        fleet.vehicle_id = getattr(made, "vehicle_id", made)
-        await bind_card(
-            session, company_id=fleet.company_id, chain_id=fleet.chains[0], vehicle_id=fleet.vehicle_id, actor=SYSTEM, now=bench.now()
-        )
+        fleet.vehicle_id = await give_vehicle(session, fleet, now=bench.now())
     bench.later = timedelta(hours=1)
     return fleet
 

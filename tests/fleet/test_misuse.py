@@ -9,12 +9,10 @@ from loyalty.bench.misuse import generate, score
 from loyalty.db import transaction
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model_findings import DISPOSITION_MOVES, Disposition, FindingStep, MisuseFinding, VehicleThreshold
-from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.fills import collect_fills
 from loyalty.fleet.operations.findings import FindingCannotMove, FindingNotFound, dispose, due_vehicles, look_at, looked
-from loyalty.fleet.operations.vehicles import VehicleFacts, add_vehicle
 from tests.authorizations.conftest import bench, key_set, keys
-from tests.factories.fleet import make_fleet
+from tests.factories.fleet import give_vehicle, make_fleet
 from tests.factories.world import SYSTEM
 
 __all__ = ["bench", "key_set", "keys"]
@@ -49,12 +47,7 @@ def test_the_same_seed_is_the_same_year():
 async def fleet(bench):
     async with transaction(bench.sessions) as session:
         fleet = await make_fleet(session, bench.world, pool_minor=100_000_000, cards=1)
-        facts = VehicleFacts(plate="浙A12345", type="truck", tank_milli=60_000, product_code="92", norm_milli=30_000)
-        made = await add_vehicle(session, company_id=fleet.company_id, facts=facts, actor=SYSTEM, now=bench.now())
-        fleet.vehicle_id = getattr(made, "vehicle_id", made)
-        await bind_card(
-            session, company_id=fleet.company_id, chain_id=fleet.chains[0], vehicle_id=fleet.vehicle_id, actor=SYSTEM, now=bench.now()
-        )
+        fleet.vehicle_id = await give_vehicle(session, fleet, now=bench.now(), tank_milli=60_000, norm_milli=30_000)
     bench.later = timedelta(hours=1)
     return fleet
 

@@ -10,14 +10,12 @@ from loyalty.checks.running import examine
 from loyalty.db import transaction
 from loyalty.fleet.model import SilencePolicy
 from loyalty.fleet.operations.approvals import ApprovalDecided, ApprovalNotFound, DeputyTooEarly, answer, decide_due, name_deputies
-from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.companies import CompanySettings
-from loyalty.fleet.operations.vehicles import VehicleFacts, add_vehicle
 from loyalty.identity.model_portal import PortalRole, PortalUser
 from loyalty.limits.model import LimitKind, Reaction, Window
 from loyalty.limits.operations import NewLimit, replace_limits
 from loyalty.pos_client import Card, ProblemError
-from tests.factories.fleet import make_fleet
+from tests.factories.fleet import give_vehicle, make_fleet
 from tests.factories.world import PIN, SYSTEM
 
 LITRES = 350_000
@@ -28,10 +26,7 @@ async def fleet(site, now, request):
     settings = CompanySettings(silence=request.param, deputy_after_s=180, decide_after_s=1_800)
     async with transaction(site.sessions) as session:
         fleet = await make_fleet(session, site.world, pool_minor=10_000_000, cards=1, settings=settings)
-        facts = VehicleFacts(plate="浙A12345", type="truck", tank_milli=600_000, product_code="92")
-        made = await add_vehicle(session, company_id=fleet.company_id, facts=facts, actor=SYSTEM, now=now)
-        fleet.vehicle_id = made if not hasattr(made, "vehicle_id") else made.vehicle_id
-        await bind_card(session, company_id=fleet.company_id, chain_id=fleet.chains[0], vehicle_id=fleet.vehicle_id, actor=SYSTEM, now=now)
+        fleet.vehicle_id = await give_vehicle(session, fleet, now=now)
         limit = NewLimit(kind=LimitKind.QUANTITY, window=Window.TRANSACTION, value=300_000, reaction=Reaction.ASK)
         await replace_limits(session, subject_id=fleet.vehicle_id, limits=[limit], actor=SYSTEM, now=now)
         fleet.deputy = uuid4()

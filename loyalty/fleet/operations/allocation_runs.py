@@ -36,7 +36,8 @@ from loyalty.stations.queries.calendar import calendar_of
 from loyalty.topups.rules import cap_of
 from loyalty.workdays import YearNotCovered
 
-from .allocations import SYSTEM, check_requests, propose_all, submit, who
+from .allocation_decisions import submit, who
+from .allocations import SYSTEM, check_requests, propose_all
 from .moves import HOLDING, require_pool
 
 CHUNK: Final = 500

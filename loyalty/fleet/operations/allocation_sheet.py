@@ -20,7 +20,8 @@ from loyalty.fleet.queries.companies import CompanyView, get_company
 from loyalty.fleet.sheets import Cells, Column, Report, RowResult, RowState, money_in, read_cells, read_lines
 from loyalty.limits.rules import plate_key
 
-from .allocations import propose_all, set_amounts
+from .allocation_decisions import set_amounts
+from .allocations import propose_all
 
 
 class _Judged(NamedTuple):

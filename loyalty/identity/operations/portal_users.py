@@ -159,23 +159,17 @@ async def accept_invitation(
     :raises PasswordTooWeak: if the password is
     """
     row = await _valid(session, token, now, lock=True)
-    refuse_weak_password(password, log_in_name=row.email)
-    if await session.scalar(select(PortalUser.user_id).where(PortalUser.log_in_name == row.email)):
-        raise EmailTaken(email=row.email)
-    user = PortalUser(
-        user_id=uuid7(now),
+    user = await _new_user(
+        session,
         company_id=row.company_id,
+        email=row.email,
         name=name,
+        password=password,
         role=row.role,
         department_id=row.department_id,
         locale=locale,
-        log_in_name=row.email,
-        password_hash=await hashed(password),
-        must_change_password=False,
-        password_changed_at=now,
-        totp_last_step=0,
         invited_by=row.invited_by,
-        created_at=now,
+        now=now,
     )
     session.add(user)
     await session.flush()
@@ -311,23 +305,17 @@ async def make_portal_user(
     """
     plain = sound_email(email)
     _require_fitting(role, department_id)
-    refuse_weak_password(password, log_in_name=plain)
-    if await session.scalar(select(PortalUser.user_id).where(PortalUser.log_in_name == plain)):
-        raise EmailTaken(email=plain)
-    user = PortalUser(
-        user_id=uuid7(now),
+    user = await _new_user(
+        session,
         company_id=company_id,
+        email=plain,
         name=name,
+        password=password,
         role=role,
         department_id=department_id,
         locale=locale,
-        log_in_name=plain,
-        password_hash=await hashed(password),
-        must_change_password=False,
-        password_changed_at=now,
-        totp_last_step=0,
         invited_by=f"{actor.kind.value}:{actor.actor_id}",
-        created_at=now,
+        now=now,
     )
     user.totp_secret, user.totp_confirmed_at = sealed_totp(user, totp_secret), now
     session.add(user)
@@ -407,6 +395,44 @@ def sound_email(text: str) -> str:
     if not (at and local and "." in host.strip(".") and len(plain) <= 200 and plain.isprintable() and " " not in plain):
         raise EmailNotSound(email=text[:200])
     return plain
+
+
+async def _new_user(
+    session: AsyncSession,
+    *,
+    company_id: UUID,
+    email: str,
+    name: str,
+    password: str,
+    role: PortalRole,
+    department_id: UUID | None,
+    locale: str,
+    invited_by: str,
+    now: datetime,
+) -> PortalUser:
+    """Return a user with a password and no second factor yet.
+
+    :raises PasswordTooWeak: if the password is
+    :raises EmailTaken: if somebody logs in with the address, at whatever company
+    """
+    refuse_weak_password(password, log_in_name=email)
+    if await session.scalar(select(PortalUser.user_id).where(PortalUser.log_in_name == email)):
+        raise EmailTaken(email=email)
+    return PortalUser(
+        user_id=uuid7(now),
+        company_id=company_id,
+        name=name,
+        role=role,
+        department_id=department_id,
+        locale=locale,
+        log_in_name=email,
+        password_hash=await hashed(password),
+        must_change_password=False,
+        password_changed_at=now,
+        totp_last_step=0,
+        invited_by=invited_by,
+        created_at=now,
+    )
 
 
 def _require_fitting(role: PortalRole, department_id: UUID | None) -> None:

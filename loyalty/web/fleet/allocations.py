@@ -14,17 +14,9 @@ from loyalty.clock import local_date
 from loyalty.fleet.allocation_rules import Span, coming, span_of
 from loyalty.fleet.model import CompanyMode
 from loyalty.fleet.model_allocations import AllocationKind, LineResult, RequestStatus, RunStatus
+from loyalty.fleet.operations.allocation_decisions import Decided, approve, approve_for_department, refuse, set_amounts, submit, withdraw
 from loyalty.fleet.operations.allocation_runs import day_of, retry_failed, start_early, start_run
-from loyalty.fleet.operations.allocations import (
-    Decided,
-    approve,
-    approve_for_department,
-    propose_all,
-    refuse,
-    set_amounts,
-    submit,
-    withdraw,
-)
+from loyalty.fleet.operations.allocations import propose_all
 from loyalty.fleet.queries.allocations import RequestView, RunView, Sum, get_run, list_requests, monthly_run, pool_minor, sums
 from loyalty.identity.portal_rules import FleetPermission, NotAllowedInCompany
 from loyalty.money import minor_digits

@@ -20,7 +20,7 @@ from loyalty.web.fleet.watch_words import APPROVAL, DECIDED_BY
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.lists import List, show, three
-from loyalty.web.office.lookups import field, select
+from loyalty.web.office.lookups import field, word_filter
 from loyalty.web.office.parts import Act, Cell, Facts
 
 PATH = "/fleet/approvals"
@@ -68,16 +68,7 @@ async def approvals(fleet: NamedDependency[FleetDesk]) -> Any:
             ],
             fetch=fetch,
             rows=rows,
-            filters=[
-                select(
-                    "status",
-                    _("Status"),
-                    [(one.value, _(label)) for one, (label, _tone) in APPROVAL.items()],
-                    value=listing.filters["status"],
-                    blank=_("All"),
-                    required=False,
-                )
-            ],
+            filters=[word_filter(fleet, "status", _("Status"), APPROVAL, listing)],
             empty=_("Nobody was refused by a limit that asks"),
             empty_then=_("A limit whose effect is “ask” lets the driver ask you from the pump."),
             name="approvals",

@@ -17,11 +17,11 @@ from loyalty.paging import Page as Found
 from loyalty.web.desk import Page
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.labels import DRIVER
-from loyalty.web.fleet.vehicles import rooms_of
+from loyalty.web.fleet.vehicles import room_filter, rooms_of
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.lists import List, show, three
-from loyalty.web.office.lookups import field, select
+from loyalty.web.office.lookups import field, select, word_filter
 from loyalty.web.office.parts import Act, Cell, Facts, Field
 
 PATH = "/fleet/drivers"
@@ -78,22 +78,8 @@ async def drivers(fleet: NamedDependency[FleetDesk]) -> Any:
             rows=rows,
             filters=[
                 field("text", _("Find"), value=listing.filters["text"], required=False, key="F1"),
-                select(
-                    "status",
-                    _("Status"),
-                    [(one.value, _(label)) for one, (label, _tone) in DRIVER.items()],
-                    value=listing.filters["status"],
-                    blank=_("Not left"),
-                    required=False,
-                ),
-                select(
-                    "department",
-                    _("Department"),
-                    await rooms_of(fleet),
-                    value=listing.filters["department"],
-                    blank=_("All"),
-                    required=False,
-                ),
+                word_filter(fleet, "status", _("Status"), DRIVER, listing, blank=_("Not left")),
+                await room_filter(fleet, listing),
             ],
             acts=[Act(_("Take in a list"), f"{PATH}/import"), Act(_("Add a driver"), f"{PATH}/new", primary=True)] if edits else [],
             empty=_("No driver here"),

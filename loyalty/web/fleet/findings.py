@@ -20,7 +20,7 @@ from loyalty.web.fleet.watch_words import DISPOSITION, EVIDENCE, KIND, SEVERITY
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.lists import List, show, three
-from loyalty.web.office.lookups import field, select
+from loyalty.web.office.lookups import field, word_filter
 from loyalty.web.office.parts import Act, Cell, Facts
 
 PATH = "/fleet/findings"
@@ -76,22 +76,8 @@ async def findings(fleet: NamedDependency[FleetDesk]) -> Any:
             fetch=fetch,
             rows=rows,
             filters=[
-                select(
-                    "status",
-                    _("Status"),
-                    [(one.value, _(label)) for one, (label, _tone) in DISPOSITION.items()],
-                    value=listing.filters["status"],
-                    blank=_("All"),
-                    required=False,
-                ),
-                select(
-                    "kind",
-                    _("What is odd"),
-                    [(one.value, _(label)) for one, (label, _tone) in KIND.items()],
-                    value=listing.filters["kind"],
-                    blank=_("All"),
-                    required=False,
-                ),
+                word_filter(fleet, "status", _("Status"), DISPOSITION, listing),
+                word_filter(fleet, "kind", _("What is odd"), KIND, listing),
             ],
             empty=_("Nothing odd"),
             empty_then=_("Each fill is compared with its vehicle's own past once an hour."),

@@ -34,10 +34,10 @@ from loyalty.paging import Page as Found
 from loyalty.web.desk import Page
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.labels import OWNERSHIP, VEHICLE
-from loyalty.web.listing import Column
+from loyalty.web.listing import Column, Listing
 from loyalty.web.office import cells
 from loyalty.web.office.lists import List, show, three
-from loyalty.web.office.lookups import field, select
+from loyalty.web.office.lookups import field, select, word_filter
 from loyalty.web.office.parts import Act, Cell, Facts, Field, Part, Said
 
 PATH = "/fleet/vehicles"
@@ -95,14 +95,7 @@ async def vehicles(fleet: NamedDependency[FleetDesk]) -> Any:
             rows=rows,
             filters=[
                 field("text", _("Find"), value=listing.filters["text"], required=False, key="F1"),
-                select(
-                    "status",
-                    _("Status"),
-                    [(one.value, _(label)) for one, (label, _tone) in VEHICLE.items()],
-                    value=listing.filters["status"],
-                    blank=_("Not closed"),
-                    required=False,
-                ),
+                word_filter(fleet, "status", _("Status"), VEHICLE, listing, blank=_("Not closed")),
                 select(
                     "type",
                     _("Class"),
@@ -111,14 +104,7 @@ async def vehicles(fleet: NamedDependency[FleetDesk]) -> Any:
                     blank=_("All"),
                     required=False,
                 ),
-                select(
-                    "department",
-                    _("Department"),
-                    await rooms_of(fleet),
-                    value=listing.filters["department"],
-                    blank=_("All"),
-                    required=False,
-                ),
+                await room_filter(fleet, listing),
             ],
             acts=[Act(_("Take in a list"), f"{PATH}/import"), Act(_("Add a vehicle"), f"{PATH}/new", primary=True)] if edits else [],
             empty=_("No vehicle here"),
@@ -141,6 +127,19 @@ async def rooms_of(fleet: FleetDesk) -> list[tuple[str, str]]:
         for one in found
         if fleet.departments is None or one.department_id in fleet.departments
     ]
+
+
+async def room_filter(fleet: FleetDesk, listing: Listing) -> Field:
+    """Return the filter by department."""
+    _ = fleet.gettext
+    return select(
+        "department",
+        _("Department"),
+        await rooms_of(fleet),
+        value=listing.filters["department"],
+        blank=_("All"),
+        required=False,
+    )
 
 
 async def _one(fleet: FleetDesk, vehicle_id: UUID) -> VehicleView:

@@ -1,9 +1,9 @@
 """Names by id, and the choices that forms offer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -172,6 +172,12 @@ def station_filter(desk: PageDesk, found: Places, reachable: frozenset[UUID] | N
     """Return the filter by station."""
     _ = desk.gettext
     return select("station", _("Station"), found.options(reachable), value=listing.filters["station"], blank=_("All"), required=False)
+
+
+def word_filter(desk: PageDesk, name: str, label: str, words: Mapping[Any, tuple[str, str]], listing: Listing, *, blank: str = "") -> Field:
+    """Return the filter by an enum's members, in the words that tags show them by; `blank`: what none of them is called."""
+    options = [(member.value, desk.gettext(said)) for member, (said, _tone) in words.items()]
+    return select(name, label, options, value=listing.filters[name], blank=blank or desk.gettext("All"), required=False)
 
 
 def chips(name: str, label: str, options: Options, **more: object) -> Field:
