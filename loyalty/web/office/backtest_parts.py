@@ -41,7 +41,6 @@ def report_parts(
     """Return a report's figures for the top, the main column and beside it; `called` names budgets and agreements by code."""
     main: list[Part] = [
         _cost_chart(desk, report),
-        _rules(desk, report, called),
         _funders(desk, report, places),
         _spread_chart(desk, report),
         _parties(desk, desk.gettext("Who saves most more"), report.top_winners, report.currency, names),
@@ -51,7 +50,8 @@ def report_parts(
     if report.budgets:
         aside.append(_budgets(desk, report, called))
     aside += [_notes(desk, report), _speed(desk, report)]
-    return [_tiles(desk, report)], main, aside
+    # Seven columns want the page's whole width.
+    return [_tiles(desk, report), _rules(desk, report, called)], main, aside
 
 
 def _tiles(desk: Desk, report: Report) -> Tiles:
