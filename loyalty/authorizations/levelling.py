@@ -57,9 +57,10 @@ def said(decision: Decision) -> dict[str, Any]:
 
 
 def ask(decision: Decision, answer: Askable, refused: Refused, *, minor: int | None, milli: int | None) -> Refused:
-    """Keep what the company may be asked about: the limit, and how much was wanted of it; give it a name to ask by. Return the refusal."""
+    """Keep what the company may be asked about: the limit, what was wanted and is left of it. Return the refusal, with a name to ask by."""
     if refused.may_ask:
-        decision.prompts = (decision.prompts or {}) | {ASK: {"limit": refused.limit, "minor": minor, "milli": milli}}
+        left = {"left_minor": refused.remaining_minor, "left_milli": refused.remaining_milli}
+        decision.prompts = (decision.prompts or {}) | {ASK: {"limit": refused.limit, "minor": minor, "milli": milli, **left}}
         answer.authorization = reference(decision.account_id, decision.subject_id)
     return refused
 

@@ -62,6 +62,9 @@ class Approval(Base):
     """As the refusal named it: `vehicle.day.quantity`."""
     asked_minor: Mapped[int | None]
     asked_milli: Mapped[int | None]
+    left_minor: Mapped[int | None]
+    left_milli: Mapped[int | None]
+    """What the limit still allowed when it refused."""
     asked_at: Mapped[datetime]
     deputy_at: Mapped[datetime]
     decide_at: Mapped[datetime]

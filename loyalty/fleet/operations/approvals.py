@@ -97,6 +97,8 @@ async def ask(session: AsyncSession, *, account_id: UUID, authorization_id: UUID
         limit=wanted["limit"],
         asked_minor=wanted["minor"],
         asked_milli=wanted["milli"],
+        left_minor=wanted.get("left_minor"),
+        left_milli=wanted.get("left_milli"),
         asked_at=now,
         deputy_at=now + timedelta(seconds=company.deputy_after_s),
         decide_at=now + timedelta(seconds=company.decide_after_s),

@@ -49,6 +49,8 @@ class ApprovalView(msgspec.Struct, frozen=True):
     limit: str
     asked_minor: int | None
     asked_milli: int | None
+    left_minor: int | None
+    left_milli: int | None
     asked_at: datetime
     deputy_at: datetime
     decide_at: datetime
@@ -87,7 +89,8 @@ def _approvals(company_id: UUID) -> Select[*tuple[Any, ...]]:
             Station.name_en.label("station_en"),
             Product.name_zh.label("product_zh"),
             Product.name_en.label("product_en"),
-            *(Approval.limit, Approval.asked_minor, Approval.asked_milli, Approval.asked_at, Approval.deputy_at, Approval.decide_at),
+            *(Approval.limit, Approval.asked_minor, Approval.asked_milli, Approval.left_minor, Approval.left_milli),
+            *(Approval.asked_at, Approval.deputy_at, Approval.decide_at),
             *(Approval.status, Approval.decided_at, Approval.decided_by, Approval.reason),
         )
         .join(Card, Card.card_id == Approval.card_id)

@@ -63,7 +63,7 @@ async def approvals(fleet: NamedDependency[FleetDesk]) -> Any:
                 Column(_("Vehicle or driver")),
                 Column(_("Station")),
                 Column(_("Limit")),
-                Column(_("Wanted")),
+                Column(_("Wants")),
                 Column(_("Status")),
             ],
             fetch=fetch,
@@ -82,6 +82,12 @@ def _wanted(fleet: FleetDesk, one: ApprovalView) -> str:
     return fleet.f.money(one.asked_minor, fleet.company.currency) if one.asked_minor is not None else fleet.gettext("a full tank")
 
 
+def _left(fleet: FleetDesk, one: ApprovalView) -> str:
+    if one.left_milli is not None:
+        return str(fleet.f.quantity(one.left_milli, "L"))
+    return "—" if one.left_minor is None else fleet.f.money(one.left_minor, fleet.company.currency)
+
+
 async def _one(fleet: FleetDesk, approval_id: UUID) -> ApprovalView:
     found = await get_approval(fleet.session, company_id=fleet.company_id, approval_id=approval_id)
     fleet.within(found.department_id)
@@ -95,8 +101,9 @@ async def approval(fleet: NamedDependency[FleetDesk], approval_id: FromPath[UUID
     _ = fleet.gettext
     one = await _one(fleet, approval_id)
     pairs: list[tuple[str, Any]] = [
-        (_("Wanted"), _wanted(fleet, one)),
+        (_("Wants"), _wanted(fleet, one)),
         (_("Limit"), limit_label(one.limit, fleet.words.locale)),
+        (_("Left of it"), _left(fleet, one)),
         (_("Vehicle"), one.plate or "—"),
         (_("Driver"), one.driver or "—"),
         (_("Card"), fleet.link(f"/fleet/cards/{one.card_id}", f"•••• {one.card_tail}")),
