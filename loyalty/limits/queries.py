@@ -6,11 +6,13 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.paging import all_as
+
 from .levels import Above, LevelFacts, Relief
-from .model import CardLimit, LimitSetRow
+from .model import CardLimit, LimitProfile, LimitSetRow
 from .rules import LimitSet, compiled
 
 ABOVE: Final = """
@@ -61,6 +63,32 @@ async def users_of_profile(session: AsyncSession, *, profile_id: UUID) -> list[U
     """Return the subjects that have a profile's limits besides their own, in id order."""
     statement = select(LimitSetRow.subject_id).where(LimitSetRow.profile_id == profile_id).order_by(LimitSetRow.subject_id)
     return list(await session.scalars(statement))
+
+
+class ProfileView(msgspec.Struct, frozen=True):
+    """A profile, how many limits it holds and how many subjects use it."""
+
+    profile_id: UUID
+    name: str
+    limits: int
+    users: int
+
+
+async def list_profiles(session: AsyncSession, *, company_id: UUID, profile_id: UUID | None = None) -> list[ProfileView]:
+    """Return a company's profiles that stand, by name; with `profile_id` only that one."""
+    limits = select(func.count()).where(CardLimit.subject_id == LimitProfile.profile_id, CardLimit.ended_at.is_(None)).scalar_subquery()
+    users = select(func.count()).where(LimitSetRow.profile_id == LimitProfile.profile_id).scalar_subquery()
+    statement = select(LimitProfile.profile_id, LimitProfile.name, limits, users)
+    statement = statement.where(LimitProfile.company_id == company_id, LimitProfile.closed_at.is_(None))
+    if profile_id is not None:
+        statement = statement.where(LimitProfile.profile_id == profile_id)
+    return await all_as(session, ProfileView, statement.order_by(LimitProfile.name))
+
+
+async def profile_used_by(session: AsyncSession, *, subject_id: UUID) -> UUID | None:
+    """Return the profile whose limits hold for a subject besides its own."""
+    found: UUID | None = await session.scalar(select(LimitSetRow.profile_id).where(LimitSetRow.subject_id == subject_id))
+    return found
 
 
 async def get_set_for_update(session: AsyncSession, *, subject_id: UUID) -> LimitSetRow:

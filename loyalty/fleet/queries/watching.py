@@ -13,7 +13,7 @@ from loyalty.cards.model import Card
 from loyalty.errors import NotFound
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model import CardBinding, Driver, Vehicle
-from loyalty.fleet.model_approvals import Approval, ApprovalStatus, DecidedBy
+from loyalty.fleet.model_approvals import Approval, ApprovalStatus, CompanyDeputy, DecidedBy
 from loyalty.fleet.model_findings import Disposition, FindingStep, MisuseFinding
 from loyalty.paging import PAGE_SIZE, Key, Page, one_as, page_as
 from loyalty.stations.model import Product, Station
@@ -133,6 +133,11 @@ async def get_approval(session: AsyncSession, *, company_id: UUID, approval_id: 
     if found is None:
         raise ApprovalNotFound(approval=approval_id)
     return found
+
+
+async def deputies_of(session: AsyncSession, *, company_id: UUID) -> list[UUID]:
+    """Return who stands in for the manager."""
+    return list(await session.scalars(select(CompanyDeputy.user_id).where(CompanyDeputy.company_id == company_id)))
 
 
 async def waiting_of(session: AsyncSession, *, company_id: UUID, departments: Collection[UUID] | None = None) -> tuple[int, int]:

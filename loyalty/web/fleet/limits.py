@@ -16,7 +16,7 @@ from loyalty.identity.portal_rules import FleetPermission
 from loyalty.limits.model import CardLimit, LimitKind, Reaction
 from loyalty.limits.operations import add_limit, end_limit, release
 from loyalty.limits.operations.levels import RELEASE_MOST
-from loyalty.limits.queries import standing_limits
+from loyalty.limits.queries import list_profiles, profile_used_by, standing_limits
 from loyalty.web.desk import Page
 from loyalty.web.fleet import queries
 from loyalty.web.fleet.desk import FleetDesk
@@ -26,17 +26,17 @@ from loyalty.web.office.labels import LIMIT_KIND, REACTION
 from loyalty.web.office.limit_forms import kind_field, limit_fields, read_kind, read_limit
 from loyalty.web.office.limit_words import limit_words
 from loyalty.web.office.lookups import Places, field, places
-from loyalty.web.office.parts import Act, Cell, Rows
+from loyalty.web.office.parts import Act, Cell, Part, Rows, Said
 
 PATH: Final = "/fleet/limits"
 _MAY = FleetPermission.EDIT_LIMITS
 _KINDS: Final = (
-    *(LimitKind.AMOUNT, LimitKind.QUANTITY, LimitKind.COUNT, LimitKind.GRADES, LimitKind.STATIONS, LimitKind.HOURS),
-    *(LimitKind.MIN_INTERVAL, LimitKind.TANK),
+    *(LimitKind.AMOUNT, LimitKind.QUANTITY, LimitKind.COUNT, LimitKind.GRADES, LimitKind.STATIONS, LimitKind.DISTRICTS, LimitKind.REGIONS),
+    *(LimitKind.HOURS, LimitKind.MIN_INTERVAL, LimitKind.TANK),
 )
 
 
-async def _whose(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID]:
+async def whose(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID]:
     """Return who a level's limits bind: the name, the page it is shown on, and the subject.
 
     :raises NotFound: if there is no such one in the company, or the reader does not see it
@@ -62,6 +62,9 @@ async def _whose(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID
         if card is not None:
             fleet.within(card.department_id)
             return f"•••• {card.number_tail}", f"/fleet/cards/{of}", card.chain_id
+    if level == "profile" and fleet.departments is None:
+        for one in await list_profiles(fleet.session, company_id=company, profile_id=of):
+            return one.name, "/fleet/profiles", of
     raise NotFound
 
 
@@ -72,7 +75,7 @@ async def _card(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID]
     """
     if level != "card":
         raise NotFound
-    return await _whose(fleet, level, of)
+    return await whose(fleet, level, of)
 
 
 @get("/limits/{level:str}/{of:uuid}")
@@ -80,13 +83,15 @@ async def limits(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: Fr
     """Show whose limits these are, and what each does."""
     fleet.require(FleetPermission.READ)
     _ = fleet.gettext
-    name, back, subject = await _whose(fleet, level, of)
+    name, back, subject = await whose(fleet, level, of)
     standing, found = await standing_limits(fleet.session, subject_id=subject), await places(fleet)
     base, edits = f"{PATH}/{level}/{of}", fleet.may(_MAY)
     rows = [_row(fleet, one, found, base if edits else "") for one in standing]
     acts: list[Act | None] = []
     if level == "card" and fleet.may(FleetPermission.RELEASE_LIMITS):
         acts.append(Act(_("Release for 24 hours"), f"{base}/release"))
+    if edits and level != "profile":
+        acts.append(Act(_("Profile"), f"{base}/profile"))
     if edits:
         acts.append(Act(_("Add a limit"), f"{base}/new", primary=True))
     table = Rows(
@@ -96,7 +101,18 @@ async def limits(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: Fr
         empty=_("Nothing limits it here"),
         empty_then=_("What stands at company, department, vehicle, driver and card all holds; the strictest wins."),
     )
-    return await fleet.page(f"{_('Limits')}: {name}", crumbs=[(name, back), (_("Limits"), "")], acts=acts, main=[table])
+    top = await _profile(fleet, subject)
+    return await fleet.page(f"{_('Limits')}: {name}", crumbs=[(name, back), (_("Limits"), "")], acts=acts, top=top, main=[table])
+
+
+async def _profile(fleet: FleetDesk, subject: UUID) -> list[Part]:
+    """Say whose limits hold besides one's own."""
+    _ = fleet.gettext
+    used = await profile_used_by(fleet.session, subject_id=subject)
+    found = await list_profiles(fleet.session, company_id=fleet.company_id, profile_id=used) if used else []
+    return [
+        Said(title=_("The profile %(name)s holds besides", name=one.name), acts=[Act(_("Show"), f"{PATH}/profile/{used}")]) for one in found
+    ]
 
 
 def _row(fleet: FleetDesk, one: CardLimit, found: Places, base: str) -> list[Cell]:
@@ -114,7 +130,7 @@ async def new_limit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of:
     """Ask what is limited, then how much of it."""
     fleet.offer(_MAY)
     _ = fleet.gettext
-    name, back, _subject = await _whose(fleet, level, of)
+    name, back, _subject = await whose(fleet, level, of)
     kind = fleet.query.maybe("kind", LimitKind)
     base = f"{PATH}/{level}/{of}"
     crumbs = [(name, back), (_("Limits"), base), (_("Add a limit"), "")]
@@ -130,7 +146,7 @@ async def new_limit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of:
 async def choose_kind(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID]) -> Page:
     """Lead on to the fields of the chosen kind."""
     fleet.require(_MAY)
-    await _whose(fleet, level, of)
+    await whose(fleet, level, of)
     kind = read_kind(fleet, LimitKind.QUANTITY)
     fleet.form.check()
     return await fleet.done(f"{PATH}/{level}/{of}/new?kind={kind.value}")
@@ -141,7 +157,7 @@ async def put_limit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of:
     """Add a limit; it binds from now on."""
     fleet.require(_MAY)
     _ = fleet.gettext
-    _name, _back, subject = await _whose(fleet, level, of)
+    _name, _back, subject = await whose(fleet, level, of)
     limit = read_limit(fleet, LimitKind.QUANTITY, currency=fleet.company.currency)
     fleet.form.check()
     await add_limit(fleet.session, subject_id=subject, limit=limit, actor=fleet.actor, now=fleet.now)
@@ -153,7 +169,7 @@ async def ask_end(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: F
     """Ask once before a limit is taken away."""
     fleet.offer(_MAY)
     _ = fleet.gettext
-    name, back, subject = await _whose(fleet, level, of)
+    name, back, subject = await whose(fleet, level, of)
     one = await _standing(fleet, subject, limit_id)
     base = f"{PATH}/{level}/{of}"
     crumbs = [(name, back), (_("Limits"), base), (_("Take away"), "")]
@@ -165,7 +181,7 @@ async def ask_end(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: F
 async def end(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID], limit_id: FromPath[UUID]) -> Page:
     """Take a limit away."""
     fleet.require(_MAY)
-    _name, _back, subject = await _whose(fleet, level, of)
+    _name, _back, subject = await whose(fleet, level, of)
     await _standing(fleet, subject, limit_id)
     await end_limit(fleet.session, limit_id=limit_id, actor=fleet.actor, now=fleet.now)
     return await fleet.done(f"{PATH}/{level}/{of}", fleet.gettext("The limit is taken away"))

@@ -72,9 +72,8 @@ async def people(fleet: NamedDependency[FleetDesk]) -> Page:
         ],
         empty=_("Nobody waits"),
     )
-    return await fleet.page(
-        _("People"), acts=[Act(_("Invite"), f"{PATH}/new", primary=True)], main=[users, *([invitations] if asked else [])]
-    )
+    acts = [Act(_("Deputies"), f"{PATH}/deputies"), Act(_("Invite"), f"{PATH}/new", primary=True)]
+    return await fleet.page(_("People"), acts=acts, main=[users, *([invitations] if asked else [])])
 
 
 def _state(fleet: FleetDesk, one: PersonView) -> Markup:

@@ -203,7 +203,7 @@ async def vehicle(fleet: NamedDependency[FleetDesk], vehicle_id: FromPath[UUID])
         pairs=[(f"•••• {card.number_tail}", fleet.link(f"/fleet/cards/{card.card_id}", _("Show"))) for card in one.cards],
         note="" if one.cards else _("No card is bound to it."),
     )
-    acts: list[Act | None] = [Act(_("Limits"), f"/fleet/limits/vehicle/{vehicle_id}")]
+    acts: list[Act | None] = [Act(_("Limits"), f"/fleet/limits/vehicle/{vehicle_id}"), Act(_("Odometer"), f"{base}/odometer")]
     if fleet.may(_EDIT):
         if one.status is VehicleStatus.CLOSED:
             acts += [Act(_("Reopen"), f"{base}/reopen")]

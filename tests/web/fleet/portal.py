@@ -16,6 +16,7 @@ from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, AllocationRun, RequestStatus, RunStatus
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus
+from loyalty.fleet.model_fills import Doubt, OdometerReading, ReadingSource, ReadingStatus
 from loyalty.fleet.model_findings import Disposition, MisuseFinding
 from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
@@ -28,7 +29,7 @@ from loyalty.ids import uuid7
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
 from loyalty.limits.model import LimitKind, Window
-from loyalty.limits.operations import NewLimit, add_limit
+from loyalty.limits.operations import NewLimit, add_limit, make_profile
 from loyalty.main import create_app
 from loyalty.settings import Settings
 from tests.factories.fleet import make_fleet
@@ -140,6 +141,23 @@ async def fill_watch(session, fleet, firm: Firm, world) -> dict[str, UUID | str]
     made: dict[str, UUID | str] = {"approval": uuid7(now), "finding": uuid7(now), "level": "card"}
     limit = NewLimit(kind=LimitKind.QUANTITY, window=Window.DAY, value=500_000)
     made["limit"] = await add_limit(session, subject_id=fleet.chains[0], limit=limit, actor=SYSTEM, now=now)
+    made["profile"] = await make_profile(session, company_id=firm.company_id, name="夜班", actor=SYSTEM, now=now)
+    made["reading"] = uuid7(now)
+    session.add(
+        OdometerReading(
+            reading_id=made["reading"],
+            company_id=firm.company_id,
+            vehicle_id=firm.ids["north-vehicle"],
+            km=52_000,
+            read_at=now,
+            source=ReadingSource.PORTAL,
+            status=ReadingStatus.DOUBTFUL,
+            doubt=Doubt.TOO_FAR,
+            by_kind="system",
+            by_id="tests",
+            made_at=now,
+        )
+    )
     known = {"company_id": firm.company_id, "account_id": firm.account_id}
     wait = {"asked_at": now, "deputy_at": now + timedelta(minutes=3), "decide_at": now + timedelta(minutes=30)}
     session.add(

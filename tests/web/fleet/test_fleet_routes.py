@@ -26,6 +26,8 @@ RULES = {
     "/fleet/vehicles/import": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/vehicles/new": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/vehicles/{vehicle_id}": EVERYBODY,
+    "/fleet/vehicles/{vehicle_id}/odometer": EVERYBODY,
+    "/fleet/vehicles/{vehicle_id}/odometer/": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/vehicles/{vehicle_id}/": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/drivers": EVERYBODY,
     "/fleet/drivers/sheet": who_may(FleetPermission.EDIT_STRUCTURE),
@@ -46,6 +48,8 @@ RULES = {
     "/fleet/limits/{level}/{of}": EVERYBODY,
     "/fleet/limits/{level}/{of}/": who_may(FleetPermission.EDIT_LIMITS),
     "/fleet/limits/{level}/{of}/release": who_may(FleetPermission.RELEASE_LIMITS),
+    "/fleet/profiles": EVERYBODY,
+    "/fleet/profiles/": who_may(FleetPermission.EDIT_LIMITS),
     "/fleet/allocations": EVERYBODY,
     "/fleet/allocations/early": EVERYBODY,
     "/fleet/allocations/early/new": who_may(FleetPermission.REQUEST_ALLOCATION),
@@ -72,6 +76,8 @@ NAMED = {
     "level": "level",
     "of": "card",
     "limit_id": "limit",
+    "profile_id": "profile",
+    "reading_id": "reading",
     "finding_id": "finding",
 }
 

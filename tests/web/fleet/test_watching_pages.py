@@ -79,3 +79,46 @@ async def test_what_is_odd_is_shown_with_its_evidence_and_disposed_of(portal):
     assert "a second tank" in (await manager.get(page)).text
     assert await one(portal, "SELECT kind, factor::float FROM vehicle_thresholds") == ("above_tank", 1.5)
     assert (await manager.send(f"{page}/open", {"note": "no"})).status_code == 303
+
+
+async def test_a_typo_on_the_odometer_is_corrected_with_its_trace(portal):
+    manager = await portal.at("ours", "fleet_manager")
+    ids = portal.firms["ours"].ids
+    path = f"/fleet/vehicles/{ids['north-vehicle']}/odometer"
+    assert "52,000" in (await manager.get(path)).text
+    page = f"{path}/{ids['reading']}/correct"
+    assert (await manager.send(page, {"km": "5200", "reason": ""})).status_code == 422
+    assert (await manager.send(page, {"km": "5200", "reason": "a nought too many"})).status_code == 303
+    shown = (await manager.get(path)).text
+    assert "5,200" in shown
+    assert "52,000" in shown
+    assert "a nought too many" in shown
+    assert await one(portal, "SELECT odometer_km FROM vehicles WHERE vehicle_id = :id", id=ids["north-vehicle"]) == (5200,)
+    assert (await manager.send(page, {"km": "5300", "reason": "again"}, to=page)).status_code == 404
+
+
+async def test_a_profile_binds_all_who_use_it_and_goes_with_them(portal):
+    manager = await portal.at("ours", "fleet_manager")
+    firm = portal.firms["ours"]
+    profile, driver = firm.ids["profile"], firm.ids["north-driver"]
+    base = f"/fleet/limits/profile/{profile}"
+    page = f"{base}/new?kind=count"
+    assert (await manager.send(page, {"window": "day", "value": "2", "reaction": "block"}, to=f"{base}/new")).status_code == 303
+    used = f"/fleet/limits/driver/{driver}/profile"
+    assert (await manager.send(used, {"profile": str(profile)})).status_code == 303
+    assert "夜班" in (await manager.get(f"/fleet/limits/driver/{driver}")).text
+    bound = "SELECT compiled->'count' IS NOT NULL OR compiled::text LIKE '%count%' FROM limit_sets WHERE subject_id = :id"
+    assert await one(portal, bound, id=driver) == (True,)
+    assert (await manager.get(f"{base}/profile")).status_code == 404
+    assert (await manager.send(f"/fleet/profiles/{profile}/close", {})).status_code == 303
+    assert await one(portal, "SELECT profile_id FROM limit_sets WHERE subject_id = :id", id=driver) == (None,)
+
+
+async def test_deputies_are_named_among_those_who_may(portal):
+    owner = await portal.at("ours", "owner")
+    ids = portal.firms["ours"].ids
+    sent = {"deputy": [str(ids["fleet_manager"]), str(ids["viewer"])]}
+    assert (await owner.send("/fleet/people/deputies", sent)).status_code == 303
+    assert await one(portal, "SELECT array_agg(user_id) FROM company_deputies") == ([ids["fleet_manager"]],)
+    assert (await owner.send("/fleet/people/deputies", {})).status_code == 303
+    assert await one(portal, "SELECT count(*) FROM company_deputies") == (0,)
