@@ -73,6 +73,8 @@ class Finding(NamedTuple):
 TANK_TOLERANCE: Final = 1.05
 """Tanks take a little more than is written, necks and pumps differ."""
 SOON_HOURS: Final = 6
+HOP_HOURS: Final = 1
+"""Two stations within this time are worth a question however little was taken: cans are filled so (found in real receipts)."""
 USUAL_FILLS: Final = 12
 """So many fills are a habit; before that nothing is unusual."""
 USUAL_SHARE: Final = 0.06
@@ -134,7 +136,7 @@ def _above_tank(vehicle: VehicleSeen, fill: FillSeen, _: Past) -> Finding | None
 
 
 def _too_soon(vehicle: VehicleSeen, fill: FillSeen, past: Past) -> Finding | None:
-    """Two fills within hours that together are more than the tank and what could be driven between them."""
+    """Two fills within hours that together are more than the tank and what could be driven between them; or at two stations within one."""
     last = past.last
     if last is None:
         return None
@@ -144,11 +146,14 @@ def _too_soon(vehicle: VehicleSeen, fill: FillSeen, past: Past) -> Finding | Non
     driven = hours * 90 * (vehicle.norm_milli or 30_000) / 100
     room = vehicle.tank_milli or 2 * median(one.litres_milli for one in past.fills)
     both = fill.litres_milli + last.litres_milli
-    if both <= room * TANK_TOLERANCE + driven:
+    too_much = both > room * TANK_TOLERANCE + driven
+    hops = hours * _factor(vehicle, Kind.TOO_SOON) < HOP_HOURS and fill.station != last.station
+    if not too_much and not hops:
         return None
     facts: dict[str, Any] = {"minutes": round(hours * 60), "litres_milli": fill.litres_milli, "before_milli": last.litres_milli}
     facts |= {"before": str(last.sale_id)}
-    return Finding(fill.sale_id, Kind.TOO_SOON, Severity.HIGH if hours < 1 else Severity.MEDIUM, facts)
+    severity = Severity.LOW if not too_much else Severity.HIGH if hours < 1 else Severity.MEDIUM
+    return Finding(fill.sale_id, Kind.TOO_SOON, severity, facts)
 
 
 def _too_close(vehicle: VehicleSeen, fill: FillSeen, past: Past) -> Finding | None:

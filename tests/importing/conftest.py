@@ -87,6 +87,6 @@ async def site(database_url, engine, sessions, tmp_path, now) -> AsyncIterator[S
     settings = Settings(database_url=database_url, data_dir=tmp_path / "data", keys_dir=tmp_path / "keys")
     await open_keys(settings, engine, now=clock.real_now())
     async with transaction(sessions) as session:
-        await open_first_period(session, period=202609, now=now)
+        await open_first_period(session, period=now.year * 100 + now.month, now=now)
     yield Site(sessions, settings, tmp_path, now)
     use_keyring(None)
