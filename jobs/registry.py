@@ -5,6 +5,7 @@ from jobs import (
     approvals,
     backtests,
     checks,
+    company_periods,
     days,
     fleet,
     fleet_cards,
@@ -25,6 +26,7 @@ from jobs.job import Job
 JOBS: tuple[Job, ...] = (
     partitions.JOB,
     periods.JOB,
+    company_periods.JOB,
     limits.JOB,
     holds.JOB,
     freezes.JOB,

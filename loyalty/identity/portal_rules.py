@@ -58,7 +58,10 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
     ),
     # Whoever moves the money approves what others asked for, and neither edits vehicles nor asks for more.
     PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS}),
-    PortalRole.DEPARTMENT_HEAD: frozenset({_P.READ, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE}),
+    # The head's own department's statements: pages cut them to it.
+    PortalRole.DEPARTMENT_HEAD: frozenset(
+        {_P.READ, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.READ_STATEMENTS}
+    ),
     PortalRole.VIEWER: frozenset({_P.READ, _P.READ_STATEMENTS}),
 }
 

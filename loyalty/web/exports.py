@@ -40,6 +40,9 @@ class Quantity:
     quantity_milli: int
 
 
+# Files, not formulas or links, whatever a text looks like.
+_OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+
 Cell = str | int | bool | date | datetime | Money | Quantity | None
 
 
@@ -50,12 +53,10 @@ class TooManyRows(ValueError):  # noqa: N818 - named as what is refused, like th
 class Sheet:
     """An XLSX file written row by row with constant memory: `add` rows in order, then `finish`."""
 
-    def __init__(self, title: str, head: Sequence[str], *, zone: str) -> None:
-        """Start a sheet; instants are written as local times of the IANA `zone`."""
+    def __init__(self, title: str, head: Sequence[str], *, zone: str, book: "xlsxwriter.Workbook | None" = None) -> None:
+        """Start a sheet, of a file of its own unless `book` is given; instants are written as local times of the IANA `zone`."""
         self._out = io.BytesIO()
-        # Files, not formulas or links, whatever a text looks like.
-        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-        self._book = xlsxwriter.Workbook(self._out, options)
+        self._book = book or xlsxwriter.Workbook(self._out, _OPTIONS)
         self._sheet = self._book.add_worksheet(_sheet_name(title))
         self._zone = ZoneInfo(zone)
         self._formats = {
@@ -118,6 +119,18 @@ def xlsx(title: str, head: Sequence[str], rows: Iterable[Sequence[Cell]], *, zon
     for row in rows:
         sheet.add(row)
     return sheet.finish()
+
+
+def workbook(sheets: Iterable[tuple[str, Sequence[str], Iterable[Sequence[Cell]]]], *, zone: str) -> bytes:
+    """Return an XLSX file of several sheets, each a title, its head and its rows."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, _OPTIONS)
+    for title, head, rows in sheets:
+        sheet = Sheet(title, head, zone=zone, book=book)
+        for row in rows:
+            sheet.add(row)
+    book.close()
+    return out.getvalue()
 
 
 async def csv_stream(head: Sequence[str], rows: AsyncIterator[Sequence[Cell]], *, zone: str) -> AsyncIterator[bytes]:

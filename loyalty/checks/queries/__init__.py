@@ -2,7 +2,23 @@
 
 from loyalty.checks.model import Check
 
-from . import allocations, budgets, counting, leaks, ledger, points, pump, references, refunds, requests, seals, topups, trail, vouchers
+from . import (
+    allocations,
+    budgets,
+    company_periods,
+    counting,
+    leaks,
+    ledger,
+    points,
+    pump,
+    references,
+    refunds,
+    requests,
+    seals,
+    topups,
+    trail,
+    vouchers,
+)
 
 CHECKS: tuple[Check, ...] = (
     *ledger.CHECKS,
@@ -17,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     *requests.CHECKS,
     *references.CHECKS,
     *seals.CHECKS,
+    *company_periods.CHECKS,
     *trail.CHECKS,
     *leaks.CHECKS,
 )

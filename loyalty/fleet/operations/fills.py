@@ -49,6 +49,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN drivers d ON d.driver_id = x.subject::uuid
     LEFT JOIN departments e ON e.department_id = x.subject::uuid
 ) over ON true
+{of}
 ON CONFLICT (account_id, sale_id) DO NOTHING
 RETURNING f.company_id, f.vehicle_id, f.sale_id, f.odometer_km, f.event_at
 """
@@ -57,7 +58,7 @@ RETURNING f.company_id, f.vehicle_id, f.sale_id, f.odometer_km, f.event_at
 _BACK: Final = """
 WITH touched AS (
     SELECT DISTINCT r.account_id, r.sale_id FROM companies c
-    JOIN refunds r ON r.account_id = c.account_id AND r.refund_id >= :first AND r.refund_id < :last
+    JOIN refunds r ON r.account_id = c.account_id AND r.refund_id >= :first AND r.refund_id < :last {of}
 ), summed AS (
     SELECT r.account_id, r.sale_id, sum(r.quantity_milli) AS milli, sum(r.gross_minor) AS gross, sum(r.discount_minor) AS discount,
         sum(r.card_minor) AS card
@@ -98,12 +99,27 @@ async def collect_fills(session: AsyncSession, *, span: timedelta, until: dateti
     mark = await lock_mark(session, name=_MARK, now=now)
     since, to = mark.collected_to - OVERLAP, min(mark.collected_to + span, until)
     between = {"first": uuid7_floor(since), "last": uuid7_floor(to)}
-    rows = (await session.execute(text(_COLLECT), between)).all()
-    await session.execute(text(_BACK), between)
-    await _read(session, [row for row in rows if row.vehicle_id is not None and row.odometer_km is not None], now=now)
+    made = await _collect(session, between, of="", now=now)
     mark.collected_to = max(mark.collected_to, to)
     await session.flush()
-    return Collected(len(rows), to, to >= until)
+    return Collected(made, to, to >= until)
+
+
+async def collect_between(session: AsyncSession, *, company_id: UUID, begin: datetime, end: datetime, now: datetime) -> int:
+    """Collect one company's fills and refunds booked in `[begin, end)`, whatever the mark says; return how many fills were new.
+
+    For whoever must have all of them: a closing, or a company whose cards were used before it had a fleet.
+    """
+    between = {"first": uuid7_floor(begin), "last": uuid7_floor(end), "company": company_id}
+    return await _collect(session, between, of="AND c.company_id = :company", now=now)
+
+
+async def _collect(session: AsyncSession, between: Mapping[str, UUID], *, of: str, now: datetime) -> int:
+    where = of.replace("AND", "WHERE", 1)
+    rows = (await session.execute(text(_COLLECT.format(of=where)), between)).all()
+    await session.execute(text(_BACK.format(of=of)), between)
+    await _read(session, [row for row in rows if row.vehicle_id is not None and row.odometer_km is not None], now=now)
+    return len(rows)
 
 
 async def _read(session: AsyncSession, rows: Sequence[Any], *, now: datetime) -> None:

@@ -21,6 +21,7 @@ from loyalty.web.fleet import (
     odometers,
     people,
     sheets,
+    statements,
     vehicles,
 )
 from loyalty.web.fleet.desk import DOOR, HOME, provide_fleet
@@ -41,6 +42,7 @@ _PAGES = (
     allocation_moves,
     allocation_table,
     sheets,
+    statements,
     people,
     deputies,
     company,

@@ -11,8 +11,10 @@ import httpx
 from sqlalchemy import text
 
 from loyalty.audit.model import Actor, ActorKind
+from loyalty.clock import local_date
 from loyalty.crypto import totp_code
 from loyalty.db import make_engine, make_sessions, transaction
+from loyalty.fleet.allocation_rules import span_of
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, AllocationRun, RequestStatus, RunStatus
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus
@@ -51,7 +53,7 @@ class Firm:
 
     company_id: UUID
     account_id: UUID
-    ids: dict[str, UUID] = field(default_factory=dict)
+    ids: dict[str, UUID | str] = field(default_factory=dict)
 
 
 @dataclass
@@ -116,6 +118,8 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
         firm.ids |= {f"{letter}-room": room, f"{letter}-vehicle": vehicle.vehicle_id, f"{letter}-driver": driver, f"{letter}-card": chain}
     firm.ids |= await fill_allocation(session, fleet, firm, world.now)
     firm.ids |= await fill_watch(session, fleet, firm, world)
+    span = span_of(local_date(world.now, "Asia/Shanghai"), period_day=26)
+    firm.ids |= {"part": "vehicle", "statement": f"{span.first.isoformat()}.pdf"}
     for role in PortalRole:
         firm.ids[role.value] = await identity.make_portal_user(
             session,

@@ -57,6 +57,7 @@ RULES = {
     "/fleet/allocations/moves": who_may(FleetPermission.MOVE_MONEY),
     "/fleet/allocations/runs/{run_id}/retry": who_may(FleetPermission.MOVE_MONEY),
     "/fleet/allocations/table": who_may(FleetPermission.SETTINGS),
+    "/fleet/statements": who_may(FleetPermission.READ_STATEMENTS),
     "/fleet/departments": EVERYBODY,
     "/fleet/departments/": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/people": who_may(FleetPermission.MANAGE_PEOPLE),
@@ -79,6 +80,9 @@ NAMED = {
     "profile_id": "profile",
     "reading_id": "reading",
     "finding_id": "finding",
+    "part": "part",
+    "whose": "vehicle",
+    "file": "statement",
 }
 
 

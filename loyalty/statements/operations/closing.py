@@ -15,9 +15,8 @@ from loyalty.ids import instant_of
 from loyalty.ledger import operations as ledger
 from loyalty.ledger.model import Period, Transfer
 from loyalty.ledger.queries import require_settled
-
-from .model import ClosedDay, PeriodSeal, ReceiptKind, ReceiptPrint
-from .queries import picture_of_period, prints_of
+from loyalty.statements.model import ClosedDay, PeriodSeal, ReceiptKind, ReceiptPrint
+from loyalty.statements.queries import picture_of_period, prints_of
 
 _DAYS_LOCK = 0x64617973
 
