@@ -115,7 +115,7 @@ def _summary(fleet: FleetDesk, statement: Stated) -> list[list[Exported]]:
     rows: list[list[Exported]] = [
         [_("Company"), fleet.company.name],
         [_("Statement of"), statement.name],
-        [_("Period"), days_of(fleet, statement.period)],
+        [_("Billing period"), days_of(fleet, statement.period)],
         [_("State"), _state(fleet, statement)],
     ]
     rows += [[name, Money(amount, currency)] for name, amount in money_pairs(fleet, statement.totals)]
@@ -130,7 +130,7 @@ async def _moves(fleet: FleetDesk, statement: Stated) -> tuple[str, list[str], l
     found = await moves_between(
         fleet.session, account_id=statement.part.account_id, begin=period.begins_at, end=period.ends_at, most=_MOVES
     )
-    ways = {True: _("In"), False: _("Out"), None: _("Within the company")}
+    ways = {True: _("Into the account"), False: _("Out of the account"), None: _("Within the company")}
     rows: list[list[Exported]] = [
         [
             one.booked_at,

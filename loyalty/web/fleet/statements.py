@@ -81,7 +81,7 @@ async def statements(fleet: NamedDependency[FleetDesk]) -> Page:
     if statement.totals.money is not None:
         top.append(_money(fleet, statement))
     options = [(one.first.isoformat(), _said(fleet, one)) for one in statement.periods]
-    filters = [select("period", _("Period"), options, value=statement.period.first.isoformat(), required=False)]
+    filters = [select("period", _("Billing period"), options, value=statement.period.first.isoformat(), required=False)]
     filters.append(await room_filter(fleet, listing))
     return await fleet.page(
         _("Statement"),
@@ -208,7 +208,7 @@ async def periods(fleet: NamedDependency[FleetDesk]) -> Page:
             ]
         )
     heads = [_("Quantity"), _("Saved"), _("Paid by card"), _("Closing balance")]
-    columns = [Column(_("Period")), Column(_("State")), Column(_("Closed at")), *(Column(one, "num") for one in heads)]
+    columns = [Column(_("Billing period")), Column(_("State")), Column(_("When it was closed")), *(Column(one, "num") for one in heads)]
     note = _("A period is closed the day after its last. What is reported or refunded later stands in the period it is booked in.")
     table = Rows(title=_("Periods"), columns=[*columns, Column("PDF"), Column("XLSX")], rows=rows, empty=_("No period yet"), note="")
     told = Facts(title=_("Closing"), pairs=[], note=note)
