@@ -14,6 +14,7 @@ from loyalty.errors import NotFound
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model import CardBinding, Driver, Vehicle
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus, CompanyDeputy, DecidedBy
+from loyalty.fleet.model_fills import FleetFill
 from loyalty.fleet.model_findings import Disposition, FindingStep, MisuseFinding
 from loyalty.paging import PAGE_SIZE, Key, Page, one_as, page_as
 from loyalty.stations.model import Product, Station
@@ -74,6 +75,16 @@ class FindingView(msgspec.Struct, frozen=True):
     event_at: datetime
     sale_id: UUID
     disposition: Disposition
+    card_id: UUID | None
+    card_tail: str | None
+    station_zh: str | None
+    station_en: str | None
+    product_zh: str | None
+    product_en: str | None
+    quantity_milli: int | None
+    card_minor: int | None
+    odometer_km: int | None
+    """What the fill was; None where it is not collected."""
 
 
 def _approvals(company_id: UUID) -> Select[*tuple[Any, ...]]:
@@ -161,9 +172,15 @@ def _findings(company_id: UUID) -> Select[*tuple[Any, ...]]:
             Driver.name.label("driver"),
             *(MisuseFinding.kind, MisuseFinding.severity, MisuseFinding.evidence, MisuseFinding.event_at, MisuseFinding.sale_id),
             MisuseFinding.disposition,
+            *(FleetFill.card_id, Card.number_tail, Station.name_zh, Station.name_en, Product.name_zh, Product.name_en),
+            *(FleetFill.quantity_milli, FleetFill.card_minor, FleetFill.odometer_km),
         )
         .join(Vehicle, Vehicle.vehicle_id == MisuseFinding.vehicle_id)
         .outerjoin(Driver, Driver.driver_id == MisuseFinding.driver_id)
+        .outerjoin(FleetFill, (FleetFill.account_id == MisuseFinding.account_id) & (FleetFill.sale_id == MisuseFinding.sale_id))
+        .outerjoin(Card, Card.card_id == FleetFill.card_id)
+        .outerjoin(Station, Station.station_id == FleetFill.station_id)
+        .outerjoin(Product, Product.product_id == FleetFill.product_id)
         .where(MisuseFinding.company_id == company_id)
     )
 

@@ -110,6 +110,7 @@ async def finding(fleet: NamedDependency[FleetDesk], finding_id: FromPath[UUID])
             (_("When"), fleet.f.when(one.event_at)),
             (_("Vehicle"), fleet.link(f"/fleet/vehicles/{one.vehicle_id}", one.plate)),
             (_("Driver"), one.driver or "—"),
+            *_fill(fleet, one),
             (_("How far"), cells.tag(fleet, one.severity, SEVERITY).show),
         ],
     )
@@ -133,6 +134,22 @@ async def finding(fleet: NamedDependency[FleetDesk], finding_id: FromPath[UUID])
         main=[evidence, said],
         aside=[whose],
     )
+
+
+def _fill(fleet: FleetDesk, one: FindingView) -> list[tuple[str, Any]]:
+    """Return what was fuelled, where and for how much."""
+    if one.quantity_milli is None:
+        return []
+    _ = fleet.gettext
+    card = "—" if one.card_id is None else fleet.link(f"/fleet/cards/{one.card_id}", f"•••• {one.card_tail}")
+    return [
+        (_("Card"), card),
+        (_("Station"), fleet.words.either(one.station_zh or "—", one.station_en or "—")),
+        (_("Product"), fleet.words.either(one.product_zh or "—", one.product_en or "—")),
+        (_("Quantity"), fleet.f.quantity(one.quantity_milli, "L")),
+        (_("Paid from the card"), fleet.f.money(one.card_minor, fleet.company.currency)),
+        (_("Kilometres"), fleet.f.count(one.odometer_km)),
+    ]
 
 
 def _figure(fleet: FleetDesk, name: str, value: Any) -> str:
