@@ -379,7 +379,7 @@ async def _organisation(
             station,
             customer_id=customer_id,
             plate=plate if product == "fleet" else None,
-            label=f"{number + 1}号{'车' if product == 'fleet' else '司机'}",
+            label=f"{number + 1}号{'车' if product == 'fleet' else '驾驶员'}",
         )
         first = first or card
         limits = [NewLimit(LimitKind.AMOUNT, Window.DAY, 200_000), NewLimit(LimitKind.QUANTITY, Window.MONTH, 2_000_000)]

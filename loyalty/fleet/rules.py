@@ -46,7 +46,7 @@ class DriverNotSound(Refusal):
     """A driver without a name, or with a number that cannot be typed at a pump."""
 
     status = 422
-    zh = "司机资料不正确：{field}。"
+    zh = "驾驶员资料不正确：{field}。"
     en = "The driver's data are not right: {field}."
     next_zh = "编号须为 1 至 12 位数字，姓名不能为空。"
     next_en = "The number has 1 to 12 digits, and there must be a name."

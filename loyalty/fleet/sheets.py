@@ -67,14 +67,17 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "twice": ("与第 {first} 行重复。", "It stands in row {first} already."),
     "unknown_department": ("没有部门“{value}”，请先添加。", 'There is no department "{value}": add it first.'),
     "unknown_vehicle": ("没有车辆“{value}”，请先导入车辆。", 'There is no vehicle "{value}": import vehicles first.'),
-    "unknown_driver": ("没有编号为“{value}”的司机，请先导入司机。", 'There is no driver with the number "{value}": import drivers first.'),
+    "unknown_driver": (
+        "没有编号为“{value}”的驾驶员，请先导入驾驶员。",
+        'There is no driver with the number "{value}": import drivers first.',
+    ),
     "unknown_card": ("本企业没有卡“{value}”。", 'The company has no card "{value}".'),
     "card_not_clear": (
         "尾号“{value}”有多张卡，请填写卡标识或完整卡号。",
         'Several cards end in "{value}": give the card id or the whole number.',
     ),
-    "driver_left": ("编号“{value}”的司机已离职，请先恢复。", 'The driver with the number "{value}" has left: bring them back first.'),
-    "driver_away": ("司机“{value}”已外派，不能绑定卡。", 'Driver "{value}" is away and cannot have a card.'),
+    "driver_left": ("编号“{value}”的驾驶员已离职，请先恢复。", 'The driver with the number "{value}" has left: bring them back first.'),
+    "driver_away": ("驾驶员“{value}”已外派，不能绑定卡。", 'Driver "{value}" is away and cannot have a card.'),
     "vehicle_has_card": ("车辆“{value}”已有另一张卡，一车一卡。", 'Vehicle "{value}" has another card; one vehicle has one card.'),
     "refused": ("{zh}", "{en}"),
 }
@@ -365,8 +368,8 @@ def vehicle_columns(currency: str) -> tuple[Column, ...]:
 
 
 DRIVER_COLUMNS: Final = (
-    Column("number", "司机编号", "Driver number", key=True, others=("编号", "number", "工号")),
-    Column("name", "姓名", "Name", str.strip, others=("司机姓名", "driver")),
+    Column("number", "驾驶员编号", "Driver number", key=True, others=("编号", "number", "工号", "司机编号")),
+    Column("name", "姓名", "Name", str.strip, others=("驾驶员姓名", "司机姓名", "driver")),
     Column("department", "部门", "Department"),
     Column("phone", "电话", "Phone", others=("手机", "手机号")),
     Column("licence_class", "准驾车型", "Licence class", others=("licence",)),
@@ -377,6 +380,6 @@ BINDING_COLUMNS: Final = (
     Column("card_id", "卡标识", "Card id", card_id, key=True),
     Column("card", "卡号", "Card number", key=True, others=("card", "卡号尾号", "尾号")),
     Column("plate", "车牌号", "Plate", others=("车牌", "车牌号码")),
-    Column("driver", "司机编号", "Driver number", others=("driver", "编号")),
+    Column("driver", "驾驶员编号", "Driver number", others=("driver", "编号", "司机编号")),
     Column("department", "部门", "Department"),
 )

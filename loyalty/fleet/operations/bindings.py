@@ -35,7 +35,7 @@ class NothingToBindTo(Refusal):
     """A binding names at least one."""
 
     status = 422
-    zh = "请指定车辆、司机或部门。"
+    zh = "请指定车辆、驾驶员或部门。"
     en = "Name a vehicle, a driver or a department."
     next_zh = "如需解除绑定，请使用“解除绑定”。"
     next_en = "To take a card from all of them, unbind it."
@@ -62,9 +62,9 @@ class VehicleNotInUse(Refusal):
 class DriverNotHere(Refusal):
     """A driver who is away for long, or has left, has no card."""
 
-    zh = "司机 {number} 已外派或离职，不能绑定卡。"
+    zh = "驾驶员 {number} 已外派或离职，不能绑定卡。"
     en = "Driver {number} is away or has left and cannot have a card."
-    next_zh = "请先恢复该司机。"
+    next_zh = "请先恢复该驾驶员。"
     next_en = "Bring the driver back first."
 
 

@@ -53,7 +53,7 @@ class DepartmentUnderItself(Refusal):
 class DepartmentInUse(Refusal):
     """What is in it is moved first."""
 
-    zh = "部门内还有 {vehicles} 辆车、{drivers} 名司机、{cards} 张卡和 {departments} 个下级部门，不能撤销。"
+    zh = "部门内还有 {vehicles} 辆车、{drivers} 名驾驶员、{cards} 张卡和 {departments} 个下级部门，不能撤销。"
     en = "The department still has {vehicles} vehicles, {drivers} drivers, {cards} cards and {departments} departments below it."
     next_zh = "请先移到其他部门。"
     next_en = "Move them first."

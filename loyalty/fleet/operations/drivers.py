@@ -32,16 +32,16 @@ KEPT = ("number", "name", "licence_class", "licence_until", "department_id")
 class DriverNumberTaken(Refusal):
     """A number is one driver's for good: it stands in old fills."""
 
-    zh = "编号 {number} 已被本企业另一名司机使用（含已离职）。"
+    zh = "编号 {number} 已被本企业另一名驾驶员使用（含已离职）。"
     en = "The company has, or had, another driver with the number {number}."
-    next_zh = "请换一个编号，或恢复原司机。"
+    next_zh = "请换一个编号，或恢复原驾驶员。"
     next_en = "Choose another number, or bring that driver back."
 
 
 class DriverCannotMove(Refusal):
     """Their status does not lead there."""
 
-    zh = "司机 {number} 当前为 {status}，不能改为 {to}。"
+    zh = "驾驶员 {number} 当前为 {status}，不能改为 {to}。"
     en = "Driver {number} is {status} and cannot become {to}."
     next_zh = "请刷新后再试。"
     next_en = "Look at it again."

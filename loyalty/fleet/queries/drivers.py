@@ -21,7 +21,7 @@ from .vehicles import CardTail
 class DriverNotFound(NotFound):
     """Unknown, or another company's: the answer is the same."""
 
-    zh = "没有此司机。"
+    zh = "没有此驾驶员。"
     en = "There is no such driver."
 
 
