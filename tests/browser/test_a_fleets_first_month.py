@@ -7,12 +7,14 @@ import base64
 import csv
 import io
 import os
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from python_calamine import load_workbook
 from sqlalchemy import text
 
 from jobs import allocations, fleet
@@ -276,6 +278,7 @@ async def test_from_the_invitation_to_the_statement(reader, month):
 
     await ask_at_the_pump(month, manager)
     await find_misuse(month, owner)
+    await fetch_statement(month, owner)
 
 
 @pytest.mark.parametrize("began", [at(12, 20, 9, year=2024)], indirect=True)
@@ -342,3 +345,22 @@ async def find_misuse(month: Month, owner: Any) -> None:
     await owner.locator("main form button.danger").click()
     await owner.wait_for_url("**/fleet/findings/*")
     assert "司机承认加到了桶里" in await owner.inner_text("main")
+
+
+async def fetch_statement(month: Month, owner: Any) -> None:
+    """The closed period's statement: on the page, as PDF and as a workbook, with every fill of it."""
+    await owner.goto(f"{month.site.base_url}/fleet/statements?period=2026-08-26")
+    fuelled = 3 * (200 + 45 + 36)
+    assert f"{fuelled}.00" in await owner.inner_text("main")
+    await month.look(owner, "statement")
+    files = {}
+    for kind in ("pdf", "xlsx"):
+        async with owner.expect_download() as coming:
+            await owner.locator(f"main a[href*='.{kind}']").first.click()
+        files[kind] = Path(await (await coming.value).path())
+    assert files["pdf"].read_bytes().startswith(b"%PDF-")
+    book = load_workbook(str(files["xlsx"]))
+    cells = {str(cell) for name in book.sheet_names for row in book.get_sheet_by_name(name).to_python() for cell in row}
+    assert all(any(plate[-5:] in cell for cell in cells) for plate in (TRUCK, VAN, CAR))
+    if folder := os.environ.get("LOYALTY_PICTURES_OF_TESTS"):
+        shutil.copy(files["pdf"], Path(folder) / "month-statement.pdf")
