@@ -132,7 +132,7 @@ def figure_cells(fleet: FleetDesk, figures: Figures, unit: str | None = "L") -> 
 def figure_columns(fleet: FleetDesk) -> list[Column]:
     """Return their heads."""
     _ = fleet.gettext
-    names = (_("Fills"), _("Quantity"), _("At posted price"), _("Saved"), _("Paid by card"))
+    names = (_("Fills"), _("Quantity"), _("At posted price"), _("Saving"), _("Paid by card"))
     return [Column(name, "num") for name in names]
 
 
@@ -176,7 +176,7 @@ def line_columns(fleet: FleetDesk) -> list[Column]:
         Column(_("Quantity"), "num"),
         Column(_("Price"), "num"),
         Column(_("At posted price"), "num"),
-        Column(_("Saved"), "num"),
+        Column(_("Saving"), "num"),
         Column(_("Paid by card"), "num"),
         Column(_("Odometer"), "num"),
         Column(_("Mark")),

@@ -133,7 +133,7 @@ def _tiles(fleet: FleetDesk, statement: Stated) -> Tiles:
         [
             Tile(_("Fuel"), fleet.f.quantity(figures.quantity_milli, "L")),
             Tile(_("Paid by card"), fleet.f.money(figures.card_minor, currency)),
-            Tile(_("Saved"), fleet.f.money(figures.discount_minor, currency), note=_("against the posted price")),
+            Tile(_("Saving"), fleet.f.money(figures.discount_minor, currency), note=_("against the posted price")),
             Tile(_("Fills"), fleet.f.count(figures.fills), note=note),
         ]
     )
@@ -207,7 +207,7 @@ async def periods(fleet: NamedDependency[FleetDesk]) -> Page:
                 cells.link(fleet, f"{file}.xlsx", "XLSX"),
             ]
         )
-    heads = [_("Quantity"), _("Saved"), _("Paid by card"), _("Closing balance")]
+    heads = [_("Quantity"), _("Saving"), _("Paid by card"), _("Closing balance")]
     columns = [Column(_("Billing period")), Column(_("State")), Column(_("When it was closed")), *(Column(one, "num") for one in heads)]
     note = _("A period is closed the day after its last. What is reported or refunded later stands in the period it is booked in.")
     table = Rows(title=_("Periods"), columns=[*columns, Column("PDF"), Column("XLSX")], rows=rows, empty=_("No period yet"), note="")
