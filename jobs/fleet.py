@@ -10,6 +10,7 @@ from jobs.steps import Spans, Stepped
 from loyalty.db import transaction
 from loyalty.fleet.operations.fills import collect_fills
 from loyalty.fleet.operations.findings import due_vehicles, look_at, looked
+from loyalty.limits.operations import settle_orders
 
 _SPANS: Final = Spans(first=timedelta(hours=1), least=timedelta(minutes=1), few=2_000, many=20_000)
 _VEHICLES: Final = 100
@@ -39,5 +40,12 @@ async def look(context: Context, now: datetime) -> int:
     return found
 
 
+async def settle(context: Context, now: datetime) -> int:
+    """Let the status of orders follow what was taken on them; return how many moved."""
+    async with transaction(context.sessions) as session:
+        return await settle_orders(session, now=now)
+
+
+ORDERS = Job(name="fuel_orders", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=settle)
 FINDINGS = Job(name="findings", due={"minute": 17}, period=lambda now, _: now.strftime("%Y-%m-%dT%H"), run=look)
 JOB = Job(name="fleet", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)

@@ -41,6 +41,7 @@ JOBS: tuple[Job, ...] = (
     fleet_cards.JOB,
     fleet.JOB,
     fleet.FINDINGS,
+    fleet.ORDERS,
     allocations.JOB,
     allocations.HOURLY,
     shadow.JOB,

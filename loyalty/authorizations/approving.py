@@ -17,6 +17,7 @@ from .decision import Decision
 from .facts import CardFacts, CardTerms, Place, Product
 from .model import Flag, Flow, Status
 from .offering import Offer
+from .prompting import said_with
 from .reasons import Reason, say
 from .rules import (
     HOLD_FOR,
@@ -34,7 +35,6 @@ from .rules import (
     limits_of,
     place_refuses,
     product_refuses,
-    prompts_refuse,
     quantity_text,
 )
 from .wire import AuthorizationAnswer, AuthorizationRequest, reference
@@ -109,7 +109,7 @@ def decide_authorization(
     refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
     decision.by_code = presented.token_version is not None
     if refused is None:
-        refused = prompts_refuse(card, plate=request.plate, odometer_km=request.odometer_km)
+        card, refused = said_with(decision, card, request, presented, local)
     if refused is None:
         if product is None:
             refused = Refused(Reason.PRODUCT_UNKNOWN)
@@ -118,7 +118,7 @@ def decide_authorization(
         else:
             refused = product_refuses(product, terms)
     if refused is not None:
-        return decline(decision, answer, refused)
+        return decline(decision, answer, _asking(decision, answer, request, refused))
     assert product is not None
     assert price_e4 is not None
     decision.product_id = product.product_id
@@ -183,7 +183,7 @@ def _approve(
         and limits_of(card, terms, place, product, plate=request.plate, amount_minor=held, quantity_milli=quantity, local=local).flags
     ):
         decision.flags |= _FLAG_LIMIT
-        answer.flags = flag_names(decision.flags)
+    answer.flags = flag_names(decision.flags)
     answer.outcome = "approved"
     if wanted_milli is not None and quantity < wanted_milli:
         _say_partial(decision, answer, reason, limit, may_ask=limit in judgement.asks)

@@ -86,6 +86,7 @@ class Decision:
         "currency",
         "detail",
         "discount_minor",
+        "driver",
         "event_at",
         "expires_at",
         "fill_id",
@@ -115,7 +116,7 @@ class Decision:
         "write",
     )
 
-    def __init__(self, write: Write, *, station_id: UUID, event_at: datetime, business_day: date, subject_id: UUID, currency: str) -> None:
+    def __init__(self, write: Write, *, station_id: UUID, event_at: datetime, business_day: date, subject_id: UUID, currency: str) -> None:  # noqa: PLR0915 - one line a value
         self.write: int = write
         self.station_id, self.event_at = station_id, event_at
         self.business_day = self.counter_day = business_day
@@ -146,6 +147,8 @@ class Decision:
         """Money and count of the day's counter as they were read, where a limit depends on them: another worker may have used the card."""
         self.levels: Sequence[LevelCount] = ()
         """What the counters of the levels over a company's card change by."""
+        self.driver: tuple[UUID, int, int, int | None] | None = None
+        """Whose PIN was judged besides the card's: driver, generation, tries as they were read, and from now on where they change."""
         self.authorization: tuple[UUID, int, int] | None = None
         """The authorisation to complete: id, status and completions as they were read."""
         self.still_held: Sequence[Take] = ()

@@ -177,12 +177,19 @@ def request_with_card(
 ) -> HotRequest:
     """Make the request of an authorisation or a sale: the card found by its index, the PIN opened, the code read."""
     presented, index = present(card, caller, key)
+    if body.driver_pin:
+        try:
+            presented.driver_pin = open_pin(
+                body.driver_pin, session=caller.session.keys, card=body.driver_number or "", request_key=str(key)
+            )
+        except SealedPinError:
+            presented.driver_pin_unreadable = True
     return HotRequest(
         operation,
         body,
         place=caller.place,
         key=key,
-        fingerprint=fingerprint_of(operation, raw, card.pin, ""),
+        fingerprint=fingerprint_of(operation, raw, card.pin, "", body.driver_pin),
         number_index=index,
         presented=presented,
         trusted=caller.trusted,
@@ -213,9 +220,11 @@ def present(card: Credential, caller: Caller, key: UUID) -> tuple[Presented, byt
     return presented, index
 
 
-def fingerprint_of(operation: Operation, body: bytes, pin: str | None, path: str) -> bytes:
-    """Return the keyed fingerprint of a request, its sealed PIN left out: a retry may seal it again."""
+def fingerprint_of(operation: Operation, body: bytes, pin: str | None, path: str, driver_pin: str | None = None) -> bytes:
+    """Return the keyed fingerprint of a request, its sealed PINs left out: a retry may seal them again."""
     without = body if pin is None else body.replace(pin.encode(), b"", 1)
+    if driver_pin:
+        without = without.replace(driver_pin.encode(), b"", 1)
     return request_fingerprint(b"%d\n%b\n%b" % (operation, path.encode(), without))[:16]
 
 

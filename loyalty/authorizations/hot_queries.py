@@ -7,7 +7,7 @@ is not asked: it hardly ever was, and the write says so (a look-up in eight part
 
 from typing import Final
 
-from loyalty.limits.queries import ABOVE
+from loyalty.limits.queries import ABOVE, ABOVE_COLUMNS
 
 _CARD_COLUMNS: Final = """
     c.card_id, c.account_id, c.product_id, c.status, c.version, c.pin_verifier, c.pin_generation, c.pin_tries, c.chain_id,
@@ -29,10 +29,11 @@ SELECT r.ord::integer, {_CARD_COLUMNS},
     p.purse_id, p.kind, p.unit, p.balance_minor, p.held_minor, p.credit_limit_minor, p.expires_at, p.purse_card, p.spending,
     f.station_id AS fill_station, f.nozzle AS fill_nozzle, f.product_id AS fill_product, f.quantity_milli AS fill_quantity,
     f.unit_price_e4 AS fill_price, f.amount_minor AS fill_amount, f.status AS fill_status, f.locked_until AS fill_locked_until,
-    v.levels, v.reliefs, v.needs%s
+    {ABOVE_COLUMNS}%s
 FROM (
     SELECT i.*, date_trunc('week', i.day::timestamp)::date AS week, date_trunc('month', i.day::timestamp)::date AS month
-    FROM unnest($1::bytea[], $2::date[], $3::uuid[]) WITH ORDINALITY i(number_index, day, fill, ord)
+    FROM unnest($1::bytea[], $2::date[], $3::uuid[], $4::text[], $5::text[], $6::boolean[])
+        WITH ORDINALITY i(number_index, day, fill, driver_number, order_number, says_odometer, ord)
     OFFSET 0 -- else each of a card's days works them out six times (an eighth of the batch where a month is full)
 ) r
 LEFT JOIN cards c ON c.number_index = r.number_index AND c.status > 0
@@ -70,7 +71,7 @@ LEFT JOIN standings s ON s.customer_id = h.customer_id
 LEFT JOIN LATERAL (
     SELECT array_agg(b.cap_id) AS caps, array_agg(b.start) AS starts, array_agg(b.amount) AS amounts, array_agg(b.count) AS times
     FROM benefit_counters b
-    WHERE b.subject_id = ANY (ARRAY[c.chain_id, c.account_id, coalesce(h.merged_into, h.customer_id)]) AND b.cap_id = ANY ($4::uuid[])
+    WHERE b.subject_id = ANY (ARRAY[c.chain_id, c.account_id, coalesce(h.merged_into, h.customer_id)]) AND b.cap_id = ANY ($7::uuid[])
         AND (b.start BETWEEN r.day - 31 AND r.day OR b.start = date '-infinity')
 ) b ON true""",
 )
@@ -92,8 +93,8 @@ LEFT JOIN accounts a ON a.account_id = o.account_id
 ORDER BY r.ord
 """
 
-WRITE_ARGUMENTS: Final = 21
-WRITE: Final = "SELECT kind, place FROM hot_book_v4(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
+WRITE_ARGUMENTS: Final = 22
+WRITE: Final = "SELECT kind, place FROM hot_book_v5(" + ", ".join(f"${number}" for number in range(1, WRITE_ARGUMENTS + 1)) + ")"
 """Arguments in the order of the function's parameters."""
 
 STORED: Final = """

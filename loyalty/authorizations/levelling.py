@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from loyalty.limits.levels import Above, settled_counts
+from loyalty.limits.levels import Above, Lasting, settled_counts
 
 from .decision import Decision
 from .rules import Refused
@@ -17,6 +17,8 @@ from .wire import reference
 
 SUBJECTS: Final = "subjects"
 ASK: Final = "ask"
+ORDER: Final = "order"
+DRIVER: Final = "driver"
 
 
 class Askable(Protocol):
@@ -43,6 +45,15 @@ def happened(decision: Decision, above: Above) -> None:
 
 def _remember(decision: Decision, above: Above) -> None:
     decision.prompts = (decision.prompts or {}) | {SUBJECTS: [str(subject) for subject in above.subjects]}
+    if above.order is not None:
+        decision.prompts[ORDER] = str(above.order.order_id)
+
+
+def kept(subjects: Sequence[UUID]) -> dict[str, Any]:
+    """Return what a completion's sale keeps of whom its fill counts for."""
+    found: dict[str, Any] = {SUBJECTS: [str(subject) for subject in subjects if not isinstance(subject, Lasting)]}
+    order = next((subject for subject in subjects if isinstance(subject, Lasting)), None)
+    return found if order is None else found | {ORDER: str(order)}
 
 
 def end(decision: Decision, subjects: Sequence[UUID]) -> None:
@@ -66,5 +77,8 @@ def ask(decision: Decision, answer: Askable, refused: Refused, *, minor: int | N
 
 
 def subjects_in(document: dict[str, Any] | None) -> tuple[UUID, ...]:
-    """Return whom an authorisation's prompts or a sale's detail say that it counted for."""
-    return tuple(UUID(subject) for subject in (document or {}).get(SUBJECTS, ()))
+    """Return whom an authorisation's prompts or a sale's detail say that it counted for; an order counts for ever."""
+    if document is None:
+        return ()
+    found = tuple(UUID(subject) for subject in document.get(SUBJECTS, ()))
+    return found if ORDER not in document else (*found, Lasting(document[ORDER]))

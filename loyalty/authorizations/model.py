@@ -122,6 +122,8 @@ class Flag(IntFlag):
     CARD_STATUS = 1024
     """Offline sale of a card that was not active."""
     PRODUCT_DIFFERS = 2048
+    ODOMETER = 4096
+    """The reading was said twice although it cannot be."""
 
 
 class FillStatus(IntEnum):

@@ -30,12 +30,22 @@ class Reason(IntEnum):
     PIN_LOCKED = 403
     PIN_UNREADABLE = 404
     PIN_NOT_SET = 405
+    DRIVER_NEEDED = 501
+    DRIVER_UNKNOWN = 502
+    DRIVER_NOT_RELATED = 503
+    DRIVER_PIN_WRONG = 504
+    DRIVER_PIN_LOCKED = 505
+    DRIVER_PIN_UNREADABLE = 506
+    DRIVER_PIN_NOT_SET = 507
     ACCOUNT_FROZEN = 601
     ACCOUNT_CLOSED = 602
     BALANCE_NOT_SHOWN = 603
     PLATE_NEEDED = 701
     PLATE_DIFFERS = 702
     MORE_NEEDED = 703
+    ODOMETER_ODD = 704
+    ODOMETER_DIFFERS = 705
+    PERMIT_NEEDED = 706
     GRADE_NOT_ALLOWED = 801
     SHOP_NOT_ALLOWED = 802
     STATION_NOT_ALLOWED = 803
@@ -44,6 +54,11 @@ class Reason(IntEnum):
     QUANTITY_LIMIT = 806
     COUNT_LIMIT = 807
     TOO_SOON = 808
+    CLOSED_FOR_NOW = 809
+    ORDER_UNKNOWN = 810
+    ORDER_USED = 811
+    ORDER_EXPIRED = 812
+    ORDER_DIFFERS = 813
     INSUFFICIENT_FUNDS = 901
     PART_ONLY = 902
     ORIGINAL_UNKNOWN = 1001
@@ -86,6 +101,19 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.PIN_LOCKED: ("密码已锁定，请持证件到任一网点解锁。", "The PIN is locked. Any outlet unlocks it with an ID."),
     Reason.PIN_UNREADABLE: ("密码密文无法解开，请重新输入。", "The PIN could not be read. Enter it again."),
     Reason.PIN_NOT_SET: ("此卡尚未设置密码，请到柜台设置。", "The card has no PIN yet. Set one at the counter."),
+    Reason.DRIVER_NEEDED: ("请驾驶员输入编号和本人密码。", "The driver enters their number and their own PIN."),
+    Reason.DRIVER_UNKNOWN: ("没有这个驾驶员编号，或该驾驶员已停用。", "There is no such driver, or they do not drive at present."),
+    Reason.DRIVER_NOT_RELATED: ("该驾驶员不能使用这张卡。", "This driver may not use this card."),
+    Reason.DRIVER_PIN_WRONG: ("驾驶员密码错误，还可尝试 {remaining} 次。", "Wrong driver PIN; {remaining} tries left."),
+    Reason.DRIVER_PIN_LOCKED: (
+        "驾驶员密码已锁定，请联系贵单位车队管理员解锁。",
+        "The driver's PIN is locked. Your company's fleet manager unlocks it.",
+    ),
+    Reason.DRIVER_PIN_UNREADABLE: ("驾驶员密码密文无法解开，请重新输入。", "The driver's PIN could not be read. Enter it again."),
+    Reason.DRIVER_PIN_NOT_SET: (
+        "该驾驶员尚未设置密码，请联系贵单位车队管理员。",
+        "This driver has no PIN yet. Ask your company's fleet manager.",
+    ),
     Reason.ACCOUNT_FROZEN: ("账户已被冻结，请联系发卡方。", "The account is frozen. Ask the issuer."),
     Reason.ACCOUNT_CLOSED: ("账户已销户。", "The account is closed."),
     Reason.BALANCE_NOT_SHOWN: (
@@ -97,6 +125,15 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
         "贵单位要求加油时登记里程等信息，请补充后重试。",
         "The company wants more said with this card. Complete it and try again.",
     ),
+    Reason.ODOMETER_ODD: (
+        "里程读数不合理，请核对后再输入一次。",
+        "This odometer reading is unlikely. Check it and enter it once more.",
+    ),
+    Reason.ODOMETER_DIFFERS: ("里程读数不合理，不能加油。", "The odometer's reading cannot be; no fuel is sold."),
+    Reason.PERMIT_NEEDED: (
+        "这次用卡需要贵单位先许可，请联系管理员。",
+        "Your company allows each use of this card beforehand. Ask your manager.",
+    ),
     Reason.PLATE_DIFFERS: ("车牌与卡不符，不能加油。", "The plate is not the card's."),
     Reason.GRADE_NOT_ALLOWED: ("此卡不能加该油品，可加：{allowed}。", "The card may not take this product. Allowed: {allowed}."),
     Reason.SHOP_NOT_ALLOWED: ("此卡不能购买该类商品。", "The card may not buy this."),
@@ -106,6 +143,11 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.QUANTITY_LIMIT: ("超过数量限额（{limit}），还可加 {remaining}。", "Above the quantity limit ({limit}); {remaining} left."),
     Reason.COUNT_LIMIT: ("次数已用完（{limit}）。", "No fills left under {limit}."),
     Reason.TOO_SOON: ("距上次加油太近，还需等待 {remaining} 秒。", "Too soon after the last fill; wait {remaining} seconds."),
+    Reason.CLOSED_FOR_NOW: ("贵单位已在此期间停用这张卡。", "Your company has stopped this card for these days."),
+    Reason.ORDER_UNKNOWN: ("没有这个加油单号。", "There is no such order."),
+    Reason.ORDER_USED: ("该加油单已用完。", "This order is used up."),
+    Reason.ORDER_EXPIRED: ("该加油单未生效、已过期或已取消。", "This order is not valid now: not yet, no more, or cancelled."),
+    Reason.ORDER_DIFFERS: ("该加油单不适用于此站、此油品或此车。", "The order is for another station, product, vehicle or card."),
     Reason.INSUFFICIENT_FUNDS: (
         "余额不足：可用 {remaining}。可充值或改用其他方式付差额。",
         "Not enough funds: {remaining} available. Top up, or pay the rest otherwise.",

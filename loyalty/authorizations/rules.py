@@ -9,7 +9,6 @@ import msgspec
 from loyalty.crypto import pin_matches
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.rules import PurseView
-from loyalty.limits.model import Needs
 from loyalty.limits.rules import UNUSED, Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
 from loyalty.limits.wording import limit_label
@@ -39,6 +38,9 @@ _LIMIT_REASONS: Final = {
     LimitReason.QUANTITY: Reason.QUANTITY_LIMIT,
     LimitReason.COUNT: Reason.COUNT_LIMIT,
     LimitReason.INTERVAL: Reason.TOO_SOON,
+    LimitReason.ODOMETER: Reason.ODOMETER_DIFFERS,
+    LimitReason.CLOSED: Reason.CLOSED_FOR_NOW,
+    LimitReason.ORDER: Reason.ORDER_DIFFERS,
 }
 
 _FREE: Final = Judgement(None, (), None, None, None, None, None)
@@ -49,7 +51,10 @@ encode: Final = msgspec.json.Encoder().encode
 class Presented:
     """How the card was presented: what of it the edge could read."""
 
-    __slots__ = ("check_value_index", "holds_fill", "needs_pin", "pin", "pin_unreadable", "token_ok", "token_version", "token_wrong")
+    __slots__ = (
+        *("check_value_index", "driver_pin", "driver_pin_unreadable", "holds_fill", "needs_pin", "pin", "pin_unreadable", "quotes"),
+        *("token_ok", "token_version", "token_wrong"),
+    )
 
     def __init__(
         self,
@@ -61,6 +66,9 @@ class Presented:
         token_version: int | None = None,
         token_wrong: bool = False,
         holds_fill: bool = False,
+        driver_pin: str | None = None,
+        driver_pin_unreadable: bool = False,
+        quotes: bool = False,
     ) -> None:
         self.pin = pin
         self.pin_unreadable = pin_unreadable
@@ -71,6 +79,10 @@ class Presented:
         self.token_wrong = token_wrong
         self.holds_fill = holds_fill
         """The fill's lock is this sale's own: the holder approved it on the phone."""
+        self.driver_pin = driver_pin
+        self.driver_pin_unreadable = driver_pin_unreadable
+        self.quotes = quotes
+        """Nobody fuels yet: nothing has to be said with the card."""
 
 
 class Refused:
@@ -243,7 +255,12 @@ def word(answer: Said, refused: Refused) -> None:
     answer.outcome = "more_data" if refused.needs and refused.reason in _ASKS else "declined"
 
 
-_ASKS: Final = frozenset({Reason.PIN_NEEDED, Reason.CREDENTIAL_NEEDED, Reason.PLATE_NEEDED, Reason.MORE_NEEDED, Reason.AMOUNT_NEEDED})
+_ASKS: Final = frozenset(
+    {
+        *(Reason.PIN_NEEDED, Reason.CREDENTIAL_NEEDED, Reason.PLATE_NEEDED, Reason.MORE_NEEDED, Reason.AMOUNT_NEEDED),
+        *(Reason.DRIVER_NEEDED, Reason.ODOMETER_ODD),
+    }
+)
 """Refusals that a further field turns into a yes; a wrong field is marked without telling the right value."""
 
 
@@ -269,19 +286,6 @@ def flag_names(flags: int) -> list[str] | None:
 def is_private(card: CardFacts) -> bool:
     """Say whether the account's balance may be told at the pump: a company's pool is not the driver's to see."""
     return card.account_kind != "company"
-
-
-def prompts_refuse(card: CardFacts, *, plate: str | None, odometer_km: int | None) -> Refused | None:
-    """Say whether something must be said with this card that was not: a list of fields; the retry carries them."""
-    if card.above is None or not card.above.needs:
-        return None
-    needs = card.above.needs
-    missing = [
-        field
-        for need, field, said in ((Needs.ODOMETER, "odometer_km", odometer_km), (Needs.PLATE, "plate", plate))
-        if need in needs and said is None
-    ]
-    return Refused(Reason.MORE_NEEDED, needs=missing) if missing else None
 
 
 def counter_seen(card: CardFacts, terms: CardTerms) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ from .decision import Decision, applied
 from .facts import AuthorizationFacts, CardFacts, CardTerms, FillFacts, Place, Product
 from .model import FillStatus, Flag, Flow, Status
 from .offering import Offer
+from .prompting import said_with
 from .reasons import Reason
 from .rules import (
     HOLD_FOR,
@@ -38,7 +39,6 @@ from .rules import (
     money_left,
     place_refuses,
     product_refuses,
-    prompts_refuse,
     written,
 )
 from .wire import CompletionRequest, FuelLine, SaleAnswer, SaleRequest, ShopLine, Taken, reference
@@ -111,11 +111,10 @@ def decide_sale(
     refused, decision.tries_new = credential_refuses(card, terms, request.card, presented)
     decision.by_code = presented.token_version is not None
     if refused is None:
-        refused = prompts_refuse(card, plate=request.plate, odometer_km=request.odometer_km) or _goods_refuse(
-            request, fuel, product, shop, fill, place, terms, now, holds_fill=presented.holds_fill
-        )
+        card, refused = said_with(decision, card, request, presented, local)
+        refused = refused or _goods_refuse(request, fuel, product, shop, fill, place, terms, now, holds_fill=presented.holds_fill)
     if refused is not None:
-        return decline(decision, answer, refused)
+        return decline(decision, answer, _asking(decision, answer, refused, fuel))
     answer.currency = place.currency
     assert offer is not None, "a card that is known meets the rules"
     if fuel is not None and product is not None:
@@ -139,6 +138,11 @@ def decide_sale(
         detail = detail_of(request) | levelling.said(decision) | offering.documents(outcome, place.station_id, offer.share, decision.counts)
         decision.detail = detail or None
     return decided
+
+
+def _asking(decision: Decision, answer: SaleAnswer, refused: Refused, fuel: FuelLine | None) -> Refused:
+    minor, milli = (None, None) if fuel is None else (fuel.amount_minor, fuel.quantity_milli)
+    return levelling.ask(decision, answer, refused, minor=minor, milli=milli)
 
 
 def _benefits(
@@ -379,7 +383,7 @@ def decide_completion(
         detail["odometer_km"] = request.odometer_km
     if original.subjects:
         levelling.end(decision, original.subjects)
-        detail[levelling.SUBJECTS] = [str(subject) for subject in original.subjects]
+        detail |= levelling.kept(original.subjects)
     decision.detail = detail or None
     decision.answer = encode(answer)
     return decision

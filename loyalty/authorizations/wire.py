@@ -48,6 +48,13 @@ class AuthorizationRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_o
     partial: bool = True
     plate: Annotated[str, Meta(max_length=16)] | None = None
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
+    driver_number: (
+        Annotated[str, Meta(pattern=r"^[0-9]{1,12}$", description="The driver of the card's company, beside the card")] | None
+    ) = None
+    driver_pin: (
+        Annotated[str, Meta(max_length=400, description="The driver's own PIN, sealed for `driver_number` as the card's is")] | None
+    ) = None
+    order_number: Annotated[str, Meta(pattern=r"^[0-9A-Za-z._/-]{1,32}$", description="The company's order, used once")] | None = None
     continues: UUID | None = None
     event_at: Instant | None = None
     record: Record | None = None
@@ -109,6 +116,13 @@ class SaleRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     plate: Annotated[str, Meta(max_length=16)] | None = None
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
     staff_id: UUID | None = None
+    driver_number: (
+        Annotated[str, Meta(pattern=r"^[0-9]{1,12}$", description="The driver of the card's company, beside the card")] | None
+    ) = None
+    driver_pin: (
+        Annotated[str, Meta(max_length=400, description="The driver's own PIN, sealed for `driver_number` as the card's is")] | None
+    ) = None
+    order_number: Annotated[str, Meta(pattern=r"^[0-9A-Za-z._/-]{1,32}$", description="The company's order, used once")] | None = None
     continues: UUID | None = None
     event_at: Instant | None = None
     record: Record | None = None

@@ -223,6 +223,8 @@ class Driver(Base):
     licence_until: Mapped[date | None]
     pin_verifier: Mapped[bytes | None]
     pin_generation: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    pin_tries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    """Wrong tries in a row: the pump's batch counts them, the third locks the PIN."""
     status: Mapped[DriverStatus]
     created_at: Mapped[datetime]
     left_at: Mapped[datetime | None]

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from loyalty.limits.presented import DAY_S, KM_PER_DAY_MOST
+
 from .model_fills import Doubt
 
-KM_PER_DAY_MOST: Final = 1_500
-"""More than two drivers in turns do (configurable per company later)."""
-_DAY_S: Final = 86_400
 _FUEL_FACTOR: Final = 4
 """How far kilometres may lie from what fuel and norm say: tanks are not always filled up."""
 
@@ -35,7 +34,7 @@ def doubt_of(last: Known | None, *, km: int, at: datetime, litres_since_milli: i
     if driven < 0:
         return Doubt.FALLS
     seconds = max(0, int((at - last.at).total_seconds()))
-    if driven > KM_PER_DAY_MOST * (seconds // _DAY_S + 1):
+    if driven > KM_PER_DAY_MOST * (seconds // DAY_S + 1):
         return Doubt.TOO_FAR
     if norm_milli and litres_since_milli:
         expected = litres_since_milli * 100 // norm_milli

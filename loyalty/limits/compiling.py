@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from .model import LimitKind, Reaction, Window
-from .rules import Hours, LimitSet, WindowLimit
+from .rules import Closed, Hours, LimitSet, More, WindowLimit
 
 _SETS = (LimitKind.GRADES, LimitKind.SHOP, LimitKind.STATIONS, LimitKind.DISTRICTS, LimitKind.REGIONS)
 _PLACES = frozenset({LimitKind.STATIONS, LimitKind.DISTRICTS, LimitKind.REGIONS})
@@ -28,8 +28,10 @@ class LimitRow(NamedTuple):
     valid_to: datetime | None
 
 
-def compile_rows(rows: Sequence[LimitRow], *, now: datetime) -> LimitSet:
-    """Return the document of the rows that stand at `now` (`[valid_from, valid_to)`).
+def compile_rows(
+    rows: Sequence[LimitRow], *, now: datetime, more: Sequence[More] = (), closed: Sequence[Closed] = (), needs: int = 0
+) -> LimitSet:
+    """Return the document of the rows that stand at `now` (`[valid_from, valid_to)`), and of the dated changes that have not passed.
 
     Several rows of one kind: allowed codes are what all of them allow, hours what any of them opens, the shortest tank and the longest
     interval hold, the latest plate holds. A kind blocks if one of its rows does, else asks if one of them
@@ -55,6 +57,10 @@ def compile_rows(rows: Sequence[LimitRow], *, now: datetime) -> LimitSet:
         windows=tuple(_windows(standing)),
         min_interval_s=max(intervals) if intervals else None,
         tank_milli=min(tanks) if tanks else None,
+        odometer=True if LimitKind.ODOMETER in by_kind else None,
+        more=tuple(one for one in more if now < one.until),
+        closed=tuple(one for one in closed if now < one.until),
+        needs=needs,
         reactions={
             kind: mildest
             for kind, found in by_kind.items()
@@ -69,9 +75,13 @@ def _reaction(rows: Sequence[LimitRow]) -> Reaction:
     return next(reaction for reaction in (Reaction.BLOCK, Reaction.ASK, Reaction.FLAG) if reaction in said)
 
 
-def next_change(rows: Sequence[LimitRow], *, now: datetime) -> datetime | None:
-    """Return the next instant after `now` at which a row begins or ends by itself, None where none does."""
+def next_change(rows: Sequence[LimitRow], *, now: datetime, dated: Sequence[More | Closed] = ()) -> datetime | None:
+    """Return the next instant after `now` at which a row begins or ends by itself, or a dated change has passed; None where none does.
+
+    A dated change begins by itself at the pump.
+    """
     instants = [instant for row in rows for instant in (row.valid_from, row.valid_to) if instant is not None and instant > now]
+    instants += [one.until for one in dated if one.until > now]
     return min(instants, default=None)
 
 

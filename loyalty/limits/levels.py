@@ -13,13 +13,24 @@ from uuid import UUID
 import msgspec
 
 from .model import Level, LimitKind, Needs, Reaction
+from .presented import Odometer, OrderFacts, PumpDriver
 from .rules import NO_LIMITS, UNUSED, Block, Compiled, Judgement, LimitSet, Reason, Used, judge, overlay, window_start
 
 LEVEL_NAMES: Final = {int(level): level.name.lower() for level in Level}
 _WINDOWS: Final = ((1, "day"), (2, "week"), (3, "month"))
 _FOR_EVER: Final = date.min
+_ONCE: Final = (0, _FOR_EVER)
 RELEASE: Final = "release"
 """What binds where a release itself says how far it goes."""
+ORDER: Final = "order"
+PERMIT: Final = "permit"
+"""The limit that a permit lifts: a release of it, for one fill."""
+
+
+class Lasting(UUID):
+    """Who is counted for ever, not by windows: an order."""
+
+    __slots__ = ()
 
 
 class LevelFacts(NamedTuple):
@@ -62,12 +73,48 @@ class LevelCount(NamedTuple):
 class Above:
     """What stands over a company's card."""
 
-    __slots__ = ("levels", "needs", "reliefs")
+    __slots__ = ("doubtful", "driver", "levels", "needs", "odometer", "order", "reliefs")
 
-    def __init__(self, levels: Sequence[LevelFacts], reliefs: Sequence[Relief], needs: int = 0) -> None:
+    def __init__(
+        self,
+        levels: Sequence[LevelFacts],
+        reliefs: Sequence[Relief],
+        needs: int = 0,
+        driver: PumpDriver | None = None,
+        odometer: Odometer | None = None,
+        order: OrderFacts | None = None,
+    ) -> None:
         self.levels = levels
         self.reliefs = reliefs
+        for level in levels:
+            if level.limits is not None:
+                needs |= level.limits.needs
         self.needs = Needs(needs)
+        self.driver = driver
+        """Whose number was typed; their level is among the levels."""
+        self.odometer = odometer
+        self.order = order
+        self.doubtful = False
+        """The odometer's reading that was given cannot be."""
+
+    def _with(self, levels: Sequence[LevelFacts], reliefs: Sequence[Relief], order: OrderFacts | None) -> "Above":
+        made = Above(levels, reliefs, self.needs, self.driver, self.odometer, order)
+        made.doubtful = self.doubtful
+        return made
+
+    def driven_by(self, driver_id: UUID) -> "Above":
+        """Return it with the driver who showed their PIN in the place of the card's own."""
+        kept = [one for one in self.levels if one.level != Level.DRIVER or one.subject_id == driver_id]
+        return self if len(kept) == len(self.levels) else self._with(kept, self.reliefs, self.order)
+
+    def known_driver(self, tries: int) -> None:
+        """Note the tries that the typed driver's PIN has had by now: another request of the batch tried it too."""
+        if self.driver is not None:
+            self.driver = self.driver._replace(pin_tries=tries)
+
+    def permits(self, instant: datetime) -> bool:
+        """Say whether somebody allowed this use."""
+        return any(one.limits is None or PERMIT in one.limits for one in self.standing(instant))
 
     @property
     def subjects(self) -> list[UUID]:
@@ -128,9 +175,15 @@ class Above:
                 quantity_milli=quantity_milli,
                 used=sums,
                 since_last_s=since_s,
+                doubtful=self.doubtful,
             )
             judged.append((prefix, lifted, said))
-        return _within(most_restrictive(judged), reliefs, amount_minor, quantity_milli)
+        said = _within(most_restrictive(judged), reliefs, amount_minor, quantity_milli)
+        if self.order is None:
+            return said
+        if product_code is None or (self.order.product_code not in {None, product_code}) or self.order.station_id not in {None, station}:
+            return Judgement(Block(Reason.ORDER, ORDER), said.flags, 0, 0, said.remaining_count, ORDER, ORDER)
+        return _at_most(said, self.order.left_minor, self.order.left_milli, ORDER, amount_minor, quantity_milli)
 
     def _each(self, local_time: datetime) -> Iterable[tuple[str, Compiled, Used, int | None]]:
         for level in self.levels:
@@ -144,8 +197,11 @@ class Above:
         found = [
             LevelCount(level.subject_id, number, window_start(window, day), *counted, *maxima)
             for level in self.levels
-            for number, window, maxima in _maxima(level, reliefs)
+            for number, window, maxima in _maxima(level, reliefs, instant)
         ]
+        if self.order is not None:
+            most = self.order.amount_minor, self.order.quantity_milli, self.order.fills_max
+            found.append(LevelCount(self.order.order_id, 0, _FOR_EVER, *counted, *most))
         found += [LevelCount(one.release_id, 0, _FOR_EVER, counted[0], counted[1], 1, None, None, 1) for one in reliefs if one.once]
         return found
 
@@ -153,14 +209,21 @@ class Above:
         """Return it as it stands after other fills of the same batch were counted."""
         added: dict[UUID, list[int]] = {}
         used_up: set[UUID] = set()
+        order = self.order
         for one in counts:
-            if one.window == 0:
+            if order is not None and one.subject_id == order.order_id:
+                order = order._replace(
+                    used_minor=order.used_minor + one.minor,
+                    used_milli=order.used_milli + one.milli,
+                    used_count=order.used_count + one.fills,
+                )
+            elif one.window == 0:
                 used_up.add(one.subject_id)
             elif one.start == window_start(_WINDOWS[one.window - 1][1], day):
                 sums = added.setdefault(one.subject_id, [0] * 9)
                 for place, value in enumerate((one.minor, one.milli, one.fills), 3 * (one.window - 1)):
                     sums[place] += value
-        if not added and not used_up:
+        if not added and not used_up and order is self.order:
             return self
         levels = [
             level
@@ -168,7 +231,7 @@ class Above:
             else level._replace(used=[(was or 0) + more for was, more in zip(level.used, added[level.subject_id], strict=True)])
             for level in self.levels
         ]
-        return Above(levels, [one._replace(used=one.used or one.release_id in used_up) for one in self.reliefs], self.needs)
+        return self._with(levels, [one._replace(used=one.used or one.release_id in used_up) for one in self.reliefs], order)
 
 
 def settled_counts(subjects: Sequence[UUID], day: date, counted: tuple[int, int, int]) -> list[LevelCount]:
@@ -176,9 +239,11 @@ def settled_counts(subjects: Sequence[UUID], day: date, counted: tuple[int, int,
     if not any(counted):
         return []
     return [
-        LevelCount(subject, number, window_start(window, day), *counted, None, None, None)
+        LevelCount(subject, number, start, *counted, None, None, None)
         for subject in subjects
-        for number, window in _WINDOWS
+        for number, start in (
+            (_ONCE,) if isinstance(subject, Lasting) else ((number, window_start(window, day)) for number, window in _WINDOWS)
+        )
     ]
 
 
@@ -225,18 +290,22 @@ def _less(least: tuple[int, str | None] | None, left: int | None, prefix: str, n
 def _within(said: Judgement, reliefs: Sequence[Relief], amount_minor: int, quantity_milli: int) -> Judgement:
     """Keep a fill within what a release allows."""
     for relief in reliefs:
-        amount, quantity, blocked = relief.minor_max, relief.milli_max, None
-        if amount is not None and (said.remaining_amount_minor is None or amount < said.remaining_amount_minor):
-            said = msgspec.structs.replace(said, remaining_amount_minor=amount, binding_amount=RELEASE)
-            if amount_minor > amount:
-                blocked = Block(Reason.AMOUNT, RELEASE, remaining=amount, partial=True)
-        if quantity is not None and (said.remaining_quantity_milli is None or quantity < said.remaining_quantity_milli):
-            said = msgspec.structs.replace(said, remaining_quantity_milli=quantity, binding_quantity=RELEASE)
-            if quantity_milli > quantity:
-                blocked = Block(Reason.QUANTITY, RELEASE, remaining=quantity, partial=True)
-        if said.blocked is None and blocked is not None:
-            said = msgspec.structs.replace(said, blocked=blocked)
+        said = _at_most(said, relief.minor_max, relief.milli_max, RELEASE, amount_minor, quantity_milli)
     return said
+
+
+def _at_most(said: Judgement, amount: int | None, quantity: int | None, name: str, amount_minor: int, quantity_milli: int) -> Judgement:
+    """Keep a fill within so much money and quantity more; `name` is what binds where they do."""
+    blocked = None
+    if amount is not None and (said.remaining_amount_minor is None or amount < said.remaining_amount_minor):
+        said = msgspec.structs.replace(said, remaining_amount_minor=amount, binding_amount=name)
+        if amount_minor > amount:
+            blocked = Block(Reason.AMOUNT, name, remaining=amount, partial=True)
+    if quantity is not None and (said.remaining_quantity_milli is None or quantity < said.remaining_quantity_milli):
+        said = msgspec.structs.replace(said, remaining_quantity_milli=quantity, binding_quantity=name)
+        if quantity_milli > quantity:
+            blocked = Block(Reason.QUANTITY, name, remaining=quantity, partial=True)
+    return said if said.blocked is not None or blocked is None else msgspec.structs.replace(said, blocked=blocked)
 
 
 def relieved(limits: Compiled, prefix: str, reliefs: Sequence[Relief]) -> Compiled:
@@ -266,12 +335,15 @@ def _softened(limits: Compiled, names: frozenset[str] | None) -> Compiled:
     return Compiled(soft)
 
 
-def _maxima(level: LevelFacts, reliefs: Sequence[Relief]) -> Iterable[tuple[int, str, tuple[int | None, int | None, int | None]]]:
+def _maxima(
+    level: LevelFacts, reliefs: Sequence[Relief], instant: datetime
+) -> Iterable[tuple[int, str, tuple[int | None, int | None, int | None]]]:
     """Yield each window with the most that its row may hold of money, quantity and fills."""
     limits = NO_LIMITS if level.limits is None else relieved(level.limits, LEVEL_NAMES[level.level] + ".", reliefs)
+    ceilings = limits.ceilings_at(instant)[0] if limits.more else limits.ceilings
     for number, window in _WINDOWS:
         most: list[int | None] = [None, None, None]
-        for at, measure, value, _ in limits.ceilings:
+        for at, measure, value, _ in ceilings:
             if at is not None and at // 3 == number - 1:
                 known = most[measure]
                 most[measure] = value if known is None else min(known, value)

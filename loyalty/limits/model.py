@@ -28,6 +28,8 @@ class LimitKind(StrEnum):
     COUNT = "count"
     MIN_INTERVAL = "min_interval"
     TANK = "tank"
+    ODOMETER = "odometer"
+    """The reading given must rise, and by no more than can be driven."""
 
 
 class Window(StrEnum):
@@ -63,6 +65,35 @@ class Needs(IntFlag):
     ODOMETER = 1
     DRIVER = 2
     PLATE = 4
+    RELATED = 8
+    """The driver must be of the card's own driver, or of a department over the card."""
+    PERMIT = 16
+    """Somebody of the company allows each use before."""
+
+
+class ChangeKind(StrEnum):
+    """What a dated change does to a subject's limits."""
+
+    MORE = "more"
+    BLOCK = "block"
+
+
+class OrderStatus(StrEnum):
+    """Whether an order may still be fuelled on."""
+
+    OPEN = "open"
+    USED = "used"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.OPEN: frozenset({OrderStatus.USED, OrderStatus.EXPIRED, OrderStatus.CANCELLED}),
+    # What was taken on it was taken back.
+    OrderStatus.USED: frozenset({OrderStatus.OPEN}),
+    OrderStatus.EXPIRED: frozenset(),
+    OrderStatus.CANCELLED: frozenset(),
+}
 
 
 class LimitSetRow(Base):
@@ -75,6 +106,8 @@ class LimitSetRow(Base):
     profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("limit_profiles.profile_id"))
     """The profile whose limits it has besides its own: they are the rows of the subject that the profile is."""
     compiled: Mapped[dict[str, Any]]
+    needs: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    """`Needs` of whoever uses a card of this subject."""
     next_change_at: Mapped[datetime | None]
     """When a row begins or ends by itself; a job then compiles anew."""
     updated_at: Mapped[datetime]
@@ -206,4 +239,76 @@ class LimitRelease(Base):
         Index("ix_limit_releases_company_id", "company_id", "release_id"),
         CheckConstraint("valid_until > valid_from", name="period"),
         CheckConstraint("minor_max > 0 AND milli_max > 0", name="maxima"),
+    )
+
+
+class LimitChange(Base):
+    """More than a subject's limits allow, or nothing at all, in `[valid_from, valid_to)`. A row is ended, never changed."""
+
+    __tablename__ = "limit_changes"
+
+    change_id: Mapped[UUID] = mapped_column(primary_key=True)
+    company_id: Mapped[UUID]
+    subject_id: Mapped[UUID]
+    kind: Mapped[ChangeKind]
+    percent: Mapped[int | None] = mapped_column(Integer)
+    """How many hundredths each amount, quantity and count rises by; with it or without: so much money, so many thousandths more."""
+    amount_minor: Mapped[int | None]
+    quantity_milli: Mapped[int | None]
+    valid_from: Mapped[datetime]
+    valid_to: Mapped[datetime]
+    reason: Mapped[str]
+    created_by_kind: Mapped[str]
+    created_by_id: Mapped[str]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_limit_changes_subject_id", "subject_id", "change_id"),
+        Index("ix_limit_changes_company_id", "company_id", "change_id"),
+        one_of("kind", ChangeKind),
+        CheckConstraint("valid_to > valid_from", name="period"),
+        CheckConstraint("percent BETWEEN 1 AND 1000 AND amount_minor > 0 AND quantity_milli > 0", name="sizes"),
+        CheckConstraint("(kind = 'more') = (num_nonnulls(percent, amount_minor, quantity_milli) > 0)", name="more"),
+    )
+
+
+class FuelOrder(Base):
+    """What a company's own system ordered to be fuelled: the pump names its number with the card.
+
+    How much of it was used, its counter says (`level_counters`, window 0), which the pump's batch guards; the status follows.
+    """
+
+    __tablename__ = "fuel_orders"
+
+    order_id: Mapped[UUID] = mapped_column(primary_key=True)
+    company_id: Mapped[UUID]
+    account_id: Mapped[UUID]
+    number: Mapped[str]
+    status: Mapped[OrderStatus]
+    product_code: Mapped[str | None]
+    station_id: Mapped[UUID | None]
+    chain_id: Mapped[UUID | None]
+    vehicle_id: Mapped[UUID | None]
+    amount_minor: Mapped[int | None]
+    quantity_milli: Mapped[int | None]
+    """The most that may be taken: money or thousandths of the product's unit."""
+    keeps_rest: Mapped[bool]
+    """What the first fill leaves may be taken by another; else the order ends with its first fill."""
+    valid_from: Mapped[datetime]
+    valid_until: Mapped[datetime]
+    note: Mapped[str | None]
+    created_by_kind: Mapped[str]
+    created_by_id: Mapped[str]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ux_fuel_orders_number", "company_id", "number", unique=True),
+        Index("ix_fuel_orders_company_id", "company_id", "order_id"),
+        Index("ix_fuel_orders_open", "valid_until", postgresql_where=text("status = 'open'")),
+        one_of("status", OrderStatus),
+        CheckConstraint("valid_until > valid_from", name="period"),
+        CheckConstraint("num_nonnulls(amount_minor, quantity_milli) = 1 AND amount_minor > 0 AND quantity_milli > 0", name="size"),
+        CheckConstraint("number ~ '^[0-9A-Za-z._/-]{1,32}$'", name="number"),
     )

@@ -6,13 +6,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, text
+from sqlalchemy import exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.paging import all_as
 
 from .levels import Above, LevelFacts, Relief
-from .model import CardLimit, LimitProfile, LimitSetRow
+from .model import CardLimit, LevelCounter, LimitChange, LimitProfile, LimitRelease, LimitSetRow, Needs
+from .presented import Odometer, OrderFacts, PumpDriver
 from .rules import LimitSet, compiled
 
 ABOVE: Final = """
@@ -22,7 +23,10 @@ LEFT JOIN LATERAL (
             e.count, m.amount_minor, m.quantity_milli, m.count,
             (SELECT w.last_at FROM level_counters w WHERE w.account_id = c.account_id AND w.subject_id = u.subject AND w."window" = 1
             ORDER BY w.start DESC LIMIT 1))::limit_level ORDER BY u.place)
-        FROM unnest(h.subjects, h.levels) WITH ORDINALITY u(subject, level, place)
+        FROM unnest(
+            CASE WHEN g.driver_id = ANY (h.subjects) IS NOT FALSE THEN h.subjects ELSE h.subjects || g.driver_id END,
+            CASE WHEN g.driver_id = ANY (h.subjects) IS NOT FALSE THEN h.levels ELSE h.levels || 4::smallint END
+        ) WITH ORDINALITY u(subject, level, place)
         LEFT JOIN limit_sets s ON s.subject_id = u.subject
         LEFT JOIN level_counters d ON d.account_id = c.account_id AND d.subject_id = u.subject AND d."window" = 1 AND d.start = r.day
         LEFT JOIN level_counters e ON e.account_id = c.account_id AND e.subject_id = u.subject AND e."window" = 2 AND e.start = r.week
@@ -33,18 +37,62 @@ LEFT JOIN LATERAL (
             WHERE w.account_id = c.account_id AND w.subject_id = x.release_id AND w."window" = 0 AND w.count > 0
         ))::limit_relief)
         FROM limit_releases x WHERE x.chain_id = c.chain_id AND x.ended_at IS NULL
-    ) AS reliefs
-    FROM limit_chains h WHERE h.chain_id = c.chain_id AND a.kind = 'company'
+    ) AS reliefs,
+    CASE WHEN g.driver_id IS NOT NULL
+        THEN ROW(g.driver_id, g.status, g.pin_verifier, g.pin_generation, g.pin_tries, g.department_id,
+            g.driver_id = ANY (h.subjects))::pump_driver END AS driver,
+    CASE WHEN r.says_odometer THEN (
+        SELECT ROW(o.odometer_km, o.odometer_at)::pump_odometer FROM vehicles o
+        WHERE o.vehicle_id = h.subjects[array_position(h.levels, 3::smallint)] AND o.odometer_at IS NOT NULL
+    ) END AS odometer,
+    CASE WHEN r.order_number IS NOT NULL THEN (
+        SELECT ROW(o.order_id, o.status, o.product_code, o.station_id, o.chain_id, o.vehicle_id, o.amount_minor, o.quantity_milli,
+            o.keeps_rest,
+            o.valid_from, o.valid_until, w.amount_minor, w.quantity_milli, w.count)::pump_order
+        FROM fuel_orders o
+        LEFT JOIN level_counters w ON w.account_id = o.account_id AND w.subject_id = o.order_id AND w."window" = 0
+            AND w.start = date '0001-01-01'
+        WHERE o.company_id = h.company_id AND o.number = r.order_number
+    ) END AS fuel_order
+    FROM limit_chains h LEFT JOIN drivers g ON g.company_id = h.company_id AND g.number = r.driver_number
+    WHERE h.chain_id = c.chain_id AND a.kind = 'company'
 ) v ON true
 """
-"""What stands over a company's card, `c` of account `a`, on the day, week and month of `r`; the pump's read joins it. Of another's card
-nothing is looked up: the account's kind is asked first."""
+"""What stands over a company's card, `c` of account `a`, on the day, week and month of `r`, which also says which driver's number was
+typed, which order was named, and whether an odometer was read; the pump's read joins it. Of another's card nothing is looked up: the
+account's kind is asked first."""
+
+ABOVE_COLUMNS: Final = "v.levels, v.reliefs, v.driver, v.odometer, v.fuel_order, v.needs"
+"""Of `v` what `above_of` takes, in order."""
 
 
 async def standing_limits(session: AsyncSession, *, subject_id: UUID) -> list[CardLimit]:
     """Return a subject's limits that nobody has ended, those still to begin too, in the order they were made."""
     statement = select(CardLimit).where(CardLimit.subject_id == subject_id, CardLimit.ended_at.is_(None)).order_by(CardLimit.limit_id)
     return list(await session.scalars(statement))
+
+
+async def standing_changes(session: AsyncSession, *, subject_id: UUID, now: datetime) -> list[LimitChange]:
+    """Return a subject's dated changes that nobody has ended and that have not passed, in the order they were made."""
+    mine = (LimitChange.subject_id == subject_id, LimitChange.ended_at.is_(None), LimitChange.valid_to > now)
+    return list(await session.scalars(select(LimitChange).where(*mine).order_by(LimitChange.change_id)))
+
+
+async def standing_releases(session: AsyncSession, *, chain_id: UUID, now: datetime) -> list[LimitRelease]:
+    """Return a chain's releases and permits that hold at an instant, those for one fill until it came."""
+    used = exists().where(
+        LevelCounter.account_id == LimitRelease.account_id,
+        LevelCounter.subject_id == LimitRelease.release_id,
+        LevelCounter.window == 0,
+        LevelCounter.count > 0,
+    )
+    mine = (LimitRelease.chain_id == chain_id, LimitRelease.ended_at.is_(None), LimitRelease.valid_until > now)
+    return list(await session.scalars(select(LimitRelease).where(*mine, ~(LimitRelease.once & used)).order_by(LimitRelease.release_id)))
+
+
+async def needs_of(session: AsyncSession, *, subject_id: UUID) -> Needs:
+    """Return what a subject itself asks for with its cards."""
+    return Needs(await session.scalar(select(LimitSetRow.needs).where(LimitSetRow.subject_id == subject_id)) or 0)
 
 
 async def limit_history(session: AsyncSession, *, subject_id: UUID, since: datetime | None = None) -> list[CardLimit]:
@@ -97,8 +145,15 @@ async def get_set_for_update(session: AsyncSession, *, subject_id: UUID) -> Limi
     return (await session.scalars(statement.execution_options(populate_existing=True))).one()
 
 
-def above_of(levels: Sequence[Any] | None, reliefs: Sequence[Any] | None, needs: int) -> Above:
-    """Build what stands over a card from the two arrays that `ABOVE` gives."""
+def above_of(
+    levels: Sequence[Any] | None,
+    reliefs: Sequence[Any] | None,
+    driver: Sequence[Any] | None,
+    odometer: Sequence[Any] | None,
+    fuel_order: Sequence[Any] | None,
+    needs: int,
+) -> Above:
+    """Build what stands over a card from what `ABOVE` gives."""
     return Above(
         [
             LevelFacts(one[0], one[1], None if one[2] is None else compiled(one[2]), [value or 0 for value in one[3:12]], one[12])
@@ -106,26 +161,32 @@ def above_of(levels: Sequence[Any] | None, reliefs: Sequence[Any] | None, needs:
         ],
         [Relief(one[0], None if one[1] is None else frozenset(one[1]), *one[2:8]) for one in reliefs or ()],
         needs,
+        None if driver is None else PumpDriver(*driver),
+        None if odometer is None else Odometer(*odometer),
+        None if fuel_order is None else OrderFacts(*fuel_order[:11], *(value or 0 for value in fuel_order[11:14])),
     )
 
 
-async def above_at(session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date) -> Above | None:
+async def above_at(
+    session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date, driver_number: str | None = None, order_number: str | None = None
+) -> Above | None:
     """Return what stands over a company account's chain on a station's `day`; None where nothing does."""
     row = (
         await session.execute(
             text(
                 f"""
-                SELECT v.levels, v.reliefs, v.needs
+                SELECT {ABOVE_COLUMNS}
                 FROM (SELECT CAST(:account_id AS uuid) AS account_id, CAST(:chain_id AS uuid) AS chain_id) c
                 CROSS JOIN (SELECT 'company' AS kind) a
                 CROSS JOIN (
-                    SELECT d.day, date_trunc('week', d.day::timestamp)::date AS week, date_trunc('month', d.day::timestamp)::date AS month
+                    SELECT d.day, date_trunc('week', d.day::timestamp)::date AS week, date_trunc('month', d.day::timestamp)::date AS month,
+                        CAST(:driver_number AS text) AS driver_number, CAST(:order_number AS text) AS order_number, false AS says_odometer
                     FROM (SELECT CAST(:day AS date) AS day) d
                 ) r
                 {ABOVE}
                 """.replace("::", "\\:\\:")  # noqa: S608 - put together from this file's constants
             ),
-            {"account_id": account_id, "chain_id": chain_id, "day": day},
+            {"account_id": account_id, "chain_id": chain_id, "day": day, "driver_number": driver_number, "order_number": order_number},
         )
     ).one()
-    return None if row.needs is None else above_of(row.levels, row.reliefs, row.needs)
+    return None if row.needs is None else above_of(*row)

@@ -24,6 +24,8 @@ _MEASURES: Final = {LimitKind.AMOUNT: _AMOUNT, LimitKind.QUANTITY: _QUANTITY, Li
 _WINDOWS: Final = ("day", "week", "month")
 _WINDOW_AT: Final = {window: 3 * place for place, window in enumerate(_WINDOWS)}
 
+Ceiling = tuple[int | None, int, int, str]
+"""Place in `Used` (None: the transaction's own), measure, value, name."""
 Used = Sequence[int | None]
 """What the windows that are open now have used so far, nine numbers: amount (minor units), quantity (thousandths) and count of the day, of
 the week, of the month; None is zero."""
@@ -50,6 +52,23 @@ class WindowLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     reaction: Reaction = Reaction.BLOCK
 
 
+class More(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """In `[since, until)` each ceiling lies higher: by hundredths of itself, and by minor units or thousandths where it is such a one."""
+
+    since: datetime
+    until: datetime
+    percent: int = 0
+    amount_minor: int = 0
+    quantity_milli: int = 0
+
+
+class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """In `[since, until)` nothing is sold."""
+
+    since: datetime
+    until: datetime
+
+
 class LimitSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The document of one subject; whatever is left out does not limit.
 
@@ -67,6 +86,12 @@ class LimitSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     min_interval_s: int | None = None
     tank_milli: int | None = None
     reactions: dict[LimitKind, Reaction] = {}
+    odometer: bool | None = None
+    """The reading given must be one that can be."""
+    more: tuple[More, ...] = ()
+    closed: tuple[Closed, ...] = ()
+    needs: int = 0
+    """What must be said or shown (`loyalty.limits.model.Needs`)."""
 
 
 class Reason(StrEnum):
@@ -82,6 +107,9 @@ class Reason(StrEnum):
     QUANTITY = "quantity_limit"
     COUNT = "count_limit"
     INTERVAL = "too_soon"
+    ODOMETER = "odometer_differs"
+    CLOSED = "closed_for_now"
+    ORDER = "order_differs"
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
@@ -129,11 +157,15 @@ class Compiled:
         *(
             "asking",
             "ceilings",
+            "closed",
             "flagged",
             "flags",
             "grades",
             "hours",
             "min_interval_s",
+            "more",
+            "needs",
+            "odometer",
             "places",
             "plate",
             "quiet",
@@ -160,15 +192,35 @@ class Compiled:
             + [f"{limit.window}.{limit.measure}" for limit in source.windows if limit.reaction is Reaction.ASK]
         )
         """Names of limits that the company may be asked to lift."""
-        self.walled = bool(self.places) or any(
+        self.odometer, self.more, self.closed, self.needs = bool(source.odometer), source.more, source.closed, source.needs
+        self.walled = bool(self.places or self.closed or self.odometer) or any(
             wall is not None for wall in (self.grades, self.shop, self.hours, self.plate, self.min_interval_s)
         )
         ceilings = _ceilings(source)
         self.ceilings = tuple(ceiling for ceiling, blocks in ceilings if blocks)
         self.flagged = tuple(ceiling for ceiling, blocks in ceilings if not blocks)
-        self.quiet = not (self.walled or self.ceilings or self.flagged)
+        self.quiet = not (self.walled or self.ceilings or self.flagged or self.more)
         self.flags = bool(self.flagged or self.soft)
         """Whether anything here only flags."""
+
+    def ceilings_at(self, instant: datetime) -> tuple[tuple[Ceiling, ...], tuple[Ceiling, ...]]:
+        """Return the ceilings that block and those that only flag, as high as a dated change lets them be at an instant."""
+        standing = [one for one in self.more if one.since <= instant < one.until]
+        if not standing:
+            return self.ceilings, self.flagged
+        return tuple(_raised(one, standing) for one in self.ceilings), tuple(_raised(one, standing) for one in self.flagged)
+
+
+def _raised(ceiling: Ceiling, standing: Sequence[More]) -> Ceiling:
+    at, measure, value, name = ceiling
+    if name == "tank":
+        return ceiling
+    more = value * sum(one.percent for one in standing) // 100
+    if measure == _AMOUNT:
+        more += sum(one.amount_minor for one in standing)
+    elif measure == _QUANTITY:
+        more += sum(one.quantity_milli for one in standing)
+    return at, measure, value + more, name
 
 
 def _allowed(codes: tuple[Any, ...] | None) -> frozenset[Any] | None:
@@ -214,7 +266,7 @@ def used_in(counters: Mapping[str, Sequence[int]]) -> Used:
     return [number for window in _WINDOWS for number in counters.get(window, UNUSED[:3])]
 
 
-def _ceilings(source: LimitSet) -> list[tuple[tuple[int | None, int, int, str], bool]]:
+def _ceilings(source: LimitSet) -> list[tuple[Ceiling, bool]]:
     """Return each as (place in `Used`, measure, value, name), and whether it blocks; of a transaction's own window nothing is used yet."""
     found = []
     for limit in source.windows:
@@ -244,7 +296,7 @@ def _overlaid(own: LimitSet, defaults: LimitSet) -> LimitSet:
     said = {limit.window + limit.measure for limit in own.windows}
     chosen = {
         name: getattr(own if getattr(own, name) is not None else defaults, name)
-        for name in ("grades", "shop", "stations", "districts", "regions", "hours", "plate", "min_interval_s", "tank_milli")
+        for name in ("grades", "shop", "stations", "districts", "regions", "hours", "plate", "min_interval_s", "tank_milli", "odometer")
     }
     reactions = dict(own.reactions)
     for kind, reaction in defaults.reactions.items():
@@ -252,7 +304,9 @@ def _overlaid(own: LimitSet, defaults: LimitSet) -> LimitSet:
         if getattr(own, field, None) is None:
             reactions[kind] = reaction
     windows = own.windows + tuple(limit for limit in defaults.windows if limit.window + limit.measure not in said)
-    return LimitSet(**chosen, windows=windows, reactions=reactions)
+    return LimitSet(
+        **chosen, windows=windows, reactions=reactions, more=own.more, closed=own.closed + defaults.closed, needs=own.needs | defaults.needs
+    )
 
 
 @lru_cache(maxsize=65_536)
@@ -288,25 +342,29 @@ def judge(
     quantity_milli: int,
     used: Used = UNUSED,
     since_last_s: int | None = None,
+    doubtful: bool = False,
 ) -> Judgement:
     """Judge one line: a fuel product (`product_code`) or a shop line (`shop_category`); with neither, only the money and the place.
 
     `amount_minor` and `quantity_milli` are what is asked for, 0 where it is open (fill up): then a limit blocks only if nothing is left.
     `local_time` is the station's. `plate` is None where none was given. `since_last_s`: seconds since the chain's last fill, None: never.
+    `doubtful`: the odometer's reading that was given cannot be.
     """
     limits = limit_set or defaults or NO_LIMITS
     if limit_set is not None and defaults is not None:
         limits = overlay(limit_set, defaults)
     if limits.quiet:
         return _FREE
-    amount, quantity, count, names = _left(limits.ceilings, used)
+    ceilings, flagged = limits.ceilings_at(local_time) if limits.more else (limits.ceilings, limits.flagged)
+    amount, quantity, count, names = _left(ceilings, used)
     flags: list[str] = []
-    if limits.flagged:
+    if flagged:
         asked = (amount_minor, quantity_milli, 1)
-        flags = [name for at, measure, value, name in limits.flagged if (0 if at is None else used[at] or 0) + asked[measure] > value]
+        flags = [name for at, measure, value, name in flagged if (0 if at is None else used[at] or 0) + asked[measure] > value]
     blocked = None
     if limits.walled:
-        blocked = _wall_hit(limits, flags, product_code, shop_category, (station, district, region), local_time, plate, since_last_s)
+        place = (station, district, region)
+        blocked = _wall_hit(limits, flags, product_code, shop_category, place, local_time, plate, since_last_s, doubtful=doubtful)
     if blocked is None and (
         count == 0 or (amount is not None and amount_minor >= amount) or (quantity is not None and quantity_milli >= quantity)
     ):
@@ -334,7 +392,7 @@ def _left(
     return amount, quantity, count, (amount_name, quantity_name, count_name)
 
 
-def _wall_hit(
+def _wall_hit(  # noqa: C901 - one line a wall, and no call each on the hot path
     limits: Compiled,
     flags: list[str],
     product_code: str | None,
@@ -343,9 +401,13 @@ def _wall_hit(
     local_time: datetime,
     plate: str | None,
     since_last_s: int | None,
+    *,
+    doubtful: bool,
 ) -> Block | None:
     """Find the first limit other than an amount, quantity or count that blocks; note those that only flag."""
     hits: list[tuple[str, Reason]] = []
+    if limits.closed and any(one.since <= local_time < one.until for one in limits.closed):
+        hits.append(("closed", Reason.CLOSED))
     if product_code is not None and limits.grades is not None and product_code not in limits.grades:
         hits.append(("grades", Reason.GRADE))
     if shop_category is not None and limits.shop is not None and shop_category not in limits.shop:
@@ -362,6 +424,8 @@ def _wall_hit(
             hits.append(("plate", Reason.PLATE_DIFFERS))
     if since_last_s is not None and limits.min_interval_s is not None and since_last_s < limits.min_interval_s:
         hits.append(("min_interval", Reason.INTERVAL))
+    if doubtful and limits.odometer:
+        hits.append(("odometer", Reason.ODOMETER))
     return _first_blocking(limits, hits, flags, since_last_s) if hits else None
 
 

@@ -23,6 +23,8 @@ _KINDS: Final[dict[str, tuple[str, str]]] = {
     LimitKind.COUNT: ("次数上限", "number of fills"),
     LimitKind.MIN_INTERVAL: ("最短间隔", "shortest interval"),
     LimitKind.TANK: ("油箱容量", "tank capacity"),
+    LimitKind.ODOMETER: ("里程合理性", "odometer"),
+    "closed": ("停用日期", "days without fuel"),
 }
 
 
@@ -32,7 +34,11 @@ _LEVELS: Final[dict[str, tuple[str, str]]] = {
     "vehicle": ("车辆", "vehicle"),
     "driver": ("驾驶员", "driver"),
 }
-_RELEASE: Final = ("临时放行额度", "what the release allows")
+_WHOLE: Final = {
+    "release": ("临时放行额度", "what the release allows"),
+    "order": ("加油单", "what the order allows"),
+    "permit": ("用卡许可", "a permit for this use"),
+}
 
 
 def limit_label(name: str, language: str) -> str:
@@ -42,8 +48,8 @@ def limit_label(name: str, language: str) -> str:
     (`terminal`, a code of a later release) is returned as it is.
     """
     chinese = language.startswith("zh")
-    if name == "release":
-        return _RELEASE[0] if chinese else _RELEASE[1]
+    if name in _WHOLE:
+        return _WHOLE[name][0 if chinese else 1]
     level, dot, rest = name.partition(".")
     if dot and level in _LEVELS:
         below = limit_label(rest, language)

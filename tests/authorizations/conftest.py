@@ -45,8 +45,18 @@ class Bench(Pump):
         return self.world.now + self.later
 
     def authorise(
-        self, card: TestCard, *, pin: str | None = PIN, key: uuid.UUID | None = None, product: str = "92", terminal: int = 0, **fields
+        self,
+        card: TestCard,
+        *,
+        pin: str | None = PIN,
+        key: uuid.UUID | None = None,
+        product: str = "92",
+        terminal: int = 0,
+        driver_pin: str | None = None,
+        **fields,
     ):
+        if driver_pin is not None:
+            fields["driver_pin"] = "sealed"
         body = AuthorizationRequest(card=Credential(number=card.number, pin="sealed" if pin else None), product=product, **fields)
         request = HotRequest(
             Operation.AUTHORISE,
@@ -55,7 +65,7 @@ class Bench(Pump):
             key=key or uuid.uuid4(),
             fingerprint=request_fingerprint(repr(body).encode())[:16],
             number_index=card.index,
-            presented=Presented(pin=pin),
+            presented=Presented(pin=pin, driver_pin=driver_pin),
         )
         return self.cards.submit(request)
 
@@ -70,8 +80,11 @@ class Bench(Pump):
         price_e4: int = 78_900,
         amount_minor: int | None = None,
         shown: Presented | None = None,
+        driver_pin: str | None = None,
         **fields,
     ):
+        if driver_pin is not None:
+            fields["driver_pin"] = "sealed"
         if product is not None:
             fields["fuel"] = FuelLine(
                 product=product,
@@ -88,7 +101,7 @@ class Bench(Pump):
             key=key or uuid.uuid4(),
             fingerprint=request_fingerprint(repr(body).encode())[:16],
             number_index=card.index,
-            presented=shown or Presented(pin=pin),
+            presented=shown or Presented(pin=pin, driver_pin=driver_pin),
         )
         return self.cards.submit(request)
 

@@ -23,7 +23,7 @@ from tests.simulation import test_what_changes_between_the_read_and_the_write_is
 from tests.simulation.house import House, Population, populate
 
 FUNCTIONS = Path(__file__).parents[2] / "migrations" / "functions"
-BATCH = re.compile(r"CREATE (FUNCTION hot_book_v4\(.*?END \$\$;)", re.DOTALL)
+BATCH = re.compile(r"CREATE (FUNCTION hot_book_v5\(.*?END \$\$;)", re.DOTALL)
 """The form that the lanes call: a test below holds the two together."""
 GATHER = re.compile(r"CREATE (FUNCTION gather_budget\(.*?END \$\$;)", re.DOTALL)
 SEEN = "(d.seen IS NULL OR d.seen = p.balance_minor + p.credit_limit_minor - p.held_minor)"
@@ -173,7 +173,7 @@ WITHOUT = {
 
 def functions() -> list[str]:
     """Return the batch's function and the one that gathers budgets, as they stand."""
-    batch = (FUNCTIONS / "hot_book.v4.sql").read_text(encoding="utf-8")
+    batch = (FUNCTIONS / "hot_book.v5.sql").read_text(encoding="utf-8")
     gather = (FUNCTIONS / "hot_book.v3.sql").read_text(encoding="utf-8")
     return [*BATCH.findall(batch), *GATHER.findall(gather)]
 

@@ -53,7 +53,7 @@ class Desk:
     async def book(self, **rows: Any) -> set[tuple[int, int]]:
         """Write one batch of these rows; return what fell short."""
         facts = ", ".join(f"p_{name} => ${place}::{kind}" for place, (name, kind) in enumerate(ROWS.items(), 1))
-        sentence = f"""SELECT kind, place FROM hot_book_v4(p_now => now(), p_expires => now(), p_period => 202609, {facts},
+        sentence = f"""SELECT kind, place FROM hot_book_v5(p_now => now(), p_expires => now(), p_period => 202609, {facts},
             p_revisions => (SELECT array_agg(revision ORDER BY kind) FROM revisions))"""
         plain = dict.fromkeys(("changed", "overdue", "used", "unused"), 0)
         found = await self.house.rows(sentence, *(rows.get(name, plain.get(name)) for name in ROWS))
@@ -105,7 +105,7 @@ async def test_reference_data_changed(workers):
         rows = ", ".join(f"NULL::{kind}" for kind in ROWS.values())
         names = dict(zip(ROWS, rows.split(", "), strict=True))
         facts = ", ".join(f"p_{name} => {value}" for name, value in names.items())
-        sentence = f"SELECT kind FROM hot_book_v4(p_now => now(), p_expires => now(), p_period => 202609, p_revisions => $1, {facts})"
+        sentence = f"SELECT kind FROM hot_book_v5(p_now => now(), p_expires => now(), p_period => 202609, p_revisions => $1, {facts})"
         assert await desk.only(sentence, [0, 0]) == (REFERENCE,)
 
 

@@ -12,7 +12,7 @@ from loyalty.authorizations.facts import CardFacts, CardTerms, FillFacts, Place,
 from loyalty.authorizations.offering import Offer
 from loyalty.authorizations.settling import decide_sale
 from loyalty.authorizations.snapshot import Snapshot
-from loyalty.authorizations.wire import AuthorizationRequest, FuelLine, SaleRequest
+from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest, FuelLine, SaleRequest
 from loyalty.ids import uuid7
 from loyalty.ledger.rules import PurseView
 from loyalty.pricing.basket import Moment
@@ -32,10 +32,14 @@ class CardLane(Lane):
     def _read_arguments(self, batch: Sequence[HotRequest], now: datetime, snapshot: Snapshot, book: Book, *, full: bool) -> list[Any]:
         days = [local_time(now, request.place.zone).date() for request in batch]
         fills = [request.body.fill_id if isinstance(request.body, SaleRequest) else None for request in batch]
+        bodies = [request.body for request in batch if not isinstance(request.body, CompletionRequest)]
         return [
             [request.number_index for request in batch],
             days,
             fills,
+            [body.driver_number for body in bodies],
+            [body.order_number for body in bodies],
+            [body.odometer_km is not None for body in bodies],
             *((book.counters_at({_place(request, snapshot).station_id for request in batch}),) if full else ()),
         ]
 
@@ -59,6 +63,8 @@ class CardLane(Lane):
             exact = card.account_id not in accounts
             if card.above is not None and card.account_id in self.leveled:
                 card = card._replace(above=card.above.after(local.date(), self.leveled[card.account_id]))
+            if self.tried and card.above is not None and card.above.driver is not None:
+                card.above.known_driver(self.tried.get(card.above.driver.driver_id, card.above.driver.pin_tries))
             accounts.setdefault(card.account_id, card.purses)
             decision.account_id, decision.card_id, decision.chain_id = card.account_id, card.card_id, card.chain_id
             decision.card_version, decision.card_tries = card.version, card.pin_tries

@@ -156,6 +156,8 @@ class Lane(abc.ABC):
         """What the batch in hand has counted so far for benefits' caps: of whom, (counter, window's start), amount and times."""
         self.leveled: dict[UUID, list[LevelCount]] = {}
         """What the batch in hand has counted so far for levels, by account."""
+        self.tried: dict[UUID, int] = {}
+        """How many tries drivers' PINs have had, where the batch in hand changed it."""
         self._exhausted: dict[UUID, float] = {}
         """Budgets of which nothing was left anywhere, and until when that is believed."""
         self.batches = 0
@@ -296,6 +298,7 @@ class Lane(abc.ABC):
             self.free = dict(self.free)
         self.counted.clear()
         self.leveled.clear()
+        self.tried.clear()
         for request, group in zip(batch, rows, strict=True):
             try:
                 decision = self._decide(request, group, snapshot, accounts, now, book)
@@ -306,6 +309,8 @@ class Lane(abc.ABC):
                 accounts[decision.account_id] = applied(accounts[decision.account_id], decision.changes)
             if decision.counts or decision.budgets or decision.short:
                 self._note(decision, short)
+            if decision.driver is not None and decision.driver[3] is not None:
+                self.tried[decision.driver[0]] = decision.driver[3]
             if decision.levels:
                 self.leveled.setdefault(decision.account_id, []).extend(decision.levels)
             decided.append((request, decision))

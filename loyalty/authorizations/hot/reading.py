@@ -36,7 +36,7 @@ def card_facts(rows: list[Any], accounts: dict[UUID, list[PurseView]]) -> CardFa
             None if last_at is None else row[_LIMITS + 1 : _LAST_AT],
             last_at,
             merged(own, rows) if own is not None else purses_in(rows),
-            None if row["needs"] is None else above_of(row["levels"], row["reliefs"], row["needs"]),
+            None if row["needs"] is None else above_of(*row[_ABOVE:_PERSON]),
         )
     )
 
@@ -57,8 +57,10 @@ _HOLDS: Final = 12
 _FROZEN: Final = 17
 """… what was frozen of the rules."""
 _PURSE_COLUMNS: Final = 9
-_PERSON: Final = CARD_PURSE + _PURSE_COLUMNS + 11
-"""Where the customer's facts begin in a row of the cards' full read: after purse, fill and levels."""
+_ABOVE: Final = CARD_PURSE + _PURSE_COLUMNS + 8
+"""Where what stands over a company's card begins in a row of the cards' read: after purse and fill."""
+_PERSON: Final = _ABOVE + 6
+"""Where the customer's facts begin in a row of the cards' full read."""
 _BARE: Final = _PERSON
 """How long a row is without them."""
 _frozen: Final = msgspec.json.Decoder(Frozen)

@@ -17,7 +17,7 @@ from loyalty.ids import uuid7
 
 from .requests import HotRequest
 
-CARD, ORIGINAL, PURSE, COUNTER, REFERENCE, ANSWERED, BENEFIT, BUDGET, LEVEL = 1, 2, 3, 4, 5, 6, 7, 8, 9
+CARD, ORIGINAL, PURSE, COUNTER, REFERENCE, ANSWERED, BENEFIT, BUDGET, LEVEL, DRIVER = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """What the write says is not as it was read; `ANSWERED`: a key that was used before."""
 
 _AUTHORIZATION: Final = int(Write.AUTHORIZATION)
@@ -56,6 +56,8 @@ class Batch:
         "_cards_of",
         "_counters",
         "_counters_of",
+        "_drivers",
+        "_drivers_of",
         "_expires",
         "_levels",
         "_levels_of",
@@ -90,6 +92,8 @@ class Batch:
         self._counters_of: dict[tuple[UUID, date], list[int]] = {}
         self._benefits: dict[tuple[UUID, UUID, int], list[Any]] = {}
         self._benefits_of: dict[tuple[UUID, UUID, int], list[int]] = {}
+        self._drivers: dict[UUID, tuple[UUID, int, int, int | None]] = {}
+        self._drivers_of: dict[UUID, list[int]] = {}
         self._budgets: dict[tuple[UUID, int], list[int]] = {}
         self._budgets_of: dict[tuple[UUID, int], list[int]] = {}
         for place, (request, made) in enumerate(decided):
@@ -129,6 +133,8 @@ class Batch:
             self._benefit(place, made)
         if made.levels:
             self._level(place, made)
+        if made.driver is not None:
+            self._driver(place, made.driver)
 
     def _change(self, place: int, made: Decision) -> None:
         for change in made.changes:
@@ -190,6 +196,16 @@ class Batch:
                 known[7] = max(known[7] or self._now, made.event_at)
                 self._levels_of[at].append(place)
 
+    def _driver(self, place: int, judged: tuple[UUID, int, int, int | None]) -> None:
+        """Note a driver's PIN: of several in the batch the first saw the row, each later one what the one before made of it."""
+        driver, generation, tries, tries_new = judged
+        known = self._drivers.get(driver)
+        if known is not None:
+            generation, tries = known[1:3]
+            tries_new = known[3] if tries_new is None else tries_new
+        self._drivers[driver] = driver, generation, tries, tries_new
+        self._drivers_of.setdefault(driver, []).append(place)
+
     def _authorization(self, request: HotRequest, made: Decision) -> tuple[Any, ...]:
         if self._expires is None:
             self._expires = made.expires_at
@@ -204,7 +220,7 @@ class Batch:
         )
 
     def arguments(self, snapshot: Snapshot) -> list[Any]:
-        """Return the parameters of `hot_book_v4` in their order; an empty array is none."""
+        """Return the parameters of `hot_book_v5` in their order; an empty array is none."""
         cards, originals, debts, authorizations, sales, movements, fills, requests = self._rows
         counters = list(map(tuple, self._counters.values()))
         seen = [counter[7:] for counter in counters if counter[8] is not None]
@@ -216,6 +232,7 @@ class Batch:
             *(movements or None, fills or None, requests, list(map(tuple, self._benefits.values())) or None),
             [(*own, *changed) for own, changed in self._budgets.items()] or None,
             list(map(tuple, self._levels.values())) or None,
+            list(self._drivers.values()) or None,
         ]
 
     def users(self, moved: Iterable[tuple[int, int]]) -> set[int]:
@@ -236,6 +253,8 @@ class Batch:
                 found.update(list(self._budgets_of.values())[place - 1])
             elif kind == LEVEL:
                 found.update(list(self._levels_of.values())[place - 1])
+            elif kind == DRIVER:
+                found.update(list(self._drivers_of.values())[place - 1])
         return found
 
 

@@ -16,6 +16,7 @@ from loyalty.authorizations.decision import Decision, Write
 from loyalty.authorizations.facts import CardFacts, CardTerms, Place, Product
 from loyalty.authorizations.hot import local_time
 from loyalty.authorizations.offering import Offer
+from loyalty.authorizations.prompting import fields_of, needs_of
 from loyalty.authorizations.reasons import Reason, say
 from loyalty.authorizations.rules import (
     Presented,
@@ -75,6 +76,7 @@ async def quote(
     assert terms is not None
     assert purses is not None
     answer.needs_pin = terms.pin_required and card.pin_verifier is not None
+    answer.needs = fields_of(needs_of(card)) or None
     asked = [product] if product is not None else sorted(snapshot.product_codes())
     offer = await offer_for(session, snapshot=snapshot, place=place, card=card, terms=terms, instant=now, lock=False)
     lines = [_line(code, snapshot=snapshot, place=place, card=card, terms=terms, offer=offer, plate=plate, now=now) for code in asked]
@@ -217,7 +219,7 @@ def _line(
         product=product,
         price_e4=price,
         offer=offer,
-        presented=Presented(token_ok=True),
+        presented=Presented(token_ok=True, quotes=True),
         exact=False,
         now=now,
         local=local,

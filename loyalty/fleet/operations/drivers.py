@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
+from loyalty.authorizations.rules import PIN_TRIES
 from loyalty.cards.operations import require_sound_pin
 from loyalty.crypto import DRIVER_PIN, Purpose, pin_verifier, seal_text
 from loyalty.customers.queries import get_customer
@@ -45,6 +46,16 @@ class DriverCannotMove(Refusal):
     en = "Driver {number} is {status} and cannot become {to}."
     next_zh = "请刷新后再试。"
     next_en = "Look at it again."
+
+
+class DriverPinNotLocked(Refusal):
+    """Only a locked PIN is unlocked."""
+
+    status = 409
+    zh = "驾驶员 {number} 的密码没有锁定。"
+    en = "The PIN of driver {number} is not locked."
+    next_zh = "请刷新页面。"
+    next_en = "Load the page again."
 
 
 async def add_driver(session: AsyncSession, *, company_id: UUID, facts: DriverFacts, actor: Actor, now: datetime) -> UUID:
@@ -119,9 +130,26 @@ async def set_driver_pin(session: AsyncSession, *, company_id: UUID, driver_id: 
         raise DriverCannotMove(number=row.number, status=row.status.value, to="pin")
     require_sound_pin(pin)
     row.pin_generation += 1
+    row.pin_tries = 0
     row.pin_verifier = pin_verifier(card_id=driver_id, generation=row.pin_generation, pin=pin, label=DRIVER_PIN)
     await session.flush()
     await _record(session, "fleet.driver_pin_set", row, {"generation": row.pin_generation}, actor, now)
+
+
+async def unlock_driver_pin(session: AsyncSession, *, company_id: UUID, driver_id: UUID, actor: Actor, now: datetime) -> None:
+    """Let a driver whose PIN three wrong tries locked try again.
+
+    :raises CompanyNotFound: if there is no such company
+    :raises DriverNotFound: if there is no such driver
+    :raises DriverPinNotLocked: if it is not locked
+    """
+    await lock_company(session, company_id=company_id)
+    row = await get_driver_row(session, company_id=company_id, driver_id=driver_id, lock=True)
+    if row.pin_tries < PIN_TRIES:
+        raise DriverPinNotLocked(number=row.number)
+    row.pin_tries = 0
+    await session.flush()
+    await _record(session, "fleet.driver_pin_unlocked", row, {}, actor, now)
 
 
 async def move_driver(

@@ -8,8 +8,10 @@ import msgspec
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.authorizations.rules import PIN_TRIES
 from loyalty.cards.model import LIVING, Card
 from loyalty.crypto import Purpose, open_text
+from loyalty.db import locked
 from loyalty.errors import NotFound
 from loyalty.fleet.model import CardBinding, Driver, DriverStatus
 from loyalty.paging import PAGE_SIZE, Column, Page, keys_for, page
@@ -38,6 +40,8 @@ class DriverView(msgspec.Struct, frozen=True):
     licence_class: str | None
     licence_until: date | None
     has_pin: bool
+    pin_locked: bool
+    """Three wrong tries locked it; a manager unlocks it."""
     status: DriverStatus
     created_at: datetime
     left_at: datetime | None
@@ -84,14 +88,14 @@ async def get_driver(session: AsyncSession, *, company_id: UUID, driver_id: UUID
     return (await _views(session, company_id, [await get_driver_row(session, company_id=company_id, driver_id=driver_id)]))[0]
 
 
-async def get_driver_row(session: AsyncSession, *, company_id: UUID, driver_id: UUID) -> Driver:
+async def get_driver_row(session: AsyncSession, *, company_id: UUID, driver_id: UUID, lock: bool = False) -> Driver:
     """Return a driver's row, for whoever has locked the company.
 
     :raises DriverNotFound: if there is none
     """
-    row = await session.scalar(
-        select(Driver).where(Driver.company_id == company_id, Driver.driver_id == driver_id).execution_options(populate_existing=True)
-    )
+    statement = select(Driver).where(Driver.company_id == company_id, Driver.driver_id == driver_id)
+    statement = locked(statement) if lock else statement.execution_options(populate_existing=True)
+    row: Driver | None = await session.scalar(statement)
     if row is None:
         raise DriverNotFound(driver=driver_id)
     return row
@@ -166,6 +170,7 @@ async def _views(session: AsyncSession, company_id: UUID, rows: Sequence[Driver]
             licence_class=row.licence_class,
             licence_until=row.licence_until,
             has_pin=row.pin_verifier is not None,
+            pin_locked=row.pin_tries >= PIN_TRIES,
             status=row.status,
             created_at=row.created_at,
             left_at=row.left_at,

@@ -1,5 +1,6 @@
 """Writing limits: the room's public verbs."""
 
+from .dated import ChangeNotFound, ChangeNotSound, NewChange, add_change, end_change
 from .levels import (
     Over,
     ProfileNameTaken,
@@ -15,6 +16,7 @@ from .levels import (
     set_chains,
     use_profile,
 )
+from .orders import NewOrder, OrderCannotMove, OrderNotSound, OrderNumberTaken, add_orders, cancel_order, settle_orders
 from .setting import (
     LimitNotFound,
     LimitNotSound,
@@ -25,21 +27,33 @@ from .setting import (
     end_limit,
     limit_row,
     replace_limits,
+    set_needs,
 )
 
 __all__ = [
+    "ChangeNotFound",
+    "ChangeNotSound",
     "LimitNotFound",
     "LimitNotSound",
+    "NewChange",
     "NewLimit",
+    "NewOrder",
+    "OrderCannotMove",
+    "OrderNotSound",
+    "OrderNumberTaken",
     "Over",
     "PlateLimitNeedsPin",
     "ProfileNameTaken",
     "ProfileNotFound",
     "ReleaseNotFound",
     "ReleaseTooLong",
+    "add_change",
     "add_limit",
+    "add_orders",
+    "cancel_order",
     "close_profile",
     "compile_due",
+    "end_change",
     "end_limit",
     "end_release",
     "forget_chain",
@@ -49,5 +63,7 @@ __all__ = [
     "replace_limits",
     "set_chain",
     "set_chains",
+    "set_needs",
+    "settle_orders",
     "use_profile",
 ]

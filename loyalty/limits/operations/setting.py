@@ -17,9 +17,9 @@ from loyalty.cards import queries as card_queries
 from loyalty.errors import NotFound, Refusal
 from loyalty.ids import uuid7
 from loyalty.limits.compiling import LimitRow, compile_rows, next_change
-from loyalty.limits.model import CardLimit, LimitKind, LimitSetRow, Reaction, Window
-from loyalty.limits.queries import get_set_for_update, standing_limits, users_of_profile
-from loyalty.limits.rules import LimitSet, plate_key
+from loyalty.limits.model import CardLimit, ChangeKind, LimitKind, LimitSetRow, Needs, Reaction, Window
+from loyalty.limits.queries import get_set_for_update, standing_changes, standing_limits, users_of_profile
+from loyalty.limits.rules import Closed, LimitSet, More, plate_key
 
 _WINDOWED = {LimitKind.AMOUNT, LimitKind.QUANTITY, LimitKind.COUNT}
 _COUNTED = {*_WINDOWED, LimitKind.MIN_INTERVAL, LimitKind.TANK}
@@ -145,16 +145,38 @@ async def compile_subject(session: AsyncSession, *, subject_id: UUID, actor: Act
     rows = [limit_row(row) for row in await standing_limits(session, subject_id=subject_id)]
     if kept.profile_id is not None:
         rows += [limit_row(row) for row in await standing_limits(session, subject_id=kept.profile_id)]
-    document = compile_rows(rows, now=now)
+    changes = await standing_changes(session, subject_id=subject_id, now=now)
+    more = [
+        More(one.valid_from, one.valid_to, one.percent or 0, one.amount_minor or 0, one.quantity_milli or 0)
+        for one in changes
+        if one.kind is ChangeKind.MORE
+    ]
+    closed = [Closed(one.valid_from, one.valid_to) for one in changes if one.kind is ChangeKind.BLOCK]
+    document = compile_rows(rows, now=now, more=more, closed=closed, needs=kept.needs)
     kept.compiled = msgspec.convert(msgspec.to_builtins(document), dict[str, object])
     kept.revision += 1
-    kept.next_change_at = next_change(rows, now=now)
+    kept.next_change_at = next_change(rows, now=now, dated=[*more, *closed])
     kept.updated_at = now
     await session.flush()
     await cards.touch_chain(session, chain_id=subject_id, actor=actor, now=now)
     for user in await users_of_profile(session, profile_id=subject_id):
         await compile_subject(session, subject_id=user, actor=actor, now=now)
     return document
+
+
+async def set_needs(session: AsyncSession, *, subject_id: UUID, needs: Needs, actor: Actor, now: datetime) -> None:
+    """Say what must be said or shown with the cards of a subject (a chain, vehicle, driver, department, company), besides their own PIN.
+
+    What is asked for at any level over a card is asked for.
+    """
+    kept = await lock_set(session, subject_id=subject_id, now=now)
+    if kept.needs == needs:
+        return
+    facts = {"from": kept.needs, "to": int(needs)}
+    kept.needs = int(needs)
+    await session.flush()
+    await compile_subject(session, subject_id=subject_id, actor=actor, now=now)
+    await audit.record(session, actor=actor, action="limits.needs_set", subject=("limit_subject", subject_id), facts=facts, now=now)
 
 
 async def _require_pin(session: AsyncSession, *, subject_id: UUID) -> None:

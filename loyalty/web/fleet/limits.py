@@ -32,7 +32,7 @@ PATH: Final = "/fleet/limits"
 _MAY = FleetPermission.EDIT_LIMITS
 _KINDS: Final = (
     *(LimitKind.AMOUNT, LimitKind.QUANTITY, LimitKind.COUNT, LimitKind.GRADES, LimitKind.STATIONS, LimitKind.DISTRICTS, LimitKind.REGIONS),
-    *(LimitKind.HOURS, LimitKind.MIN_INTERVAL, LimitKind.TANK),
+    *(LimitKind.HOURS, LimitKind.MIN_INTERVAL, LimitKind.TANK, LimitKind.SHOP, LimitKind.PLATE, LimitKind.ODOMETER),
 )
 
 

@@ -188,6 +188,7 @@ LIMIT_KIND: Final[Mapping[LimitKind, str]] = {
     LimitKind.COUNT: N_("Number of fills"),
     LimitKind.MIN_INTERVAL: N_("Shortest interval"),
     LimitKind.TANK: N_("Tank capacity"),
+    LimitKind.ODOMETER: N_("Odometer"),
 }
 WINDOW: Final[Mapping[Window, str]] = {
     Window.TRANSACTION: N_("per fill"),
@@ -337,6 +338,7 @@ FLAG: Final[Mapping[Flag, str]] = {
     Flag.UNKNOWN_CARD: N_("Unknown card"),
     Flag.CARD_STATUS: N_("Card was not active"),
     Flag.PRODUCT_DIFFERS: N_("Another product"),
+    Flag.ODOMETER: N_("Unlikely odometer"),
 }
 STAFF_STATUS: Final[Mapping[StaffStatus, Toned]] = {
     StaffStatus.ACTIVE: (N_("Works here"), "good"),

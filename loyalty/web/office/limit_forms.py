@@ -60,6 +60,8 @@ async def _of_kind(desk: PageDesk, kind: LimitKind, currency: str) -> list[Field
         ]
     if kind is LimitKind.PLATE:
         return [field("codes", _("Plate"), autofocus=True, help=_("Asked for at the pump, so the card needs a PIN."))]
+    if kind is LimitKind.ODOMETER:
+        return []
     if kind is LimitKind.SHOP:
         return [area("codes", _("Only these categories"), help=_("Parted by commas; empty: nothing from the shop."), required=False)]
     return [chips("codes", _("Only these"), await _codes(desk, kind), many=True, value=[])]

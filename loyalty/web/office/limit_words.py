@@ -28,6 +28,8 @@ def limit_words(desk: PageDesk, limit: CardLimit, places: Places) -> str:
         return f"{name}: {desk.f.quantity(limit.value)}"
     if limit.kind is LimitKind.HOURS:
         return f"{name}: {limit.from_time:%H:%M}–{limit.to_time:%H:%M}, {days_words(desk, limit.days or ())}"
+    if limit.kind is LimitKind.ODOMETER:
+        return f"{name}: {_('it rises, by no more than can be driven')}"
     codes = list(limit.codes or ())
     if limit.kind is LimitKind.STATIONS:
         codes = [places.names.get(UUID(code), code) for code in codes]

@@ -1,0 +1,143 @@
+"""What is said with a company's card: a second identity, an odometer, an order, a permit. Pure, on one read's facts.
+
+What is missing is asked for in one list; a wrong field is marked without telling the right value. A driver's tries are counted by the same
+batch that answers, before the answer leaves.
+"""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from loyalty.crypto import DRIVER_PIN, pin_matches
+from loyalty.limits.levels import PERMIT, Above
+from loyalty.limits.model import Needs, OrderStatus
+from loyalty.limits.presented import OrderFacts, PumpDriver, can_be
+
+from . import levelling
+from .decision import Decision
+from .facts import CardFacts
+from .model import Flag
+from .reasons import Reason
+from .rules import PIN_TRIES, Presented, Refused
+from .wire import AuthorizationRequest, SaleRequest
+
+_DRIVES: Final = "active"
+_STANDS: Final = frozenset({OrderStatus.OPEN.value, OrderStatus.USED.value})
+"""Whether it is used up its counter says; the status follows later."""
+_FLAG_ODOMETER: Final = int(Flag.ODOMETER)
+
+
+def needs_of(card: CardFacts) -> Needs:
+    """Return what must be said or shown with a card, at whatever level it is asked for."""
+    if card.above is None:
+        return Needs(0)
+    return card.above.needs if card.limits is None else card.above.needs | card.limits.needs
+
+
+def fields_of(needs: Needs) -> list[str]:
+    """Return the names of the fields that a request must carry for it."""
+    return [
+        field
+        for need, field in (
+            (Needs.DRIVER, "driver_number"),
+            (Needs.DRIVER, "driver_pin"),
+            (Needs.ODOMETER, "odometer_km"),
+            (Needs.PLATE, "plate"),
+        )
+        if need in needs
+    ]
+
+
+def said_with(
+    decision: Decision, card: CardFacts, request: AuthorizationRequest | SaleRequest, presented: Presented, local: datetime
+) -> tuple[CardFacts, Refused | None]:
+    """Judge what was said with a card; return it as it stands with that (its driver's limits over it), and the refusal if there is one."""
+    above = card.above
+    if above is None:
+        if request.order_number is not None:
+            return card, Refused(Reason.ORDER_UNKNOWN, needs=["order_number"])
+        return card, None
+    needs = needs_of(card)
+    missing = [] if presented.quotes else [field for field in fields_of(needs) if getattr(request, field) is None]
+    if request.driver_number is not None and request.driver_pin is None and "driver_pin" not in missing:
+        missing.append("driver_pin")
+    if missing:
+        second = set(missing) <= {"driver_number", "driver_pin"}
+        return card, Refused(Reason.DRIVER_NEEDED if second else Reason.MORE_NEEDED, needs=missing)
+    refused = _driver_refuses(decision, above, request, presented, needs)
+    if refused is None:
+        refused = _order_refuses(above, request, card.chain_id, local) or _odometer_refuses(decision, card, above, request, needs, local)
+    if refused is None and Needs.PERMIT in needs and not presented.quotes and not above.permits(local):
+        refused = Refused(Reason.PERMIT_NEEDED, limit=PERMIT, may_ask=True)
+    if above.driver is not None and refused is None:
+        card = card._replace(above=above.driven_by(above.driver.driver_id))
+    return card, refused
+
+
+def _driver_refuses(
+    decision: Decision, above: Above, request: AuthorizationRequest | SaleRequest, presented: Presented, needs: Needs
+) -> Refused | None:
+    """Judge the second identity; three wrong PINs in a row lock it, at whatever pump and with whatever card."""
+    if request.driver_number is None:
+        return None
+    driver = above.driver
+    if driver is None or driver.status != _DRIVES:
+        return Refused(Reason.DRIVER_UNKNOWN, needs=["driver_number"])
+    if Needs.RELATED in needs and not _is_related(driver, above):
+        return Refused(Reason.DRIVER_NOT_RELATED, needs=["driver_number"])
+    if presented.driver_pin_unreadable or presented.driver_pin is None:
+        return Refused(Reason.DRIVER_PIN_UNREADABLE, needs=["driver_pin"])
+    if driver.pin_verifier is None:
+        return Refused(Reason.DRIVER_PIN_NOT_SET)
+    refused, tries = _pin_judged(driver, presented.driver_pin)
+    decision.driver = driver.driver_id, driver.pin_generation, driver.pin_tries, tries
+    decision.prompts = (decision.prompts or {}) | {levelling.DRIVER: str(driver.driver_id)}
+    return refused
+
+
+def _pin_judged(driver: PumpDriver, pin: str) -> tuple[Refused | None, int | None]:
+    """Return the refusal, and the tries from now on where they change."""
+    assert driver.pin_verifier is not None, "asked before"
+    if driver.pin_tries >= PIN_TRIES:
+        return Refused(Reason.DRIVER_PIN_LOCKED), None
+    if pin_matches(driver.pin_verifier, card_id=driver.driver_id, generation=driver.pin_generation, pin=pin, label=DRIVER_PIN):
+        return None, (0 if driver.pin_tries else None)
+    tries = driver.pin_tries + 1
+    if tries >= PIN_TRIES:
+        return Refused(Reason.DRIVER_PIN_LOCKED), tries
+    return Refused(Reason.DRIVER_PIN_WRONG, remaining_text=str(PIN_TRIES - tries), needs=["driver_pin"]), tries
+
+
+def _is_related(driver: PumpDriver, above: Above) -> bool:
+    """Say whether a driver is the card's own, or of a department over it."""
+    return driver.is_bound or (driver.department_id is not None and driver.department_id in above.subjects)
+
+
+def _order_refuses(above: Above, request: AuthorizationRequest | SaleRequest, chain_id: UUID, local: datetime) -> Refused | None:
+    """Judge the order that was named; station and product are judged with the limits."""
+    if request.order_number is None:
+        return None
+    order: OrderFacts | None = above.order
+    if order is None:
+        return Refused(Reason.ORDER_UNKNOWN, needs=["order_number"])
+    if order.chain_id not in {None, chain_id} or (order.vehicle_id is not None and order.vehicle_id not in above.subjects):
+        return Refused(Reason.ORDER_DIFFERS, limit="order")
+    if order.status not in _STANDS or not order.valid_from <= local < order.valid_until:
+        return Refused(Reason.ORDER_EXPIRED, limit="order")
+    return Refused(Reason.ORDER_USED, limit="order", remaining_minor=0, remaining_milli=0) if order.is_used else None
+
+
+def _odometer_refuses(
+    decision: Decision, card: CardFacts, above: Above, request: AuthorizationRequest | SaleRequest, needs: Needs, local: datetime
+) -> Refused | None:
+    """Ask once more for a reading that cannot be; said again it is taken and flagged, unless a limit blocks it."""
+    if request.odometer_km is None or can_be(above.odometer, km=request.odometer_km, at=local):
+        return None
+    limits = [one.limits for one in above.levels if one.limits is not None] + ([] if card.limits is None else [card.limits])
+    if Needs.ODOMETER not in needs and not any(one.odometer for one in limits):
+        return None
+    above.doubtful = True
+    if request.continues is None:
+        return Refused(Reason.ODOMETER_ODD, needs=["odometer_km"])
+    decision.flags |= _FLAG_ODOMETER
+    return None

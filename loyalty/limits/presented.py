@@ -1,0 +1,78 @@
+"""What comes with a company's card at the pump besides the card: a driver, an odometer's reading, an order. Pure."""
+
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+KM_PER_DAY_MOST: Final = 1_500
+"""More than two drivers in turns do (configurable per company later)."""
+DAY_S: Final = 86_400
+
+
+class PumpDriver(NamedTuple):
+    """The driver of the company whose number was typed, in the order of the read's columns."""
+
+    driver_id: UUID
+    status: str
+    pin_verifier: bytes | None
+    pin_generation: int
+    pin_tries: int
+    department_id: UUID | None
+    is_bound: bool
+    """The card is theirs."""
+
+
+class Odometer(NamedTuple):
+    """The last reading of the card's vehicle that holds."""
+
+    km: int
+    at: datetime
+
+
+def can_be(last: Odometer | None, *, km: int, at: datetime) -> bool:
+    """Say whether a reading can be after the last one: it rises, by no more than can be driven in the days between."""
+    if last is None:
+        return True
+    days = max(0, int((at - last.at).total_seconds())) // DAY_S + 1
+    return 0 <= km - last.km <= KM_PER_DAY_MOST * days
+
+
+class OrderFacts(NamedTuple):
+    """The order that was named, in the order of the read's columns; the last three are what was taken on it."""
+
+    order_id: UUID
+    status: str
+    product_code: str | None
+    station_id: UUID | None
+    chain_id: UUID | None
+    vehicle_id: UUID | None
+    amount_minor: int | None
+    quantity_milli: int | None
+    keeps_rest: bool
+    valid_from: datetime
+    valid_until: datetime
+    used_minor: int
+    used_milli: int
+    used_count: int
+
+    @property
+    def is_used(self) -> bool:
+        """Say whether nothing more may be taken on it."""
+        if not self.keeps_rest:
+            return self.used_count > 0
+        return self.left_minor == 0 or self.left_milli == 0
+
+    @property
+    def left_minor(self) -> int | None:
+        """What money may still be taken; None: any."""
+        return None if self.amount_minor is None else max(0, self.amount_minor - self.used_minor)
+
+    @property
+    def left_milli(self) -> int | None:
+        """What quantity may still be taken; None: any."""
+        return None if self.quantity_milli is None else max(0, self.quantity_milli - self.used_milli)
+
+    @property
+    def fills_max(self) -> int | None:
+        """How many fills may ever count on it."""
+        return None if self.keeps_rest else 1
