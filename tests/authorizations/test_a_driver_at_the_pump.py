@@ -54,10 +54,12 @@ async def test_what_is_missing_is_asked_for_in_one_list(bench, fleet):
     assert asked["needs"] == ["driver_number", "driver_pin", "odometer_km", "plate"]
     half = said(await bench.authorise(card, driver_number="007", odometer_km=1, plate="浙A12345"))
     assert (half["outcome"], half["reason"], half["needs"]) == ("more_data", "driver_needed", ["driver_pin"])
-    whole = said(await bench.authorise(card, driver_number="007", driver_pin=DRIVER_PIN, odometer_km=1, plate="浙A12345"))
+    whole = said(
+        await bench.authorise(card, amount_minor=1_000, driver_number="007", driver_pin=DRIVER_PIN, odometer_km=1, plate="浙A12345")
+    )
     assert whole["outcome"] == "approved"
     other = said(await bench.sell(fleet.cards[1], odometer_km=1, plate="浙A12345"))
-    assert other["outcome"] == "approved", other  # only the truck's card asks for its driver"
+    assert other["outcome"] == "approved", "only the truck's card asks for its driver"
 
 
 async def test_the_drivers_limits_judge_and_are_counted_though_the_card_is_the_vehicles(bench, fleet):

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from loyalty.authorizations.hot.writing import ANSWERED, BENEFIT, BUDGET, CARD, COUNTER, LEVEL, ORIGINAL, PURSE, REFERENCE
+from loyalty.authorizations.hot.writing import ANSWERED, BENEFIT, BUDGET, CARD, COUNTER, DRIVER, LEVEL, ORIGINAL, PURSE, REFERENCE
 from loyalty.authorizations.model import FillStatus, Status
 from loyalty.authorizations.wire import parse_reference
 from loyalty.crypto import use_keyring
@@ -38,8 +38,10 @@ ROWS = {
     "benefits": "hot_benefit[]",
     "budgets": "hot_budget[]",
     "levels": "hot_level[]",
+    "drivers": "hot_driver[]",
 }
 """The write's parameters after the times, the revisions and the period."""
+FIRM = uuid.uuid4()
 
 
 class Desk:
@@ -107,6 +109,36 @@ async def test_reference_data_changed(workers):
         facts = ", ".join(f"p_{name} => {value}" for name, value in names.items())
         sentence = f"SELECT kind FROM hot_book_v5(p_now => now(), p_expires => now(), p_period => 202609, p_revisions => $1, {facts})"
         assert await desk.only(sentence, [0, 0]) == (REFERENCE,)
+
+
+async def test_a_drivers_pin_is_named_by_its_generation_and_its_tries(workers):
+    async with writing(workers) as desk:
+        await desk.say(
+            "INSERT INTO customers (customer_id, kind, name, name_key, locale, country, status, created_at) "
+            "VALUES ($1, 'organisation', 'x', 'x', 'zh_CN', 'CN', 'active', now())",
+            FIRM,
+        )
+        await desk.say(
+            "INSERT INTO companies (company_id, account_id, mode, currency, time_zone, period_day, check_day, workday_mode, needs_records, "
+            "needs_odometer, unused, silence, deputy_after_s, decide_after_s, created_at, updated_at) "
+            "VALUES ($1, $1, 'pooled', 'CNY', 'Asia/Shanghai', 1, 1, 'following', false, false, 'kept', 'refuse', "
+            "60, 60, now(), now())",
+            FIRM,
+        )
+        first, second = uuid.uuid4(), uuid.uuid4()
+        for driver, number in ((first, "1"), (second, "2")):
+            await desk.say(
+                "INSERT INTO drivers (driver_id, company_id, number, name, pin_generation, pin_tries, status, created_at) "
+                "VALUES ($1, $2, $3, 'x', 2, 1, 'active', now())",
+                *(driver, FIRM, number),
+            )
+        tries = "SELECT pin_tries FROM drivers WHERE driver_id = $1"
+        for wrong in ((first, 1, 1, 2), (first, 2, 0, 2), (uuid.uuid4(), 2, 1, 2)):
+            assert await desk.book(drivers=[(second, 2, 1, None), wrong]) == {(DRIVER, 2)}
+        assert await desk.only(tries, first) == (1,)
+        assert await desk.book(drivers=[(second, 2, 1, None), (first, 2, 1, 3)], requests=[]) == set()
+        assert await desk.only(tries, first) == (3,)
+        assert await desk.only(tries, second) == (1,)
 
 
 async def test_a_card_is_named_by_its_version_and_its_tries(workers):
