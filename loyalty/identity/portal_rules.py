@@ -36,6 +36,8 @@ class FleetPermission(StrEnum):
     """Between the pool and the cards."""
     DISPUTE = "dispute"
     READ_STATEMENTS = "read_statements"
+    INVOICES = "invoices"
+    """Ask for VAT invoices and keep the titles they are made out to."""
     MANAGE_PEOPLE = "manage_people"
     SETTINGS = "settings"
     API_KEYS = "api_keys"
@@ -57,7 +59,7 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
         }
     ),
     # Whoever moves the money approves what others asked for, and neither edits vehicles nor asks for more.
-    PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS}),
+    PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS, _P.INVOICES}),
     # The head's own department's statements: pages cut them to it.
     PortalRole.DEPARTMENT_HEAD: frozenset(
         {_P.READ, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.READ_STATEMENTS}

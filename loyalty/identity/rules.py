@@ -104,6 +104,8 @@ class Permission(StrEnum):
     CHECK_ADJUSTMENTS = "check_adjustments"
     CONFIRM_TRANSFERS = "confirm_transfers"
     """Match a pending bank-transfer load to a bank-statement line."""
+    ISSUE_INVOICES = "issue_invoices"
+    """Answer companies' requests for VAT invoices, and take issued ones back by a red letter."""
     PAY_OUT = "pay_out"
     CLOSE_PERIODS = "close_periods"
     REVOKE_TERMINALS = "revoke_terminals"
@@ -175,6 +177,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.PRINT_RECEIPTS,
         Permission.CHECK_ADJUSTMENTS,
         Permission.CONFIRM_TRANSFERS,
+        Permission.ISSUE_INVOICES,
         Permission.PAY_OUT,
         Permission.CLOSE_PERIODS,
         Permission.APPROVE_RULES,
@@ -197,6 +200,7 @@ ISSUER_WIDE: Final = frozenset(
         Permission.MAKE_ADJUSTMENTS,
         Permission.CHECK_ADJUSTMENTS,
         Permission.CONFIRM_TRANSFERS,
+        Permission.ISSUE_INVOICES,
         Permission.PAY_OUT,
         Permission.CLOSE_PERIODS,
     }
@@ -212,6 +216,7 @@ STEP_UP: Final = frozenset(
         Permission.MAKE_ADJUSTMENTS,
         Permission.CHECK_ADJUSTMENTS,
         Permission.CONFIRM_TRANSFERS,
+        Permission.ISSUE_INVOICES,
         Permission.PAY_OUT,
         Permission.CLOSE_PERIODS,
         Permission.REVOKE_TERMINALS,

@@ -71,6 +71,7 @@ EXPECTED = {
     Permission.MAKE_ADJUSTMENTS: "O",
     Permission.CHECK_ADJUSTMENTS: "F",
     Permission.CONFIRM_TRANSFERS: "F",
+    Permission.ISSUE_INVOICES: "F",
     Permission.PAY_OUT: "F",
     Permission.CLOSE_PERIODS: "F",
     Permission.REVOKE_TERMINALS: "MDO",

@@ -30,6 +30,7 @@ from loyalty.policy import Policy
 from loyalty.stations.model import Shift
 from loyalty.topups.rules import require_second_person
 
+from .invoicing import hold_pots, is_billed, take_back
 from .locking import actor_for, count, find_sale, instant_text
 from .refund_asks import NothingToRefund, RefundExceedsSale, RefundLine, RefundLineUnknown, Wanted, asked_of, quantity_left_of
 from .refund_benefits import give_back
@@ -107,6 +108,7 @@ async def refund_sale(
     :raises RefundLineUnknown: if a line is none of the sale's
     :raises VoidNotPossible: if `void` is asked for and too late, or only a part is to go back
     :raises AccountNotOpen: if the account is closed
+    :raises RedLetterFirst: if it was invoiced
     :raises SecondPersonNeeded: if the amount asks for a second person (the profile's `control`)
     """
     sale = await find_sale(session, account_id=account_id, sale_id=sale_id, lock=True)
@@ -137,6 +139,7 @@ async def refund_sale(
         approved_by=approved_by,
         event_at=event_at or now,
         now=now,
+        force=False,
     )
 
 
@@ -153,16 +156,21 @@ async def mirror_sale(
     event_at: datetime,
     now: datetime,
     approved_by: UUID | None = None,
+    force: bool = True,
 ) -> Refunded:
     """Book the mirror of a locked sale, or of the part `wanted` (None: all that is left), and everything that goes with it.
 
+    `force`: what a till reports is booked although it was invoiced (`invoicing.take_back`); a refund that somebody asks for is not.
+
     :raises NothingToRefund: if nothing is left
+    :raises RedLetterFirst: if more would be invoiced than is still paid
     :raises VoidNotPossible: if `void` is asked for and not possible
     """
     wanted = wanted or Wanted(sale.gross_minor - sale.refunded_minor, await quantity_left_of(session, sale))
     if wanted.gross_minor <= 0:
         raise NothingToRefund(sale=sale.sale_id)
     whole = wanted.gross_minor == sale.gross_minor - sale.refunded_minor
+    await hold_pots(session, account=account)
     voids = await _voids(session, sale, asked=void, whole=whole)
     refund_id = uuid7(now)
     purses = await lock_purses(session, account_id=sale.account_id)
@@ -173,6 +181,7 @@ async def mirror_sale(
         receivables={purse.purse_id for purse in purses if purse.kind == PurseKind.RECEIVABLE},
         undiscounted_minor=sum(line.amount_minor for line in wanted.lines),
     )
+    await take_back(session, sale=sale, parts=parts, mirrored=mirrored, purses=purses, wanted=wanted, force=force)
     legs = _legs(sale, mirrored, purses, TransferKind.VOID if voids else TransferKind.REFUND)
     await ledger.post(session, account_id=sale.account_id, legs=legs, operation_id=refund_id, event_at=event_at, now=now)
     benefits = await give_back(session, sale=sale, parts=parts, mirrored=mirrored, gross_minor=wanted.gross_minor)
@@ -261,6 +270,7 @@ async def _voids(session: AsyncSession, sale: Sale, *, asked: bool | None, whole
         open_period=await open_period(session),
         counted_at=counted_at,
     )
+    possible = possible and not await is_billed(session, sale=sale)
     if asked and not possible:
         raise VoidNotPossible(sale=sale.sale_id)
     return possible

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
+from loyalty.authorizations.operations.invoicing import open_pots
 from loyalty.fleet.operations.fills import collect_between
 from loyalty.fleet.queries.companies import get_company, lock_company
 from loyalty.ledger.queries import require_settled
@@ -73,6 +74,7 @@ async def _close(
         by=str(actor.actor_id),
     )
     session.add(row)
+    await open_pots(session, account_id=account_id, begin=begin, end=end)
     facts = {"first": period.first.isoformat(), "end": period.end.isoformat(), "fills": fills, "refunds": refunds, "digest": digest.hex()}
     await audit.record(
         session, actor=actor, action="statements.company_period_closed", subject=("company", company_id), facts=facts, now=now

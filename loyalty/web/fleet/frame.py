@@ -22,6 +22,7 @@ RAIL: Final = (
     ("", N_("Oddities"), "/fleet/findings", FleetPermission.READ),
     ("", N_("Allocation"), "/fleet/allocations", FleetPermission.READ),
     ("", N_("Statements"), "/fleet/statements", FleetPermission.READ_STATEMENTS),
+    ("", N_("Invoices"), "/fleet/invoices", FleetPermission.INVOICES),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("Profiles of limits"), "/fleet/profiles", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),

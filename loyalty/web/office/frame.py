@@ -34,6 +34,7 @@ _RAIL: Final = (
     (N_("Money"), N_("Accounts and liability"), "/office/liability", Permission.READ_LIABILITY),
     (N_("Money"), N_("Points"), "/office/points", Permission.READ_LIABILITY),
     (N_("Money"), N_("Bank transfers"), "/office/transfers", Permission.READ_LEDGER),
+    (N_("Money"), N_("Invoices"), "/office/invoices", Permission.READ_LEDGER),
     (N_("Money"), N_("Adjustments"), "/office/adjustments", Permission.READ_LEDGER),
     (N_("Money"), N_("Freezes"), "/office/freezes", Permission.READ_LEDGER),
     (N_("Money"), N_("Closures"), "/office/closures", Permission.READ_LEDGER),

@@ -14,7 +14,8 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.clock import local_date
 from loyalty.crypto import totp_code
 from loyalty.db import make_engine, make_sessions, transaction
-from loyalty.fleet.allocation_rules import span_of
+from loyalty.fleet.allocation_rules import Span, instants, span_of
+from loyalty.fleet.allocation_rules import before as span_before
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, AllocationRun, RequestStatus, RunStatus
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus
@@ -34,6 +35,10 @@ from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, add_limit, make_profile
 from loyalty.main import create_app
 from loyalty.settings import Settings
+from loyalty.statements.model_companies import CompanyPeriod
+from loyalty.statements.model_invoices import InvoiceRequest, InvoiceStatus
+from loyalty.statements.operations.invoices import TitleFacts, add_title
+from loyalty.statements.rules import Figures, Money, Totals, totals_json
 from tests.factories.fleet import make_fleet
 from tests.factories.world import World, make_world
 
@@ -120,6 +125,7 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
     firm.ids |= await fill_watch(session, fleet, firm, world)
     span = span_of(local_date(world.now, "Asia/Shanghai"), period_day=26)
     firm.ids |= {"part": "vehicle", "statement": f"{span.first.isoformat()}.pdf"}
+    firm.ids |= await fill_invoice(session, firm, span_before(span), world.now)
     for role in PortalRole:
         firm.ids[role.value] = await identity.make_portal_user(
             session,
@@ -194,6 +200,24 @@ async def fill_watch(session, fleet, firm: Firm, world) -> dict[str, UUID | str]
     )
     await session.flush()
     return made
+
+
+async def fill_invoice(session, firm: Firm, span: Span, now: datetime) -> dict[str, UUID]:
+    """Give a company a closed period, a title, and an invoice that was asked for, as rows."""
+    begin, end = instants(span, "Asia/Shanghai")
+    nought = Money(opening_minor=0, loads_minor=0, spent_minor=0, refunded_minor=0, other_minor=0, closing_minor=0)
+    kept = {"totals": totals_json(Totals(figures=Figures(), refunds=0, money=nought)), "digest": bytes(32), "fills": 0, "refunds": 0}
+    period = {"first_day": span.first, "end_day": span.end, "begins_at": begin, "ends_at": end, "closed_at": now, "by": "tests"}
+    session.add(CompanyPeriod(company_id=firm.company_id, **period, **kept))
+    facts = TitleFacts(name="抬头", tax_number="9144030071526726XG")
+    title = await add_title(session, company_id=firm.company_id, facts=facts, actor=SYSTEM, now=now)
+    invoice = uuid7(now)
+    known = {"company_id": firm.company_id, "title_id": title, "first_day": span.first, "currency": "CNY", "title": "抬头"}
+    blank = dict.fromkeys(("address", "telephone", "bank", "bank_account"), "")
+    asked = {"requested_by": "tests", "requested_at": now, "status": InvoiceStatus.REQUESTED, "amount_minor": 100, "tax_number": "X"}
+    session.add(InvoiceRequest(invoice_id=invoice, **known, **blank, **asked))
+    await session.flush()
+    return {"invoice": invoice, "title": title}
 
 
 async def fill_allocation(session, fleet, firm: Firm, now: datetime) -> dict[str, UUID]:
