@@ -79,6 +79,8 @@ BREACHES = {
     "closed-days": "INSERT INTO closed_days SELECT day, 'UTC', day, day + 1, 0, day + 2 FROM unnest(ARRAY[date '2020-01-01', "
     "'2020-01-03']) day",
     "period-seals": "INSERT INTO period_seals SELECT period, 0, '[]', sha256('x'), now() FROM periods",
+    "invoices": "INSERT INTO invoice_pots SELECT account_id, '019a0000-0000-7000-8000-000000000000', company_id, "
+    "'019b0000-0000-7000-8000-000000000000', 0, 5, 0, 0, 0, 5, 0 FROM companies",
     "company-periods": "INSERT INTO company_periods SELECT company_id, '2026-08-01', '2026-08-02', '2026-08-01', '2026-08-02', 5, 0, '{}', "
     "sha256('x'), '2026-08-03', 'x' FROM companies LIMIT 1",
     "audit-chain": "UPDATE audit_entries SET action = 'nothing.happened' WHERE entry_id = (SELECT min(entry_id) FROM audit_entries)",

@@ -13,6 +13,9 @@ from loyalty.authorizations.invoicing_rules import share
 from loyalty.authorizations.model_invoicing import GOODS
 from loyalty.authorizations.operations.invoicing import MoreThanPaid, RedLetterFirst
 from loyalty.authorizations.wire import Tender
+from loyalty.checks.model import Scope
+from loyalty.checks.queries.company_periods import CHECKS
+from loyalty.checks.running import examine
 from loyalty.db import transaction
 from loyalty.errors import NotFound
 from loyalty.statements.model_invoices import INVOICE_MOVES, InvoiceRequest, InvoiceStatus
@@ -122,6 +125,10 @@ async def test_a_month_from_the_pump_to_the_red_letter(bench, office):
     await office.do(issue_invoice, invoice_id=one, number="24332000000012345678", **issued)
     with pytest.raises(InvoiceNumberTaken):
         await office.do(issue_invoice, invoice_id=two, number="24332000000012345678", **issued)
+
+    async with transaction(bench.sessions) as session:
+        results = [result async for result in examine(session, Scope(now=bench.now()), checks=CHECKS)]
+    assert [(result.check.code, result.found.count) for result in results] == [("invoices", 0), ("company-periods", 0)]
 
     with pytest.raises(RedLetterFirst):
         await refund(bench, sold["sale"])

@@ -20,7 +20,7 @@ from loyalty.web.office.parts import Facts, Rows
 
 INVOICE: Final[Mapping[InvoiceStatus, tuple[str, str]]] = {
     InvoiceStatus.REQUESTED: (N_("Asked for"), "warn"),
-    InvoiceStatus.ISSUED: (N_("Issued"), "good"),
+    InvoiceStatus.ISSUED: (N_("Invoiced"), "good"),
     InvoiceStatus.REFUSED: (N_("Refused"), "bad"),
     InvoiceStatus.WITHDRAWN: (N_("Withdrawn"), ""),
     InvoiceStatus.RED_LETTERED: (N_("Red-lettered"), "bad"),

@@ -80,6 +80,11 @@ def _first(path: str, more: str = "") -> Callable[["Page"], None]:
     return then
 
 
+def _vehicle(page: "Page") -> None:
+    page.locator("main tbody a[href*='vehicle=']").first.click()
+    page.wait_for_load_state("networkidle")
+
+
 PICTURES = (
     Picture("home", "/fleet"),
     Picture("vehicles", "/fleet/vehicles"),
@@ -96,6 +101,13 @@ PICTURES = (
     Picture("card", "/fleet/cards", then=_first("/fleet/cards")),
     Picture("card-bind", "/fleet/cards", then=_first("/fleet/cards", "/bind")),
     Picture("fills", "/fleet/fills"),
+    Picture("statement", "/fleet/statements"),
+    Picture("statement-of-a-vehicle", "/fleet/statements", then=_vehicle),
+    Picture("statement-periods", "/fleet/statements/periods"),
+    Picture("invoices", "/fleet/invoices"),
+    Picture("invoice-new", "/fleet/invoices/new"),
+    Picture("invoice-titles", "/fleet/invoices/titles"),
+    Picture("invoice-title-new", "/fleet/invoices/titles/new"),
     Picture("departments", "/fleet/departments"),
     Picture("department", "/fleet/departments", then=_first("/fleet/departments")),
     Picture("people", "/fleet/people"),

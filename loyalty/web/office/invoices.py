@@ -81,7 +81,7 @@ async def invoice(desk: NamedDependency[Desk], invoice_id: FromPath[UUID]) -> Pa
     today = clock.local_date(desk.now, desk.zone).isoformat()
     if InvoiceStatus.ISSUED in moves:
         number = [field("number", _("Invoice number"), autofocus=True), field("day", _("Invoice date"), type="date", value=today)]
-        main.append(desk.form_part(_("The invoice is issued"), f"{base}/issue", number, submit=_("Issue"), amount=amount))
+        main.append(desk.form_part(_("The invoice is issued"), f"{base}/issue", number, submit=_("Enter the invoice"), amount=amount))
     if InvoiceStatus.REFUSED in moves:
         reason = [field("reason", _("Reason"))]
         main.append(desk.form_part(_("It is not issued"), f"{base}/refuse", reason, submit=_("Refuse"), primary=False, danger=True))
@@ -113,7 +113,7 @@ async def issue(desk: NamedDependency[Desk], invoice_id: FromPath[UUID]) -> Page
     desk.form.check()
     assert day is not None
     await issue_invoice(desk.session, invoice_id=invoice_id, number=number, issued_on=day, actor=desk.actor, now=desk.now)
-    return await desk.done(f"{PATH}/{invoice_id}", _("Issued"))
+    return await desk.done(f"{PATH}/{invoice_id}", _("The invoice is issued"))
 
 
 @post("/invoices/{invoice_id:uuid}/refuse", status_code=303)

@@ -287,6 +287,7 @@ PICTURES = (
     Picture("unresolved", "/office/unresolved"),
     Picture("unresolved-one", "/office/unresolved", then=first()),
     Picture("transfers", "/office/transfers"),
+    Picture("invoices", "/office/invoices"),
     Picture("adjustments", "/office/adjustments"),
     Picture("adjustment", "/office/adjustments", then=first()),
     Picture("freezes", "/office/freezes"),
