@@ -27,6 +27,8 @@ class FleetPermission(StrEnum):
     EDIT_STRUCTURE = "edit_structure"
     """Departments, vehicles, drivers, and whose a card is."""
     EDIT_LIMITS = "edit_limits"
+    UNLOCK_DRIVERS = "unlock_drivers"
+    """Let a driver try a PIN again that three wrong tries locked."""
     RELEASE_LIMITS = "release_limits"
     """Let one fill go beyond its limits, once: also the answer to a pump that asks."""
     REQUEST_ALLOCATION = "request_allocation"
@@ -51,6 +53,7 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
             _P.READ,
             _P.EDIT_STRUCTURE,
             _P.EDIT_LIMITS,
+            _P.UNLOCK_DRIVERS,
             _P.RELEASE_LIMITS,
             _P.REQUEST_ALLOCATION,
             _P.APPROVE_DEPARTMENT,
@@ -67,7 +70,7 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
     PortalRole.VIEWER: frozenset({_P.READ, _P.READ_STATEMENTS}),
 }
 
-FLEET_STEP_UP: Final = frozenset({_P.MOVE_MONEY, _P.MANAGE_PEOPLE, _P.SETTINGS, _P.API_KEYS})
+FLEET_STEP_UP: Final = frozenset({_P.UNLOCK_DRIVERS, _P.MOVE_MONEY, _P.MANAGE_PEOPLE, _P.SETTINGS, _P.API_KEYS})
 """Money, roles and keys: a second factor within the last minutes."""
 
 

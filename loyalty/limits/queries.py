@@ -51,7 +51,6 @@ LEFT JOIN LATERAL (
             o.valid_from, o.valid_until, w.amount_minor, w.quantity_milli, w.count)::pump_order
         FROM fuel_orders o
         LEFT JOIN level_counters w ON w.account_id = o.account_id AND w.subject_id = o.order_id AND w."window" = 0
-            AND w.start = date '0001-01-01'
         WHERE o.company_id = h.company_id AND o.number = r.order_number
     ) END AS fuel_order
     FROM limit_chains h LEFT JOIN drivers g ON g.company_id = h.company_id AND g.number = r.driver_number

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from loyalty.fleet.model import DRIVER_MOVES, DriverStatus
-from loyalty.fleet.operations.drivers import add_driver, change_driver, move_driver, set_driver_pin
+from loyalty.fleet.operations.drivers import add_driver, change_driver, move_driver, set_driver_pin, unlock_driver_pin
 from loyalty.fleet.queries.drivers import DriverFilter, DriverView, get_driver, list_drivers, phone_of
 from loyalty.fleet.rules import DriverFacts
 from loyalty.identity.portal_rules import FleetPermission
@@ -26,6 +26,7 @@ from loyalty.web.office.parts import Act, Cell, Facts, Field
 
 PATH = "/fleet/drivers"
 _EDIT = FleetPermission.EDIT_STRUCTURE
+_UNLOCK = FleetPermission.UNLOCK_DRIVERS
 _TO = {"away": DriverStatus.AWAY, "leave": DriverStatus.LEFT, "return": DriverStatus.ACTIVE}
 
 
@@ -137,7 +138,7 @@ async def driver(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) -
             (_("Phone"), f"•••• {one.phone_tail}" if one.phone_tail else "—"),
             (_("Licence"), one.licence_class or "—"),
             (_("Good until"), fleet.f.full_day(one.licence_until)),
-            (_("PIN"), _("set") if one.has_pin else _("not set")),
+            (_("PIN"), _("locked: three wrong tries") if one.pin_locked else _("set") if one.has_pin else _("not set")),
         ],
     )
     bound = Facts(
@@ -154,6 +155,8 @@ async def driver(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) -
         }
         if one.status is not DriverStatus.LEFT:
             acts += [Act(_("Edit"), f"{base}/edit"), Act(_("Set the PIN"), f"{base}/pin")]
+        if one.pin_locked:
+            acts.append(Act(_("Unlock the PIN"), f"{base}/unlock"))
         for to in sorted(DRIVER_MOVES[one.status]):
             name, label = labels[to]
             acts.append(Act(label, f"{base}/{name}", danger=to is DriverStatus.LEFT))
@@ -218,13 +221,36 @@ async def set_pin(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) 
     """Give a driver a new PIN."""
     fleet.require(_EDIT)
     _, form = fleet.gettext, fleet.form
-    await _one(fleet, driver_id)
+    if (await _one(fleet, driver_id)).pin_locked:
+        fleet.require(_UNLOCK)
     pin = form.secret("pin")
     if pin != form.secret("again"):
         form.fault("again", _("Once more"), _("differs"))
     form.check()
     await set_driver_pin(fleet.session, company_id=fleet.company_id, driver_id=driver_id, pin=pin, actor=fleet.actor, now=fleet.now)
     return await fleet.done(f"{PATH}/{driver_id}", _("The PIN is set"))
+
+
+@get("/drivers/{driver_id:uuid}/unlock")
+async def ask_unlock(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) -> Page:
+    """Ask once before a driver may try their PIN again."""
+    fleet.offer(_UNLOCK)
+    _ = fleet.gettext
+    one = await _one(fleet, driver_id)
+    crumbs = [(_("Drivers"), PATH), (one.name, f"{PATH}/{driver_id}")]
+    note = _("Three wrong tries locked it at every pump. Speak with the driver first; who forgot it needs a new one.")
+    return await fleet.ask(
+        f"{_('Unlock the PIN')}: {one.name}", [], submit=_("Unlock the PIN"), note=note, back=f"{PATH}/{driver_id}", crumbs=crumbs
+    )
+
+
+@post("/drivers/{driver_id:uuid}/unlock", status_code=303)
+async def unlock(fleet: NamedDependency[FleetDesk], driver_id: FromPath[UUID]) -> Page:
+    """Let a driver try their PIN again; it takes a second factor of the last minutes."""
+    fleet.require(_UNLOCK)
+    await _one(fleet, driver_id)
+    await unlock_driver_pin(fleet.session, company_id=fleet.company_id, driver_id=driver_id, actor=fleet.actor, now=fleet.now)
+    return await fleet.done(f"{PATH}/{driver_id}", fleet.gettext("The PIN is unlocked"))
 
 
 _ACTS = [f"/drivers/{{driver_id:uuid}}/{name}" for name in _TO]
@@ -306,4 +332,4 @@ def _facts(fleet: FleetDesk) -> DriverFacts:
     return facts
 
 
-handlers = [drivers, new, make, driver, edit, save, ask_pin, set_pin, ask_act, act]
+handlers = [drivers, new, make, driver, edit, save, ask_pin, set_pin, ask_unlock, unlock, ask_act, act]

@@ -18,6 +18,7 @@ RAIL: Final = (
     ("", N_("Drivers"), "/fleet/drivers", FleetPermission.READ),
     ("", N_("Cards"), "/fleet/cards", FleetPermission.READ),
     ("", N_("Fuel records"), "/fleet/fills", FleetPermission.READ),
+    ("", N_("Fuel orders"), "/fleet/orders", FleetPermission.EDIT_LIMITS),
     ("", N_("Asked at the pump"), "/fleet/approvals", FleetPermission.READ),
     ("", N_("Oddities"), "/fleet/findings", FleetPermission.READ),
     ("", N_("Allocation"), "/fleet/allocations", FleetPermission.READ),

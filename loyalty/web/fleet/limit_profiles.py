@@ -13,8 +13,8 @@ from loyalty.limits.operations import ProfileNotFound, close_profile, make_profi
 from loyalty.limits.queries import ProfileView, list_profiles, profile_used_by
 from loyalty.web.desk import Page
 from loyalty.web.fleet.desk import FleetDesk
+from loyalty.web.fleet.limit_subjects import whose
 from loyalty.web.fleet.limits import PATH as LIMITS
-from loyalty.web.fleet.limits import whose
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.lookups import field, select

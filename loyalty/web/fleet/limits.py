@@ -9,17 +9,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from loyalty.errors import NotFound
-from loyalty.fleet.queries.departments import names_of
-from loyalty.fleet.queries.drivers import get_driver
-from loyalty.fleet.queries.vehicles import get_vehicle
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.limits.model import CardLimit, LimitKind, Reaction
 from loyalty.limits.operations import add_limit, end_limit, release
 from loyalty.limits.operations.levels import RELEASE_MOST
 from loyalty.limits.queries import list_profiles, profile_used_by, standing_limits
 from loyalty.web.desk import Page
-from loyalty.web.fleet import queries
 from loyalty.web.fleet.desk import FleetDesk
+from loyalty.web.fleet.limit_dates import asked_part, dated_part, releases_part
+from loyalty.web.fleet.limit_subjects import whose
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.labels import LIMIT_KIND, REACTION
@@ -34,38 +32,6 @@ _KINDS: Final = (
     *(LimitKind.AMOUNT, LimitKind.QUANTITY, LimitKind.COUNT, LimitKind.GRADES, LimitKind.STATIONS, LimitKind.DISTRICTS, LimitKind.REGIONS),
     *(LimitKind.HOURS, LimitKind.MIN_INTERVAL, LimitKind.TANK, LimitKind.SHOP, LimitKind.PLATE, LimitKind.ODOMETER),
 )
-
-
-async def whose(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID]:
-    """Return who a level's limits bind: the name, the page it is shown on, and the subject.
-
-    :raises NotFound: if there is no such one in the company, or the reader does not see it
-    """
-    company = fleet.company_id
-    if level == "company" and of == company and fleet.departments is None:
-        return fleet.company.name, "/fleet/settings", of
-    if level == "department":
-        names = await names_of(fleet.session, company_id=company, department_ids=[of])
-        fleet.within(of)
-        if of in names:
-            return names[of], "/fleet/departments", of
-    if level == "vehicle":
-        vehicle = await get_vehicle(fleet.session, company_id=company, vehicle_id=of)
-        fleet.within(vehicle.department_id)
-        return vehicle.plate, f"/fleet/vehicles/{of}", of
-    if level == "driver":
-        driver = await get_driver(fleet.session, company_id=company, driver_id=of)
-        fleet.within(driver.department_id)
-        return driver.name, f"/fleet/drivers/{of}", of
-    if level == "card":
-        card = await queries.get_company_card(fleet.session, account_id=fleet.company.account_id, card_id=of)
-        if card is not None:
-            fleet.within(card.department_id)
-            return f"•••• {card.number_tail}", f"/fleet/cards/{of}", card.chain_id
-    if level == "profile" and fleet.departments is None:
-        for one in await list_profiles(fleet.session, company_id=company, profile_id=of):
-            return one.name, "/fleet/profiles", of
-    raise NotFound
 
 
 async def _card(fleet: FleetDesk, level: str, of: UUID) -> tuple[str, str, UUID]:
@@ -89,9 +55,9 @@ async def limits(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: Fr
     rows = [_row(fleet, one, found, base if edits else "") for one in standing]
     acts: list[Act | None] = []
     if level == "card" and fleet.may(FleetPermission.RELEASE_LIMITS):
-        acts.append(Act(_("Release for 24 hours"), f"{base}/release"))
+        acts += [Act(_("Permit one use"), f"{base}/permit"), Act(_("Release for 24 hours"), f"{base}/release")]
     if edits and level != "profile":
-        acts.append(Act(_("Profile"), f"{base}/profile"))
+        acts += [Act(_("Profile"), f"{base}/profile"), Act(_("Change by date"), f"{base}/dates/new")]
     if edits:
         acts.append(Act(_("Add a limit"), f"{base}/new", primary=True))
     table = Rows(
@@ -102,7 +68,12 @@ async def limits(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: Fr
         empty_then=_("What stands at company, department, vehicle, driver and card all holds; the strictest wins."),
     )
     top = await _profile(fleet, subject)
-    return await fleet.page(f"{_('Limits')}: {name}", crumbs=[(name, back), (_("Limits"), "")], acts=acts, top=top, main=[table])
+    main: list[Part] = [table]
+    if level != "profile":
+        main += [await dated_part(fleet, subject, base), await asked_part(fleet, subject, base)]
+    if level == "card":
+        main.append(await releases_part(fleet, subject, base))
+    return await fleet.page(f"{_('Limits')}: {name}", crumbs=[(name, back), (_("Limits"), "")], acts=acts, top=top, main=main)
 
 
 async def _profile(fleet: FleetDesk, subject: UUID) -> list[Part]:

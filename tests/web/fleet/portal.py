@@ -31,8 +31,8 @@ from loyalty.identity.model_portal import PortalRole
 from loyalty.ids import uuid7
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
-from loyalty.limits.model import LimitKind, Window
-from loyalty.limits.operations import NewLimit, add_limit, make_profile
+from loyalty.limits.model import ChangeKind, LimitKind, Window
+from loyalty.limits.operations import NewChange, NewLimit, NewOrder, add_change, add_limit, add_orders, make_profile, release
 from loyalty.main import create_app
 from loyalty.settings import Settings
 from loyalty.statements.model_companies import CompanyPeriod
@@ -151,6 +151,22 @@ async def fill_watch(session, fleet, firm: Firm, world) -> dict[str, UUID | str]
     made: dict[str, UUID | str] = {"approval": uuid7(now), "finding": uuid7(now), "level": "card"}
     limit = NewLimit(kind=LimitKind.QUANTITY, window=Window.DAY, value=500_000)
     made["limit"] = await add_limit(session, subject_id=fleet.chains[0], limit=limit, actor=SYSTEM, now=now)
+    later = {"valid_from": now, "valid_to": now + timedelta(days=3)}
+    change = NewChange(ChangeKind.MORE, **later, percent=20, reason="harvest")
+    whose = {"company_id": fleet.company_id, "actor": SYSTEM, "now": now}
+    made["change"] = await add_change(session, subject_id=fleet.chains[0], change=change, **whose)
+    order = NewOrder("WO-1", now, now + timedelta(days=3), quantity_milli=50_000)
+    (made["order"],) = await add_orders(session, account_id=fleet.account_id, orders=[order], **whose)
+    made["release"] = await release(
+        session,
+        chain_id=fleet.chains[0],
+        limits=["permit"],
+        until=now + timedelta(hours=8),
+        once=True,
+        reason="trip",
+        actor=SYSTEM,
+        now=now,
+    )
     made["profile"] = await make_profile(session, company_id=firm.company_id, name="夜班", actor=SYSTEM, now=now)
     made["reading"] = uuid7(now)
     session.add(
