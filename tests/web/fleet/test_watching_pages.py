@@ -47,7 +47,7 @@ async def test_limits_are_set_shown_taken_away_and_released(portal):
     assert (await manager.get(f"/fleet/limits/galaxy/{ids['north-room']}")).status_code == 404
     released = await manager.send(f"/fleet/limits/card/{ids['north-card']}/release", {"reason": "stranded"})
     assert released.status_code == 303, released.text[:800]
-    sentence = "SELECT limits, reason, once, valid_until - valid_from <= interval '24 hours' FROM limit_releases"
+    sentence = "SELECT limits, reason, once, valid_until - valid_from <= interval '24 hours' FROM limit_releases WHERE reason = 'stranded'"
     assert await one(portal, sentence) == (None, "stranded", False, True)
 
 
