@@ -101,7 +101,7 @@ async def releases_part(fleet: FleetDesk, subject: UUID, base: str) -> Rows:
     may = fleet.may(_RELEASE)
     return Rows(
         title=_("Releases and permits in force"),
-        columns=[Column(_("For")), Column(_("Until")), Column(_("Reason")), Column("")],
+        columns=[Column(_("What is lifted")), Column(_("Until")), Column(_("Reason")), Column("")],
         rows=[
             [
                 cells.text(_lifts(fleet, one)),

@@ -75,7 +75,7 @@ async def orders(fleet: NamedDependency[FleetDesk]) -> Any:
             columns=[
                 Column(_("Number")),
                 Column(_("At most")),
-                Column(_("Taken")),
+                Column(_("Fuelled so far")),
                 Column(_("Fuel")),
                 Column(_("Vehicle")),
                 Column(_("Station")),
@@ -129,7 +129,7 @@ async def new(fleet: NamedDependency[FleetDesk]) -> Page:
         field("note", _("Note"), required=False),
     ]
     crumbs = [(_("Fuel orders"), PATH), (_("Make an order"), "")]
-    return await fleet.ask(_("Make an order"), fields, submit=_("Make it"), back=PATH, columns=True, crumbs=crumbs)
+    return await fleet.ask(_("Make an order"), fields, submit=_("Make an order"), back=PATH, columns=True, crumbs=crumbs)
 
 
 @post("/orders/new", status_code=303)
@@ -225,7 +225,7 @@ async def order(fleet: NamedDependency[FleetDesk], order_id: FromPath[UUID]) -> 
         title=_("The order"),
         pairs=[
             (_("At most"), _size(fleet, one)),
-            (_("Taken"), _used(fleet, one) or "—"),
+            (_("Fuelled so far"), _used(fleet, one) or "—"),
             (_("The rest"), _("may be taken later") if row.keeps_rest else _("ends with the first fill")),
             (_("Fuel"), row.product_code or _("Any")),
             (_("Station"), cells.named((await places(fleet)).names, row.station_id) or _("Any")),

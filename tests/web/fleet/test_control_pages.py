@@ -82,7 +82,9 @@ async def test_orders_are_made_from_lines_found_and_cancelled(portal):
     assert vehicle == portal.firms["ours"].ids["north-vehicle"]
     assert (await manager.send(f"/fleet/orders/{order_id}/cancel", {"reason": "not needed"})).status_code == 303
     assert (await manager.send("/fleet/orders/new", {"number": "B-1", "quantity": "5", "amount": "5"})).status_code == 422
-    made = await manager.send("/fleet/orders/new", until | {"number": "B-1", "amount": "500", "keeps_rest": "yes"})
+    made = await manager.send(
+        "/fleet/orders/new", until | {"valid_from": typed(portal.world.now)} | {"number": "B-1", "amount": "500", "keeps_rest": "yes"}
+    )
     assert made.status_code == 303, made.text[:800]
     assert "500.00" in (await manager.get(made.headers["location"])).text
 
