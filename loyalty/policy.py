@@ -161,6 +161,21 @@ class Control(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
     freeze_months_default: Span
 
 
+class Carbon(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Grams of CO₂ that burning a thousand thousandths of a fuel sets free: per litre, kilogram or cubic metre, by its kind.
+
+    The shipped figures are the IPCC's defaults (2006 Guidelines for National Greenhouse Gas Inventories, volume 2: table 1.2 net calorific
+    values, table 1.4 CO₂ per energy): gasoline 44.3 MJ/kg x 69.3 g/MJ x 0.74 kg/L, diesel 43.0 x 74.1 x 0.84, natural gas 48.0 x 56.1.
+    """
+
+    gasoline_g: Amount = 2_272
+    diesel_g: Amount = 2_677
+    gas_g: Amount = 2_693
+    """A kilogram of natural gas (LNG); a cubic metre of it weighs about 0.72 kg."""
+    codes: dict[str, Amount] = {}
+    """Grades that differ from their kind, by code: a blend with ethanol or bio-diesel."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One profile, whole."""
 
@@ -180,6 +195,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     invoice: Invoicing
     custody: Custody
     control: Control
+    carbon: Carbon = Carbon(rule="IPCC 2006 defaults")
 
     def for_currency(self, currency: str) -> "Policy":
         """Return the profile that binds accounts of `currency`: this one, else `generic`."""

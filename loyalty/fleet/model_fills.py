@@ -2,9 +2,10 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from loyalty.db import Base, one_of
@@ -124,4 +125,58 @@ class OdometerReading(Base):
         one_of("status", ReadingStatus),
         CheckConstraint("(status = 'doubtful') = (doubt IS NOT NULL) OR status = 'replaced'", name="doubt"),
         CheckConstraint("km >= 0", name="km"),
+    )
+
+
+class SummedBy(StrEnum):
+    """Whose a day's sum is."""
+
+    DEPARTMENT = "department"
+    STATION = "station"
+
+
+NOBODY: Final = UUID(int=0)
+"""Stands in a sum's key where a fill has no department or product."""
+
+
+class FleetDay(Base):
+    """What a company's fills of one station-local day come to, refunds taken off: by department or station, and product."""
+
+    __tablename__ = "fleet_days"
+
+    company_id: Mapped[UUID] = mapped_column(ForeignKey("companies.company_id"), primary_key=True)
+    by: Mapped[SummedBy] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
+    product_id: Mapped[UUID] = mapped_column(primary_key=True)
+    fills: Mapped[int]
+    quantity_milli: Mapped[int]
+    gross_minor: Mapped[int]
+    discount_minor: Mapped[int]
+    card_minor: Mapped[int]
+
+    __table_args__ = (one_of("by", SummedBy),)
+
+
+class VehiclePeriod(Base):
+    """What a vehicle's fills of one company period come to, and how far it went by readings that hold."""
+
+    __tablename__ = "vehicle_periods"
+
+    company_id: Mapped[UUID] = mapped_column(ForeignKey("companies.company_id"), primary_key=True)
+    period_day: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    """The day that the company's periods begin on; after it is changed, all is summed again beside what was."""
+    first: Mapped[date] = mapped_column(primary_key=True)
+    vehicle_id: Mapped[UUID] = mapped_column(ForeignKey("vehicles.vehicle_id"), primary_key=True)
+    fills: Mapped[int]
+    quantity_milli: Mapped[int]
+    gross_minor: Mapped[int]
+    discount_minor: Mapped[int]
+    card_minor: Mapped[int]
+    km: Mapped[int | None]
+    """From the last reading before the period, else its first, to its last; None where that says nothing."""
+
+    __table_args__ = (
+        Index("ix_vehicle_periods_vehicle_id", "vehicle_id", "period_day", "first"),
+        CheckConstraint("km > 0", name="km"),
     )

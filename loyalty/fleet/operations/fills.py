@@ -19,6 +19,7 @@ from loyalty.fleet.readings import Judged, Known, doubt_of, judge_run
 from loyalty.ids import uuid7, uuid7_floor
 
 from .marks import lock_mark
+from .sums import lock_sums, sum_new_companies, sum_touched, sum_vehicles
 
 OVERLAP: Final = timedelta(minutes=5)
 """Looked at again each time: longer than any transaction lives, so that what commits late is still found."""
@@ -51,7 +52,7 @@ LEFT JOIN LATERAL (
 ) over ON true
 {of}
 ON CONFLICT (account_id, sale_id) DO NOTHING
-RETURNING f.company_id, f.vehicle_id, f.sale_id, f.odometer_km, f.event_at
+RETURNING f.company_id, f.vehicle_id, f.sale_id, f.odometer_km, f.event_at, f.day
 """
 
 # What came back is summed anew for every sale that a refund of the span touches: run twice, it is the same.
@@ -68,6 +69,7 @@ UPDATE fleet_fills f SET back_milli = s.milli, back_gross_minor = s.gross, back_
 FROM summed s WHERE f.account_id = s.account_id AND f.sale_id = s.sale_id
     AND (f.back_milli, f.back_gross_minor, f.back_discount_minor, f.back_card_minor)
         IS DISTINCT FROM (s.milli::bigint, s.gross::bigint, s.discount::bigint, s.card::bigint)
+RETURNING f.company_id, f.vehicle_id, f.day
 """
 
 
@@ -117,8 +119,11 @@ async def collect_between(session: AsyncSession, *, company_id: UUID, begin: dat
 async def _collect(session: AsyncSession, between: Mapping[str, UUID], *, of: str, now: datetime) -> int:
     where = of.replace("AND", "WHERE", 1)
     rows = (await session.execute(text(_COLLECT.format(of=where)), between)).all()
-    await session.execute(text(_BACK.format(of=of)), between)
+    back = (await session.execute(text(_BACK.format(of=of)), between)).all()
+    await lock_sums(session, company_ids={row.company_id for row in (*rows, *back)})
     await _read(session, [row for row in rows if row.vehicle_id is not None and row.odometer_km is not None], now=now)
+    await sum_new_companies(session, now=now)
+    await sum_touched(session, touched=[*rows, *back])
     return len(rows)
 
 
@@ -235,6 +240,7 @@ async def correct_reading(
     if newest is not None:
         values = {"odometer_km": newest.km, "odometer_at": newest.at}
         await session.execute(update(Vehicle).where(Vehicle.vehicle_id == wrong.vehicle_id).values(values))
+    await sum_vehicles(session, since={wrong.vehicle_id: wrong.read_at.date() - timedelta(days=1)})
     facts = {"from_km": wrong.km, "to_km": km, "reason": reason, "meant": meant}
     await audit.record(session, actor=actor, action="fleet.odometer_corrected", subject=("vehicle", wrong.vehicle_id), facts=facts, now=now)
     return right.reading_id

@@ -1,0 +1,131 @@
+"""Summing fills up by day and by vehicle and period: what is touched is summed anew from the fills, so that twice is the same."""
+
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.fleet.model import Vehicle
+
+# A day's fills are found by their instants: a station's day lies within a day of the same day in UTC.
+_DAYS: Final = """
+INSERT INTO fleet_days AS d
+SELECT f.company_id, u.by, f.day, u.subject, coalesce(f.product_id, :nobody), count(*), sum(f.quantity_milli - f.back_milli),
+    sum(f.gross_minor - f.back_gross_minor), sum(f.discount_minor - f.back_discount_minor), sum(f.card_minor - f.back_card_minor)
+FROM unnest(CAST(:companies AS uuid[]), CAST(:days AS date[])) t(company_id, day)
+JOIN fleet_fills f ON f.company_id = t.company_id AND f.day = t.day
+    AND f.event_at >= (t.day - 1)::timestamp AT TIME ZONE 'UTC' AND f.event_at < (t.day + 2)::timestamp AT TIME ZONE 'UTC'
+CROSS JOIN LATERAL (VALUES ('department', coalesce(f.department_id, :nobody)), ('station', f.station_id)) u(by, subject)
+GROUP BY 1, 2, 3, 4, 5
+ON CONFLICT (company_id, by, day, subject_id, product_id) DO UPDATE SET fills = EXCLUDED.fills, quantity_milli = EXCLUDED.quantity_milli,
+    gross_minor = EXCLUDED.gross_minor, discount_minor = EXCLUDED.discount_minor, card_minor = EXCLUDED.card_minor
+WHERE (d.fills, d.quantity_milli, d.gross_minor, d.discount_minor, d.card_minor)
+    IS DISTINCT FROM (EXCLUDED.fills, EXCLUDED.quantity_milli, EXCLUDED.gross_minor, EXCLUDED.discount_minor, EXCLUDED.card_minor)
+"""
+
+# Later periods of a touched vehicle are summed too: where a period's way begins, the reading before it says.
+_PERIODS: Final = """
+WITH touched AS (
+    SELECT v.vehicle_id, v.company_id, c.period_day, c.time_zone,
+        date_trunc('month', (min(t.day) - c.period_day + 1)::timestamp)::date + c.period_day - 1 AS since
+    FROM unnest(CAST(:vehicles AS uuid[]), CAST(:days AS date[])) t(vehicle_id, day)
+    JOIN vehicles v ON v.vehicle_id = t.vehicle_id JOIN companies c ON c.company_id = v.company_id
+    GROUP BY v.vehicle_id, v.company_id, c.period_day, c.time_zone
+), summed AS (
+    SELECT t.company_id, t.period_day, t.time_zone, t.vehicle_id,
+        date_trunc('month', (f.day - t.period_day + 1)::timestamp)::date + t.period_day - 1 AS first, count(*) AS fills,
+        sum(f.quantity_milli - f.back_milli) AS milli, sum(f.gross_minor - f.back_gross_minor) AS gross,
+        sum(f.discount_minor - f.back_discount_minor) AS discount, sum(f.card_minor - f.back_card_minor) AS card
+    FROM touched t JOIN fleet_fills f ON f.vehicle_id = t.vehicle_id AND f.company_id = t.company_id AND f.day >= t.since
+        AND f.event_at >= (t.since - 1)::timestamp AT TIME ZONE 'UTC'
+    GROUP BY 1, 2, 3, 4, 5
+)
+INSERT INTO vehicle_periods AS p
+SELECT s.company_id, s.period_day, s.first, s.vehicle_id, s.fills, s.milli, s.gross, s.discount, s.card,
+    CASE WHEN until.km > coalesce(since.km, within.km) THEN until.km - coalesce(since.km, within.km) END
+FROM summed s
+CROSS JOIN LATERAL (SELECT s.first::timestamp AT TIME ZONE s.time_zone AS begins,
+    (s.first + interval '1 month') AT TIME ZONE s.time_zone AS ends) x
+LEFT JOIN LATERAL (SELECT km FROM odometer_readings o WHERE o.vehicle_id = s.vehicle_id AND o.status = 'holds' AND o.read_at < x.begins
+    ORDER BY o.read_at DESC, o.reading_id DESC LIMIT 1) since ON true
+LEFT JOIN LATERAL (SELECT km FROM odometer_readings o WHERE o.vehicle_id = s.vehicle_id AND o.status = 'holds' AND o.read_at >= x.begins
+    AND o.read_at < x.ends ORDER BY o.read_at, o.reading_id LIMIT 1) within ON true
+LEFT JOIN LATERAL (SELECT km FROM odometer_readings o WHERE o.vehicle_id = s.vehicle_id AND o.status = 'holds' AND o.read_at >= x.begins
+    AND o.read_at < x.ends ORDER BY o.read_at DESC, o.reading_id DESC LIMIT 1) until ON true
+ON CONFLICT (company_id, period_day, first, vehicle_id) DO UPDATE SET fills = EXCLUDED.fills, quantity_milli = EXCLUDED.quantity_milli,
+    gross_minor = EXCLUDED.gross_minor, discount_minor = EXCLUDED.discount_minor, card_minor = EXCLUDED.card_minor, km = EXCLUDED.km
+WHERE (p.fills, p.quantity_milli, p.gross_minor, p.discount_minor, p.card_minor, p.km) IS DISTINCT FROM
+    (EXCLUDED.fills, EXCLUDED.quantity_milli, EXCLUDED.gross_minor, EXCLUDED.discount_minor, EXCLUDED.card_minor, EXCLUDED.km)
+"""
+
+# A company's first time, or its first under a new day on which its periods begin: a mark says that all was summed so.
+_UNSUMMED: Final = """
+SELECT c.company_id FROM companies c
+WHERE NOT EXISTS (SELECT FROM fleet_marks m WHERE m.name = 'sums/' || c.company_id || '/' || c.period_day)
+    AND EXISTS (SELECT FROM fleet_fills f WHERE f.company_id = c.company_id)
+ORDER BY c.company_id
+"""
+
+
+async def lock_sums(session: AsyncSession, *, company_ids: Collection[UUID]) -> None:
+    """Let two who collected fills of one company sum them one after the other: before any vehicle is locked."""
+    for company_id in sorted(company_ids):
+        await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"fleet-sums/{company_id}"})
+
+
+async def sum_touched(session: AsyncSession, *, touched: Iterable[Any]) -> None:
+    """Sum anew the days and the vehicles' periods of fills: rows with `company_id`, `vehicle_id` and `day`."""
+    rows = list(touched)
+    days = sorted({(row.company_id, row.day) for row in rows})
+    if days:
+        nobody = UUID(int=0)
+        await session.execute(
+            text(_DAYS), {"companies": [one for one, _day in days], "days": [day for _one, day in days], "nobody": nobody}
+        )
+    earliest: dict[UUID, date] = {}
+    for row in rows:
+        if row.vehicle_id is not None:
+            earliest[row.vehicle_id] = min(row.day, earliest.get(row.vehicle_id, row.day))
+    await sum_vehicles(session, since=earliest)
+
+
+async def sum_vehicles(session: AsyncSession, *, since: dict[UUID, date]) -> None:
+    """Sum anew each vehicle's periods from the one of a day on."""
+    if not since:
+        return
+    await _lock(session, since)
+    await session.execute(text(_PERIODS), {"vehicles": list(since), "days": list(since.values())})
+
+
+async def _lock(session: AsyncSession, vehicle_ids: Collection[UUID]) -> None:
+    """Let nobody else sum these vehicles meanwhile: a correction in the portal and the collector would write over each other."""
+    await session.execute(
+        select(Vehicle.vehicle_id).where(Vehicle.vehicle_id.in_(vehicle_ids)).order_by(Vehicle.vehicle_id).with_for_update(key_share=True)
+    )
+
+
+async def sum_new_companies(session: AsyncSession, *, now: datetime) -> None:
+    """Sum up all fills of companies that were never summed, or whose periods begin on another day since."""
+    for company_id in (await session.scalars(text(_UNSUMMED))).all():
+        await lock_sums(session, company_ids=[company_id])
+        rows = await session.execute(
+            text("SELECT company_id, vehicle_id, min(day) AS day FROM fleet_fills WHERE company_id = :company GROUP BY 1, 2"),
+            {"company": company_id},
+        )
+        earliest = {row.vehicle_id: row.day for row in rows if row.vehicle_id is not None}
+        days = await session.execute(
+            text("SELECT DISTINCT company_id, CAST(NULL AS uuid) AS vehicle_id, day FROM fleet_fills WHERE company_id = :company"),
+            {"company": company_id},
+        )
+        await sum_touched(session, touched=days.all())
+        await sum_vehicles(session, since=earliest)
+        await session.execute(
+            text(
+                "INSERT INTO fleet_marks (name, collected_to) SELECT 'sums/' || company_id || '/' || period_day, :now FROM companies "
+                "WHERE company_id = :company"
+            ),
+            {"company": company_id, "now": now},
+        )
