@@ -125,7 +125,7 @@ async def sum_new_companies(session: AsyncSession, *, now: datetime) -> None:
         await session.execute(
             text(
                 "INSERT INTO fleet_marks (name, collected_to) SELECT 'sums/' || company_id || '/' || period_day, :now FROM companies "
-                "WHERE company_id = :company"
+                "WHERE company_id = :company ON CONFLICT DO NOTHING"
             ),
             {"company": company_id, "now": now},
         )

@@ -13,6 +13,7 @@ from loyalty.cards.model import Card
 from loyalty.errors import NotFound
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model import CardBinding, Driver, Vehicle
+from loyalty.fleet.model_allocations import AllocationRequest, RequestStatus
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus, CompanyDeputy, DecidedBy
 from loyalty.fleet.model_fills import FleetFill
 from loyalty.fleet.model_findings import Disposition, FindingStep, MisuseFinding
@@ -160,6 +161,26 @@ async def waiting_of(session: AsyncSession, *, company_id: UUID, departments: Co
         odd = odd.where(Vehicle.department_id.in_(departments))
     counts = [await session.scalar(select(func.count()).select_from(one.subquery())) for one in (asked, odd)]
     return counts[0] or 0, counts[1] or 0
+
+
+async def open_by_severity(session: AsyncSession, *, company_id: UUID, departments: Collection[UUID] | None = None) -> dict[Severity, int]:
+    """Return how many findings are open, by how far they are from normal."""
+    wanted = select(MisuseFinding.severity, func.count()).where(
+        MisuseFinding.company_id == company_id, MisuseFinding.disposition == Disposition.OPEN
+    )
+    if departments is not None:
+        wanted = wanted.join(Vehicle, Vehicle.vehicle_id == MisuseFinding.vehicle_id).where(Vehicle.department_id.in_(departments))
+    rows = await session.execute(wanted.group_by(MisuseFinding.severity))
+    return {row[0]: row[1] for row in rows}
+
+
+async def requests_waiting(session: AsyncSession, *, company_id: UUID, departments: Collection[UUID] | None = None) -> int:
+    """Return how many askings for an allocation wait for a decision."""
+    waits = (RequestStatus.REQUESTED, RequestStatus.DEPARTMENT_APPROVED)
+    wanted = select(func.count()).where(AllocationRequest.company_id == company_id, AllocationRequest.status.in_(waits))
+    if departments is not None:
+        wanted = wanted.where(AllocationRequest.department_id.in_(departments))
+    return await session.scalar(wanted) or 0
 
 
 def _findings(company_id: UUID) -> Select[*tuple[Any, ...]]:

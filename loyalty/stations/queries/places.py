@@ -119,7 +119,7 @@ class StationFilter(msgspec.Struct, frozen=True, kw_only=True):
     """What a list of stations is cut to; `reachable` is the caller's scope, None being every station."""
 
     text: str = ""
-    """The beginning of the code, or any part of a name."""
+    """The beginning of the code, or any part of a name, its district's too."""
     statuses: Collection[StationStatus] = ()
     district_id: UUID | None = None
     region_id: UUID | None = None
@@ -307,6 +307,8 @@ def _filtered(statement: Select[*tuple[Any, ...]], by: StationFilter) -> Select[
                 Station.code.startswith(by.text, autoescape=True),
                 Station.name_zh.icontains(by.text, autoescape=True),
                 Station.name_en.icontains(by.text, autoescape=True),
+                District.name_zh.icontains(by.text, autoescape=True),
+                District.name_en.icontains(by.text, autoescape=True),
             )
         )
     if by.statuses:

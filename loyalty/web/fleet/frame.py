@@ -19,6 +19,8 @@ RAIL: Final = (
     ("", N_("Cards"), "/fleet/cards", FleetPermission.READ),
     ("", N_("Fuel records"), "/fleet/fills", FleetPermission.READ),
     ("", N_("Fuel orders"), "/fleet/orders", FleetPermission.EDIT_LIMITS),
+    ("", N_("Fuel economy"), "/fleet/economy", FleetPermission.READ),
+    ("", N_("Stations"), "/fleet/stations", FleetPermission.READ),
     ("", N_("Asked at the pump"), "/fleet/approvals", FleetPermission.READ),
     ("", N_("Oddities"), "/fleet/findings", FleetPermission.READ),
     ("", N_("Allocation"), "/fleet/allocations", FleetPermission.READ),

@@ -8,16 +8,20 @@ from litestar.di import NamedDependency
 
 from loyalty import clock
 from loyalty.authorizations.queries import SaleLine
-from loyalty.fleet.allocation_rules import before, instants, span_of
+from loyalty.fleet.allocation_rules import Span, before, span_of
+from loyalty.fleet.detecting import Severity
 from loyalty.fleet.queries.departments import counts_of
+from loyalty.fleet.queries.economy import Total, per_100_km, way_of
 from loyalty.fleet.queries.vehicles import VehicleFilter, list_vehicles
-from loyalty.fleet.queries.watching import waiting_of
+from loyalty.fleet.queries.watching import open_by_severity, requests_waiting, waiting_of
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.queries import purses_of
 from loyalty.web.desk import Page, PageDesk
 from loyalty.web.fleet import queries
 from loyalty.web.fleet.desk import FleetDesk
+from loyalty.web.fleet.economy_parts import TREND, near_rows, spans_to, totals_of, trend
+from loyalty.web.fleet.watch_words import SEVERITY
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.parts import Act, Cell, Part, Rows, Said, Tile, Tiles
@@ -27,42 +31,28 @@ LATEST: Final = 8
 
 @get("/")
 async def home(fleet: NamedDependency[FleetDesk]) -> Page:
-    """Answer the fleet manager's first question at the top; the latest fills below."""
+    """Answer the fleet manager's first questions at the top: what was used, what is odd, what waits; below, how it went on."""
     fleet.require(FleetPermission.READ)
     _ = fleet.gettext
-    company = fleet.company
-    span = span_of(clock.local_date(fleet.now, company.time_zone), period_day=company.period_day)
-    begin, _end = instants(span, company.time_zone)
-    account_id, rooms = company.account_id, fleet.departments
-    now = await queries.used(fleet.session, account_id=account_id, departments=rooms, begin=begin, end=fleet.now)
-    former, _former_end = instants(before(span), company.time_zone)
-    # As much of the last period as has gone by of this one: a comparison that is fair on its second day, too.
-    then = await queries.used(
-        fleet.session, account_id=account_id, departments=rooms, begin=former, end=min(begin, former + (fleet.now - begin))
-    )
-    cards = await queries.count_cards(fleet.session, account_id=company.account_id, departments=fleet.departments)
+    company, rooms = fleet.company, fleet.departments
+    today = clock.local_date(fleet.now, company.time_zone)
+    span = span_of(today, period_day=company.period_day)
+    spans = spans_to(span, TREND)
+    totals = await totals_of(fleet, spans)
+    now, then = totals[span.first], totals[before(span).first]
+    cards = await queries.count_cards(fleet.session, account_id=company.account_id, departments=rooms)
     vehicles = await _vehicles(fleet)
-    money = fleet.f.money
-    tiles = [
-        Tile(
-            _("Fuel in this period"), fleet.f.quantity(now.quantity_milli, "L"), note=_trend(fleet, now.quantity_milli, then.quantity_milli)
-        ),
-        Tile(
-            _("Spent in this period"),
-            money(now.spent_minor, company.currency),
-            note=_("saved %(amount)s", amount=money(now.saved_minor, company.currency)) if now.saved_minor else "",
-            href="/fleet/fills",
-        ),
-        Tile(_("Vehicles"), fleet.f.count(vehicles), href="/fleet/vehicles", note=_("%(cards)s cards", cards=fleet.f.count(cards))),
-    ]
-    if fleet.departments is None:
-        tiles.append(await _pool(fleet, now.spent_minor, (fleet.now - begin) / timedelta(days=1)))
-    found = await queries.list_fills(fleet.session, account_id=account_id, departments=rooms, limit=LATEST)
-    asked, odd = await waiting_of(fleet.session, company_id=fleet.company_id, departments=rooms)
-    if asked:
-        tiles.append(Tile(_("Waits for your answer"), fleet.f.count(asked), tone="warn", href="/fleet/approvals?status=asked"))
-    if odd:
-        tiles.append(Tile(_("Oddities to be looked at"), fleet.f.count(odd), tone="warn", href="/fleet/findings?status=open"))
+    days = (today - span.first).days + 1
+    # As much of the last period as has gone by of this one: a comparison that is fair on its second day, too.
+    former = before(span)
+    fair = (await totals_of(fleet, [Span(former.first, min(former.first + timedelta(days=days), span.first))])).popitem()[1]
+    tiles = await _used(fleet, span, now, then, fair)
+    tiles.append(
+        Tile(_("Vehicles"), fleet.f.count(vehicles), href="/fleet/vehicles", note=_("%(cards)s cards", cards=fleet.f.count(cards)))
+    )
+    if rooms is None:
+        tiles.append(await _pool(fleet, now.card_minor, days))
+    tiles += await _waits(fleet)
     top: list[Part] = [Tiles(tiles)]
     if not vehicles and not cards and fleet.may(FleetPermission.EDIT_STRUCTURE):
         top.append(
@@ -72,6 +62,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
                 acts=[Act(_("Add a vehicle"), "/fleet/vehicles/new", primary=True)],
             )
         )
+    found = await queries.list_fills(fleet.session, account_id=company.account_id, departments=rooms, limit=LATEST)
     fills = Rows(
         title=_("Latest fills"),
         columns=fill_columns(fleet),
@@ -80,8 +71,55 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
         empty_then=_("They stand here as soon as a card was used."),
         acts=[Act(_("All fills"), "/fleet/fills")] if found.rows else [],
     )
+    main: list[Part] = [*await near_rows(fleet, today)]
+    if any(one.fills for one in totals.values()):
+        main.append(trend(fleet, spans, totals))
     sub = _("%(first)s to %(last)s", first=fleet.f.full_day(span.first), last=fleet.f.full_day(span.end - timedelta(days=1)))
-    return await fleet.page(company.name, sub=sub, top=top, main=[fills])
+    return await fleet.page(company.name, sub=sub, top=top, main=[*main, fills])
+
+
+async def _used(fleet: FleetDesk, span: Span, now: Total, then: Total, fair: Total) -> list[Tile]:
+    """Return what was used in this period, each figure with what it is measured by."""
+    _ = fleet.gettext
+    company, f = fleet.company, fleet.f
+    milli, km = await way_of(
+        fleet.session, company_id=fleet.company_id, first=span.first, period_day=company.period_day, departments=fleet.departments
+    )
+    rate = per_100_km(milli, km)
+    tiles = [
+        Tile(_("Fuel in this period"), f.quantity(now.quantity_milli, "L"), note=_trend(fleet, now.quantity_milli, fair.quantity_milli)),
+        Tile(
+            _("Spent in this period"),
+            f.money(now.card_minor, company.currency),
+            note=_("saved %(amount)s", amount=f.money(now.discount_minor, company.currency)) if now.discount_minor else "",
+            href="/fleet/fills",
+        ),
+    ]
+    if rate is not None:
+        way = _("over %(km)s km", km=f.count(km))
+        tiles.append(Tile(_("Litres per 100 km"), f.quantity(rate, "L"), note=way, href="/fleet/economy"))
+    if now.carbon_g or then.carbon_g:
+        whole = _("last period %(kilograms)s", kilograms=f.quantity(then.carbon_g, "kg", digits=0))
+        tiles.append(Tile(_("CO₂"), f.quantity(now.carbon_g, "kg", digits=0), note=whole if then.carbon_g else ""))
+    return tiles
+
+
+async def _waits(fleet: FleetDesk) -> list[Tile]:
+    """Return a tile for each kind of thing that waits for somebody, none where nothing does."""
+    _ = fleet.gettext
+    rooms = fleet.departments
+    asked, odd = await waiting_of(fleet.session, company_id=fleet.company_id, departments=rooms)
+    tiles: list[Tile] = []
+    if asked:
+        tiles.append(Tile(_("Waits for your answer"), fleet.f.count(asked), tone="warn", href="/fleet/approvals?status=asked"))
+    if requests := await requests_waiting(fleet.session, company_id=fleet.company_id, departments=rooms):
+        tiles.append(Tile(_("Allocations to be decided"), fleet.f.count(requests), tone="warn", href="/fleet/allocations"))
+    if odd:
+        by = await open_by_severity(fleet.session, company_id=fleet.company_id, departments=rooms)
+        note = " · ".join(f"{_(SEVERITY[one][0])} {fleet.f.count(by[one])}" for one in reversed(Severity) if one in by)
+        tone = "bad" if Severity.HIGH in by else "warn"
+        tiles.append(Tile(_("Oddities to be looked at"), fleet.f.count(odd), note=note, tone=tone, href="/fleet/findings?status=open"))
+    return tiles
 
 
 async def _vehicles(fleet: FleetDesk) -> int:
@@ -92,12 +130,12 @@ async def _vehicles(fleet: FleetDesk) -> int:
     return len((await list_vehicles(fleet.session, company_id=fleet.company_id, by=by, limit=200)).rows)
 
 
-async def _pool(fleet: FleetDesk, spent_minor: int, days: float) -> Tile:
+async def _pool(fleet: FleetDesk, spent_minor: int, days: int) -> Tile:
     """Return the pool's tile, with how long it lasts at this period's pace."""
     _ = fleet.gettext
     purses = await purses_of(fleet.session, account_id=fleet.company.account_id)
     pool = sum(one.balance_minor - one.held_minor for one in purses if one.kind is PurseKind.PRINCIPAL and one.card_id is None)
-    lasts = int(pool * days / spent_minor) if spent_minor > 0 and pool > 0 and days >= 1 else None
+    lasts = pool * days // spent_minor if spent_minor > 0 and pool > 0 else None
     note = _("lasts %(days)s days at this pace", days=lasts) if lasts is not None else ""
     tone = "bad" if pool <= 0 else "warn" if lasts is not None and lasts < 5 else ""
     return Tile(_("Pool"), fleet.f.money(pool, fleet.company.currency), note=note, tone=tone)

@@ -108,6 +108,8 @@ PICTURES = (
     Picture("invoice-new", "/fleet/invoices/new"),
     Picture("invoice-titles", "/fleet/invoices/titles"),
     Picture("invoice-title-new", "/fleet/invoices/titles/new"),
+    Picture("economy", "/fleet/economy"),
+    Picture("stations", "/fleet/stations"),
     Picture("departments", "/fleet/departments"),
     Picture("department", "/fleet/departments", then=_first("/fleet/departments")),
     Picture("people", "/fleet/people"),

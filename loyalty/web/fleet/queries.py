@@ -2,14 +2,14 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty.authorizations.model import Refund, Sale
+from loyalty.authorizations.model import Sale
 from loyalty.authorizations.queries import SaleLine
 from loyalty.authorizations.queries.sales import sale_lines
 from loyalty.cards.model import LIVING, Card, CardStatus
@@ -18,15 +18,6 @@ from loyalty.fleet.queries.bindings import among
 from loyalty.identity.model_portal import PortalInvitation, PortalRole, PortalUser
 from loyalty.ids import uuid7_floor
 from loyalty.paging import PAGE_SIZE, Key, Page, all_as, one_as, page_as
-
-
-class Used(NamedTuple):
-    """What was used in a time: fills, thousandths of litres, minor units paid and saved, refunds taken off."""
-
-    fills: int
-    quantity_milli: int
-    spent_minor: int
-    saved_minor: int
 
 
 class CardLine(msgspec.Struct, frozen=True):
@@ -68,26 +59,6 @@ class InvitationView(msgspec.Struct, frozen=True):
     department: str | None
     invited_at: datetime
     expires_at: datetime
-
-
-async def used(
-    session: AsyncSession, *, account_id: UUID, begin: datetime, end: datetime, departments: Collection[UUID] | None = None
-) -> Used:
-    """Return what a company's cards used in `[begin, end)`, by booking; `departments`: only what they answered for at the time."""
-    sold = select(func.count(), func.sum(Sale.quantity_milli), func.sum(Sale.card_minor), func.sum(Sale.discount_minor)).where(
-        Sale.account_id == account_id, Sale.sale_id >= uuid7_floor(begin), Sale.sale_id < uuid7_floor(end)
-    )
-    back = select(func.sum(Refund.quantity_milli), func.sum(Refund.card_minor), func.sum(Refund.discount_minor)).where(
-        Refund.account_id == account_id, Refund.refund_id >= uuid7_floor(begin), Refund.refund_id < uuid7_floor(end)
-    )
-    if departments is not None:
-        sold = sold.where(_answered(departments))
-        mine = select(Sale.sale_id).where(Sale.account_id == account_id, Sale.sale_id == Refund.sale_id, _answered(departments))
-        back = back.where(mine.exists())
-    fills, *plus = (await session.execute(sold)).one()
-    minus = (await session.execute(back)).one()
-    quantity, spent, saved = (int(one or 0) - int(other or 0) for one, other in zip(plus, minus, strict=True))
-    return Used(int(fills), quantity, spent, saved)
 
 
 async def list_fills(

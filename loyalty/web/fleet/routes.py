@@ -12,6 +12,7 @@ from loyalty.web.fleet import (
     company,
     deputies,
     drivers,
+    economy,
     fills,
     findings,
     home,
@@ -25,6 +26,7 @@ from loyalty.web.fleet import (
     people,
     sheets,
     statements,
+    stations,
     vehicles,
 )
 from loyalty.web.fleet.desk import DOOR, HOME, provide_fleet
@@ -37,6 +39,8 @@ _PAGES = (
     drivers,
     cards,
     fills,
+    economy,
+    stations,
     approvals,
     findings,
     limits,

@@ -8,6 +8,8 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from loyalty import clock
+from loyalty.fleet.allocation_rules import span_of
 from loyalty.fleet.model import Ownership, VehicleStatus
 from loyalty.fleet.operations.vehicles import (
     add_vehicle,
@@ -19,6 +21,7 @@ from loyalty.fleet.operations.vehicles import (
     return_vehicle,
 )
 from loyalty.fleet.queries.departments import departments_of
+from loyalty.fleet.queries.economy import trends_of
 from loyalty.fleet.queries.vehicles import (
     VehicleFilter,
     VehicleNotFound,
@@ -33,6 +36,7 @@ from loyalty.identity.portal_rules import FleetPermission
 from loyalty.paging import Page as Found
 from loyalty.web.desk import Page
 from loyalty.web.fleet.desk import FleetDesk
+from loyalty.web.fleet.economy_parts import TREND, spans_to, vehicle_trend
 from loyalty.web.fleet.labels import OWNERSHIP, VEHICLE
 from loyalty.web.listing import Column, Listing
 from loyalty.web.office import cells
@@ -225,9 +229,17 @@ async def vehicle(fleet: NamedDependency[FleetDesk], vehicle_id: FromPath[UUID])
         tags=[cells.tag(fleet, one.status, VEHICLE).show],
         acts=acts,
         top=top,
-        main=[facts],
+        main=[*await _trend(fleet, vehicle_id), facts],
         aside=[bound],
     )
+
+
+async def _trend(fleet: FleetDesk, vehicle_id: UUID) -> list[Part]:
+    """Return what it took per 100 km over its last periods, nothing before there are two."""
+    spans = spans_to(span_of(clock.local_date(fleet.now, fleet.company.time_zone), period_day=fleet.company.period_day), TREND)
+    found = await trends_of(fleet.session, vehicle_ids=[vehicle_id], period_day=fleet.company.period_day, since=spans[0].first)
+    known = [one for one in found.get(vehicle_id, []) if one.km]
+    return [vehicle_trend(fleet, known)] if len(known) > 1 else []
 
 
 @get("/vehicles/{vehicle_id:uuid}/edit")

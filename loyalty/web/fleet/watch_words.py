@@ -31,7 +31,7 @@ KIND: Final[Mapping[Kind, Toned]] = {
 }
 SEVERITY: Final[Mapping[Severity, Toned]] = {
     Severity.LOW: (N_("Slight"), ""),
-    Severity.MEDIUM: (N_("Clear"), "warn"),
+    Severity.MEDIUM: (N_("Distinct"), "warn"),
     Severity.HIGH: (N_("Strong"), "bad"),
 }
 DISPOSITION: Final[Mapping[Disposition, Toned]] = {

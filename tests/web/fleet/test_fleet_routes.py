@@ -42,6 +42,8 @@ RULES = {
     "/fleet/cards/{card_id}": EVERYBODY,
     "/fleet/cards/{card_id}/": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/fills": EVERYBODY,
+    "/fleet/economy": EVERYBODY,
+    "/fleet/stations": EVERYBODY,
     "/fleet/approvals": EVERYBODY,
     "/fleet/approvals/{approval_id}/": who_may(FleetPermission.RELEASE_LIMITS),
     "/fleet/findings": EVERYBODY,
