@@ -67,14 +67,14 @@ async def test_the_first_page_says_what_was_used_and_which_limit_is_nearly_full(
     await manager.client.get("/fleet?lang=en")
     page = (await manager.get("/fleet")).text
     assert "10.00" in page
-    assert "CO₂" in page
+    assert "二氧化碳" in page
     assert "90%" in page, "10 of 11 litres of the day"
     assert "/fleet/limits/card/" in page
     assert "<details" in page, "the trend has its table"
     head = (await (await driven.at("ours", "department_head")).get("/fleet")).text
-    assert "CO₂" in head
+    assert "二氧化碳" in head
     theirs = (await (await driven.at("theirs", "fleet_manager")).get("/fleet")).text
-    assert "CO₂" not in theirs
+    assert "二氧化碳" not in theirs
 
 
 async def test_vehicles_stand_beside_their_norm_and_class_and_the_file_says_the_same(driven):
