@@ -17,6 +17,7 @@ from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver, move_driver, set_driver_pin
 from loyalty.fleet.operations.vehicles import add_vehicle, repair_vehicle
 from loyalty.fleet.rules import DriverFacts, VehicleFacts
+from loyalty.statements.operations.invoices import TitleFacts, add_title
 
 from .chain import Chain
 from .holders import ORGANISATIONS
@@ -119,6 +120,15 @@ async def make_fleet(session: AsyncSession, chain: Chain, *, pin: str, now: date
         reason="外派嘉兴项目",
         now=now - timedelta(days=3),
     )
+    title = TitleFacts(
+        name=name,
+        tax_number="9144030071526726XG",
+        address="杭州市萧山区市心北路 88 号",
+        telephone="0571-82600000",
+        bank="中国工商银行杭州萧山支行",
+        bank_account="1202090309900012345",
+    )
+    await add_title(session, company_id=company_id, facts=title, actor=chain.person("office"), now=now)
     return company_id
 
 

@@ -13,7 +13,17 @@ from litestar.response import Response
 from loyalty.audit import operations as audit
 from loyalty.errors import NotFound
 from loyalty.identity.portal_rules import FleetPermission
-from loyalty.statements.queries.companies import Line, StatedPeriod, Whose, by_driver, by_vehicle, lines_between, periods_of
+from loyalty.statements.queries.companies import (
+    Line,
+    StatedPeriod,
+    Whose,
+    by_driver,
+    by_vehicle,
+    lines_between,
+    periods_of,
+    totals_between,
+)
+from loyalty.statements.queries.companies import Part as Of
 from loyalty.web.desk import Page
 from loyalty.web.exports import XLSX_TYPE
 from loyalty.web.fleet.desk import FleetDesk
@@ -192,6 +202,9 @@ async def periods(fleet: NamedDependency[FleetDesk]) -> Page:
     rows: list[list[Cell]] = []
     for one in await periods_of(fleet.session, company=fleet.company, now=fleet.now):
         totals = one.totals if whole else None
+        if whole and totals is None:
+            part = Of(fleet.company.account_id)
+            totals = await totals_between(fleet.session, part=part, begin=one.begins_at, end=one.ends_at)
         label, tone = (_("Closed"), "good") if one.closed_at else (_("Running"), "info")
         file = f"{PATH}/{whose[0].value}/{whose[1]}/{one.first.isoformat()}"
         rows.append(
@@ -210,9 +223,8 @@ async def periods(fleet: NamedDependency[FleetDesk]) -> Page:
     heads = [_("Quantity"), _("Saving"), _("Paid by card"), _("Closing balance")]
     columns = [Column(_("Billing period")), Column(_("State")), Column(_("When it was closed")), *(Column(one, "num") for one in heads)]
     note = _("A period is closed the day after its last. What is reported or refunded later stands in the period it is booked in.")
-    table = Rows(title=_("Periods"), columns=[*columns, Column("PDF"), Column("XLSX")], rows=rows, empty=_("No period yet"), note="")
-    told = Facts(title=_("Closing"), pairs=[], note=note)
-    return await fleet.page(_("Statement"), sub=fleet.company.name, tabs=tabs_of(fleet, f"{PATH}/periods"), main=[table, told])
+    table = Rows(title=_("Periods"), columns=[*columns, Column("PDF"), Column("XLSX")], rows=rows, empty=_("No period yet"), note=note)
+    return await fleet.page(_("Statement"), sub=fleet.company.name, tabs=tabs_of(fleet, f"{PATH}/periods"), main=[table])
 
 
 @get("/statements/{part:str}/{whose:uuid}/{file:str}")

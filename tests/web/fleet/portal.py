@@ -11,6 +11,7 @@ import httpx
 from sqlalchemy import text
 
 from loyalty.audit.model import Actor, ActorKind
+from loyalty.authorizations.model_invoicing import GOODS, InvoicePot
 from loyalty.clock import local_date
 from loyalty.crypto import totp_code
 from loyalty.db import make_engine, make_sessions, transaction
@@ -28,7 +29,7 @@ from loyalty.fleet.operations.vehicles import add_vehicle
 from loyalty.fleet.rules import DriverFacts, VehicleFacts
 from loyalty.identity import operations as identity
 from loyalty.identity.model_portal import PortalRole
-from loyalty.ids import uuid7
+from loyalty.ids import uuid7, uuid7_floor
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
 from loyalty.limits.model import ChangeKind, LimitKind, Window
@@ -36,7 +37,7 @@ from loyalty.limits.operations import NewChange, NewLimit, NewOrder, add_change,
 from loyalty.main import create_app
 from loyalty.settings import Settings
 from loyalty.statements.model_companies import CompanyPeriod
-from loyalty.statements.model_invoices import InvoiceRequest, InvoiceStatus
+from loyalty.statements.model_invoices import InvoiceLine, InvoiceRequest, InvoiceStatus
 from loyalty.statements.operations.invoices import TitleFacts, add_title
 from loyalty.statements.rules import Figures, Money, Totals, totals_json
 from tests.factories.fleet import make_fleet
@@ -232,6 +233,20 @@ async def fill_invoice(session, firm: Firm, span: Span, now: datetime) -> dict[s
     blank = dict.fromkeys(("address", "telephone", "bank", "bank_account"), "")
     asked = {"requested_by": "tests", "requested_at": now, "status": InvoiceStatus.REQUESTED, "amount_minor": 100, "tax_number": "X"}
     session.add(InvoiceRequest(invoice_id=invoice, **known, **blank, **asked))
+    pot = {"bonus_minor": 0, "owed_minor": 0, "refunded_minor": 0, "over_minor": 0, "quantity_milli": 50_000}
+    session.add(
+        InvoicePot(
+            account_id=firm.account_id,
+            first_id=uuid7_floor(begin),
+            last_id=uuid7_floor(end),
+            product_id=GOODS,
+            paid_minor=30_000,
+            invoiced_minor=100,
+            **pot,
+        )
+    )
+    await session.flush()
+    session.add(InvoiceLine(invoice_id=invoice, product_id=GOODS, company_id=firm.company_id, amount_minor=100, quantity_milli=0))
     await session.flush()
     return {"invoice": invoice, "title": title}
 
