@@ -109,7 +109,13 @@ async def _lock(session: AsyncSession, vehicle_ids: Collection[UUID]) -> None:
 
 async def sum_new_companies(session: AsyncSession, *, now: datetime) -> None:
     """Sum up all fills of companies that were never summed, or whose periods begin on another day since."""
-    for company_id in (await session.scalars(text(_UNSUMMED))).all():
+    new = (await session.scalars(text(_UNSUMMED))).all()
+    if new:
+        # Years of a large fleet take longer than a transaction may (300,000 fills: seven seconds); it happens once.
+        await session.execute(
+            text("SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ('transaction_timeout', 'statement_timeout')")
+        )
+    for company_id in new:
         await lock_sums(session, company_ids=[company_id])
         rows = await session.execute(
             text("SELECT company_id, vehicle_id, min(day) AS day FROM fleet_fills WHERE company_id = :company GROUP BY 1, 2"),
