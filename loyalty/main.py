@@ -30,6 +30,7 @@ from loyalty.pos_api import handlers as pos_handlers
 from loyalty.pos_api.openapi import CompletedJson
 from loyalty.settings import SettingRefused, Settings
 from loyalty.web.cashier.routes import cashier
+from loyalty.web.fleet.company_api import company_api
 from loyalty.web.fleet.routes import fleet
 from loyalty.web.me.routes import me
 from loyalty.web.office.agreements_api import agreements_api
@@ -89,6 +90,7 @@ def create_app(settings: Settings) -> Litestar:
             campaigns_api,
             cashier,
             fleet,
+            company_api,
             me,
         ],
         dependencies={"session": Provide(provide_session), "now": Provide(provide_now)},

@@ -51,6 +51,11 @@ SECURITY_SCHEMES: Final = {
         "description": "The office's own session (over TLS `__Host-office`). A changing request also carries the token of the cookie "
         "`office-form` as the header `x-csrf-token`.",
     },
+    "companyKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key that the company's owner makes in the fleet portal under *Interfaces*; it has a budget of requests a minute.",
+    },
 }
 
 _BODY_HEADERS: Final = [

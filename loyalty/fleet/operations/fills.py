@@ -23,7 +23,7 @@ from .sums import lock_sums, sum_new_companies, sum_touched, sum_vehicles
 
 OVERLAP: Final = timedelta(minutes=5)
 """Looked at again each time: longer than any transaction lives, so that what commits late is still found."""
-_MARK: Final = "fills"
+FILLS_MARK: Final = "fills"
 
 # Whose a fill is, its own levels say; where it has none (an advice before the fleet was set up), the card's binding of the time does.
 _COLLECT: Final = """
@@ -98,7 +98,7 @@ class Collected(NamedTuple):
 
 async def collect_fills(session: AsyncSession, *, span: timedelta, until: datetime, now: datetime) -> Collected:
     """Go on from the mark by one span, to `until` at most: fills, refunds and readings. Two collectors wait for each other."""
-    mark = await lock_mark(session, name=_MARK, now=now)
+    mark = await lock_mark(session, name=FILLS_MARK, now=now)
     since, to = mark.collected_to - OVERLAP, min(mark.collected_to + span, until)
     between = {"first": uuid7_floor(since), "last": uuid7_floor(to)}
     made = await _collect(session, between, of="", now=now)

@@ -29,6 +29,7 @@ RAIL: Final = (
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("Profiles of limits"), "/fleet/profiles", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
+    (N_("Company"), N_("Interfaces"), "/fleet/api", FleetPermission.API_KEYS),
     (N_("Company"), N_("Settings"), "/fleet/settings", FleetPermission.SETTINGS),
 )
 

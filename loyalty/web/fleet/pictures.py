@@ -115,6 +115,8 @@ PICTURES = (
     Picture("people", "/fleet/people"),
     Picture("person", "/fleet/people", then=_first("/fleet/people")),
     Picture("invite", "/fleet/people/new"),
+    Picture("api-keys", "/fleet/api"),
+    Picture("api-key-new", "/fleet/api/new"),
     Picture("settings", "/fleet/settings"),
     Picture("me", "/fleet/me"),
     Picture("no-such-page", "/fleet/vehicles/00000000-0000-7000-8000-000000000000", status=404),

@@ -7,6 +7,7 @@ from loyalty.web.fleet import (
     allocation_moves,
     allocation_table,
     allocations,
+    api_keys,
     approvals,
     cards,
     company,
@@ -55,6 +56,7 @@ _PAGES = (
     invoices,
     people,
     deputies,
+    api_keys,
     company,
 )
 

@@ -47,6 +47,8 @@ ACTION: Final[Mapping[str, str]] = {
     "fleet.allocation_terms": N_("Allocation terms changed"),
     "fleet.allocation_withdrawn": N_("Allocation withdrawn"),
     "fleet.amounts_imported": N_("Amounts taken in"),
+    "fleet.api_key_made": N_("API key made"),
+    "fleet.api_key_revoked": N_("API key revoked"),
     "fleet.approval_asked": N_("Company asked from the pump"),
     "fleet.approval_decided": N_("Company answered the pump"),
     "fleet.card_bound": N_("Card bound"),

@@ -22,10 +22,12 @@ from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, A
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus
 from loyalty.fleet.model_fills import Doubt, OdometerReading, ReadingSource, ReadingStatus
 from loyalty.fleet.model_findings import Disposition, MisuseFinding
+from loyalty.fleet.operations.api_keys import make_api_key
 from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver
 from loyalty.fleet.operations.vehicles import add_vehicle
+from loyalty.fleet.queries.api import api_keys_of
 from loyalty.fleet.rules import DriverFacts, VehicleFacts
 from loyalty.identity import operations as identity
 from loyalty.identity.model_portal import PortalRole
@@ -138,6 +140,9 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
             department_id=firm.ids["north-room"] if role is PortalRole.DEPARTMENT_HEAD else None,
             **known,
         )
+    await make_api_key(session, name="ERP", may_order=False, **known)
+    keys = await api_keys_of(session, company_id=firm.company_id)
+    firm.ids["key"] = keys[0].key_id
     token = await identity.invite(session, email=f"guest@{key}.example", role=PortalRole.VIEWER, **known | {"now": datetime.now(UTC)})
     del token
     firm.ids["invitation"] = await session.scalar(

@@ -68,6 +68,7 @@ RULES = {
     "/fleet/departments": EVERYBODY,
     "/fleet/departments/": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/people": who_may(FleetPermission.MANAGE_PEOPLE),
+    "/fleet/api": who_may(FleetPermission.API_KEYS),
     "/fleet/settings": who_may(FleetPermission.SETTINGS),
     "/fleet/me": EVERYBODY,
 }
@@ -92,6 +93,7 @@ NAMED = {
     "finding_id": "finding",
     "invoice_id": "invoice",
     "title_id": "title",
+    "key_id": "key",
     "part": "part",
     "whose": "vehicle",
     "file": "statement",
