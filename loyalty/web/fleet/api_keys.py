@@ -34,7 +34,7 @@ async def api_keys(fleet: NamedDependency[FleetDesk]) -> Page:
             Column(_("Name")),
             Column(_("Begins with")),
             Column(_("Rights")),
-            Column(_("Made")),
+            Column(_("Created")),
             Column(_("Last used")),
             Column(_("State")),
             Column(""),
