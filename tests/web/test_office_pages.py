@@ -82,6 +82,8 @@ PAGES: list[tuple[str, frozenset[str]]] = [
     ("/office/unresolved", EVERYBODY),
     ("/office/transfers", LEDGER),
     ("/office/transfers/{pending}", FINANCE),
+    ("/office/disputes", EVERYBODY),
+    ("/office/disputes?status=any", EVERYBODY),
     ("/office/adjustments", LEDGER),
     ("/office/adjustments?status=any", LEDGER),
     ("/office/adjustments/{adjustment}", LEDGER),

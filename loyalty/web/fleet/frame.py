@@ -23,6 +23,7 @@ RAIL: Final = (
     ("", N_("Stations"), "/fleet/stations", FleetPermission.READ),
     ("", N_("Asked at the pump"), "/fleet/approvals", FleetPermission.READ),
     ("", N_("Oddities"), "/fleet/findings", FleetPermission.READ),
+    ("", N_("Disputes"), "/fleet/disputes", FleetPermission.READ),
     ("", N_("Allocation"), "/fleet/allocations", FleetPermission.READ),
     ("", N_("Statements"), "/fleet/statements", FleetPermission.READ_STATEMENTS),
     ("", N_("Invoices"), "/fleet/invoices", FleetPermission.INVOICES),

@@ -166,7 +166,7 @@ def fill_columns(desk: PageDesk) -> list[Column]:
 def fill_row(desk: PageDesk, one: SaleLine) -> list[Cell]:
     """Return one fill's line."""
     return [
-        cells.when(desk, one.event_at),
+        cells.linked(desk, f"/fleet/fills/{one.sale_id}", cells.when(desk, one.event_at)),
         cells.text(f"•••• {one.card_tail}" if one.card_tail else None),
         cells.text(desk.words.either(one.station_name_zh, one.station_name_en)),
         cells.text(desk.words.either(one.product_name_zh or "", one.product_name_en or "")),

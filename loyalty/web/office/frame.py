@@ -23,8 +23,9 @@ HOME: Final = "/office"
 SALES: Final = "/office/sales"
 OWN: Final = "/office/me"
 CAMPAIGNS: Final = "/office/campaigns"
+DISPUTES: Final = "/office/disputes"
 # What another permission than the one beside it lets see, too.
-_ALSO: Final = {SALES: Permission.REFUND_SALE, CAMPAIGNS: Permission.EDIT_RULES}
+_ALSO: Final = {SALES: Permission.REFUND_SALE, DISPUTES: Permission.REFUND_SALE, CAMPAIGNS: Permission.EDIT_RULES}
 # Each entry: its heading, its name, its address, and what it takes to see it.
 _RAIL: Final = (
     ("", N_("Home"), HOME, None),
@@ -35,6 +36,7 @@ _RAIL: Final = (
     (N_("Money"), N_("Points"), "/office/points", Permission.READ_LIABILITY),
     (N_("Money"), N_("Bank transfers"), "/office/transfers", Permission.READ_LEDGER),
     (N_("Money"), N_("Invoices"), "/office/invoices", Permission.READ_LEDGER),
+    (N_("Money"), N_("Disputes"), DISPUTES, Permission.READ_LEDGER),
     (N_("Money"), N_("Adjustments"), "/office/adjustments", Permission.READ_LEDGER),
     (N_("Money"), N_("Freezes"), "/office/freezes", Permission.READ_LEDGER),
     (N_("Money"), N_("Closures"), "/office/closures", Permission.READ_LEDGER),

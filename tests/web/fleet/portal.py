@@ -126,6 +126,7 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
         firm.ids |= {f"{letter}-room": room, f"{letter}-vehicle": vehicle.vehicle_id, f"{letter}-driver": driver, f"{letter}-card": chain}
     firm.ids |= await fill_allocation(session, fleet, firm, world.now)
     firm.ids |= await fill_watch(session, fleet, firm, world)
+    firm.ids |= await fill_dispute(session, fleet, firm, world)
     span = span_of(local_date(world.now, "Asia/Shanghai"), period_day=26)
     firm.ids |= {"part": "vehicle", "statement": f"{span.first.isoformat()}.pdf"}
     firm.ids |= await fill_invoice(session, firm, span_before(span), world.now)
@@ -254,6 +255,46 @@ async def fill_invoice(session, firm: Firm, span: Span, now: datetime) -> dict[s
     session.add(InvoiceLine(invoice_id=invoice, product_id=GOODS, company_id=firm.company_id, amount_minor=100, quantity_milli=0))
     await session.flush()
     return {"invoice": invoice, "title": title}
+
+
+async def fill_dispute(session, fleet, firm: Firm, world) -> dict[str, UUID]:
+    """Give a company a fill that it disputes, as records: no money moves."""
+    made = {"sale": uuid7(world.now), "dispute": uuid7(world.now)}
+    facts = {
+        "account": firm.account_id,
+        "sale": made["sale"],
+        "chain": fleet.chains[0],
+        "terminal": world.terminal_ids[0],
+        "now": world.now,
+    }
+    facts |= {"station": world.station_id, "product": world.product_ids["92"], "company": firm.company_id}
+    facts |= {"vehicle": firm.ids["north-vehicle"], "room": firm.ids["north-room"], "dispute": made["dispute"]}
+    for sentence in _DISPUTED:
+        await session.execute(text(sentence), {name: value for name, value in facts.items() if f":{name}" in sentence})
+    return made
+
+
+_DISPUTED = (
+    """
+    INSERT INTO sales (account_id, sale_id, card_id, chain_id, terminal_id, station_id, flow, product_id, quantity_milli, unit_price_e4,
+        gross_minor, discount_minor, card_minor, currency, flags, status, refunded_minor, event_at, booked_at, business_day, period)
+    VALUES (:account, :sale, :chain, :chain, :terminal, :station, 1, :product, 50000, 78900, 39450, 0, 39450, 'CNY', 0, 1, 0, :now, :now,
+        CAST(:now AS timestamptz)::date, 202609)
+    """,
+    """
+    INSERT INTO fleet_fills (account_id, sale_id, company_id, chain_id, card_id, vehicle_id, department_id, station_id, product_id, day,
+        event_at, booked_at, quantity_milli, unit_price_e4, gross_minor, discount_minor, card_minor, flags, back_milli, back_gross_minor,
+        back_discount_minor, back_card_minor)
+    VALUES (:account, :sale, :company, :chain, :chain, :vehicle, :room, :station, :product, CAST(:now AS timestamptz)::date, :now, :now,
+        50000, 78900, 39450, 0, 39450, 0, 0, 0, 0, 0)
+    """,
+    """
+    INSERT INTO fill_disputes (dispute_id, company_id, account_id, sale_id, station_id, reason, comment, wanted_minor, currency, status,
+        opened_at, opened_by, answer_by)
+    VALUES (:dispute, :company, :account, :sale, :station, 'wrong_litres', '30 L', 39450, 'CNY', 'opened', :now, 'tests',
+        CAST(:now AS timestamptz) + interval '3 days')
+    """,
+)
 
 
 async def fill_allocation(session, fleet, firm: Firm, now: datetime) -> dict[str, UUID]:

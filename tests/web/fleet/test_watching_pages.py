@@ -122,3 +122,22 @@ async def test_deputies_are_named_among_those_who_may(portal):
     assert await one(portal, "SELECT array_agg(user_id) FROM company_deputies") == ([ids["fleet_manager"]],)
     assert (await owner.send("/fleet/people/deputies", {})).status_code == 303
     assert await one(portal, "SELECT count(*) FROM company_deputies") == (0,)
+
+
+async def test_a_fill_is_disputed_and_the_dispute_withdrawn(portal):
+    manager = await portal.at("ours", "fleet_manager")
+    ids = portal.firms["ours"].ids
+    shown = (await manager.get(f"/fleet/fills/{ids['sale']}")).text
+    assert "394.50" in shown
+    assert f"/fleet/disputes/{ids['dispute']}" in shown
+    page = f"/fleet/fills/{ids['sale']}/dispute"
+    assert (await manager.send(page, {"reason": "twice", "comment": "", "amount": "394.50"})).status_code == 422
+    assert (await manager.send(page, {"reason": "twice", "comment": "again", "amount": "394.50"})).status_code == 409
+    assert (await manager.send(f"/fleet/disputes/{ids['dispute']}/withdraw", {})).status_code == 303
+    assert (await manager.send(page, {"reason": "twice", "comment": "again", "amount": "400"})).status_code == 422
+    sent = await manager.send(page, {"reason": "twice", "comment": "again", "amount": "100"})
+    assert sent.status_code == 303
+    assert "again" in (await manager.get(sent.headers["location"])).text
+    assert await one(
+        portal, "SELECT wanted_minor FROM fill_disputes WHERE status = 'opened' AND company_id = :id", id=portal.firms["ours"].company_id
+    ) == (10_000,)
