@@ -17,6 +17,9 @@ from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver, move_driver, set_driver_pin
 from loyalty.fleet.operations.vehicles import add_vehicle, repair_vehicle
 from loyalty.fleet.rules import DriverFacts, VehicleFacts
+from loyalty.limits.levels import PERMIT
+from loyalty.limits.model import ChangeKind
+from loyalty.limits.operations import NewChange, NewOrder, add_change, add_orders, cancel_order, release
 from loyalty.statements.operations.invoices import TitleFacts, add_title
 
 from .chain import Chain
@@ -129,7 +132,26 @@ async def make_fleet(session: AsyncSession, chain: Chain, *, pin: str, now: date
         bank_account="1202090309900012345",
     )
     await add_title(session, company_id=company_id, facts=title, actor=chain.person("office"), now=now)
+    await _control(session, chain, company_id, cards[0].account_id, cards[0].chain_id, vehicles, now)
     return company_id
+
+
+async def _control(
+    session: AsyncSession, chain: Chain, company_id: UUID, account_id: UUID, chain_id: UUID, vehicles: list[UUID], now: datetime
+) -> None:
+    """Order fuel as the company's own system would, and let the first card take more for a fortnight, and once by a permit."""
+    by = chain.person("office")
+    orders = [
+        NewOrder("DD2026-0901", now, now + timedelta(days=7), quantity_milli=300_000, product_code="0", vehicle_id=vehicles[0]),
+        NewOrder("DD2026-0902", now, now + timedelta(days=7), amount_minor=80_000, keeps_rest=True, note="嘉兴项目"),
+        NewOrder("DD2026-0903", now + timedelta(days=1), now + timedelta(days=8), quantity_milli=200_000, product_code="0"),
+    ]
+    made = await add_orders(session, company_id=company_id, account_id=account_id, orders=orders, actor=by, now=now)
+    await cancel_order(session, company_id=company_id, order_id=made[2], reason="行程取消", actor=by, now=now)
+    more = NewChange(ChangeKind.MORE, now, now + timedelta(days=14), percent=20, reason="旺季加班配送")
+    await add_change(session, company_id=company_id, subject_id=chain_id, change=more, actor=by, now=now)
+    until = now + timedelta(hours=8)
+    await release(session, chain_id=chain_id, limits=[PERMIT], until=until, once=True, reason="夜间配送", actor=by, now=now)
 
 
 async def _departments(session: AsyncSession, chain: Chain, company_id: UUID) -> list[UUID]:

@@ -56,6 +56,21 @@ MUTANTS = {
         "c.version",
         rows.test_a_card_is_changed_where_it_is_asked_for,
     ),
+    "a driver's tries are not compared": (
+        "d.pin_tries = i.tries",
+        "true",
+        rows.test_a_drivers_pin_is_named_by_its_generation_and_its_tries,
+    ),
+    "a driver's generation is not compared": (
+        "d.pin_generation = i.generation",
+        "true",
+        rows.test_a_drivers_pin_is_named_by_its_generation_and_its_tries,
+    ),
+    "a driver that moved on is not missed": (
+        "done < cardinality(p_drivers)",
+        "false",
+        rows.test_a_drivers_pin_is_named_by_its_generation_and_its_tries,
+    ),
     "an authorisation's status is not compared": ("a.status = i.status", "true", steps.test_the_authorisation_is_released_elsewhere),
     "parts are not compared": ("a.completions = i.completions", "true", steps.test_another_part_is_completed_elsewhere),
     "an authorisation that moved on is not missed": (

@@ -116,8 +116,9 @@ async def releases_part(fleet: FleetDesk, subject: UUID, base: str) -> Rows:
 
 
 def _lifts(fleet: FleetDesk, one: LimitRelease) -> str:
-    names = ", ".join(limit_label(name, fleet.words.locale) for name in one.limits or ()) or fleet.gettext("all limits")
-    return f"{names} ({fleet.gettext('one fill')})" if one.once else names
+    _ = fleet.gettext
+    names = ", ".join(limit_label(name, fleet.words.locale) for name in one.limits or ()) or _("all limits")
+    return _("%(names)s (one fill)", names=names) if one.once else names
 
 
 @get("/limits/{level:str}/{of:uuid}/needs")

@@ -85,6 +85,18 @@ def _vehicle(page: "Page") -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _limits(more: str) -> Callable[["Page"], None]:
+    """Return how one comes to the limits of the first card, and a page below them."""
+
+    def then(page: "Page") -> None:
+        page.locator("main tbody a[href^='/fleet/cards/']").first.click()
+        page.wait_for_load_state("networkidle")
+        card = page.url.partition("?")[0].rpartition("/")[2]
+        page.goto(f"{page.url.partition('/fleet')[0]}/fleet/limits/card/{card}{more}", wait_until="networkidle")
+
+    return then
+
+
 PICTURES = (
     Picture("home", "/fleet"),
     Picture("vehicles", "/fleet/vehicles"),
@@ -101,6 +113,14 @@ PICTURES = (
     Picture("card", "/fleet/cards", then=_first("/fleet/cards")),
     Picture("card-bind", "/fleet/cards", then=_first("/fleet/cards", "/bind")),
     Picture("fills", "/fleet/fills"),
+    Picture("orders", "/fleet/orders"),
+    Picture("order", "/fleet/orders", then=_first("/fleet/orders")),
+    Picture("order-new", "/fleet/orders/new"),
+    Picture("order-lines", "/fleet/orders/lines"),
+    Picture("card-limits", "/fleet/cards", then=_limits("")),
+    Picture("card-limits-date", "/fleet/cards", then=_limits("/dates/new")),
+    Picture("card-limits-needs", "/fleet/cards", then=_limits("/needs")),
+    Picture("card-limits-permit", "/fleet/cards", then=_limits("/permit")),
     Picture("statement", "/fleet/statements"),
     Picture("statement-of-a-vehicle", "/fleet/statements", then=_vehicle),
     Picture("statement-periods", "/fleet/statements/periods"),
