@@ -35,7 +35,7 @@ class ApiKeyNotValid(Refusal):
     """Missing, unknown or revoked: the answer is the same."""
 
     status = 401
-    zh = "接口密钥缺失、无效或已撤销。"
+    zh = "接口密钥缺失、无效或已吊销。"
     en = "The API key is missing, unknown or revoked."
     next_zh = "请在请求头中发送 Authorization: Bearer 加密钥，或请管理员新建密钥。"
     next_en = "Send it as Authorization: Bearer and the key, or ask an owner for a new one."
@@ -65,7 +65,7 @@ class TooManyApiKeys(Refusal):
 
     zh = "最多保留 {most} 个有效密钥。"
     en = "A company keeps at most {most} keys."
-    next_zh = "请先撤销不用的密钥。"
+    next_zh = "请先吊销不用的密钥。"
     next_en = "Revoke one that is not used first."
 
 

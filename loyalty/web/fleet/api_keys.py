@@ -46,7 +46,7 @@ async def api_keys(fleet: NamedDependency[FleetDesk]) -> Page:
                 cells.text(_("Read and make fuel orders") if one.may_order else _("Read")),
                 cells.when(fleet, one.made_at),
                 cells.when(fleet, one.last_used_at),
-                Cell(fleet.tag(_("Revoked")) if one.revoked_at else fleet.tag(_("Valid"), "good"), ""),
+                Cell(fleet.tag(_("Revoked")) if one.revoked_at else fleet.tag(_("In force"), "good"), ""),
                 Cell("" if one.revoked_at else fleet.link(f"{PATH}/{one.key_id}/revoke", _("Revoke")), ""),
             ]
             for one in found
