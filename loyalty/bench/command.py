@@ -19,6 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from loyalty.postgres import EmbeddedServer, find_binaries
 from loyalty.serving import web_command
 from loyalty.settings import Settings, default_workers
 
-from . import backtest, load, misuse, rules
+from . import allocation, backtest, load, misuse, portal, rules
 from .population import Population, populate
 from .yardstick import Yardstick
 
@@ -46,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("rules", "misuse", "backtest"),
+        choices=("rules", "misuse", "backtest", "fleet", "allocation"),
         help="measure only this: the rules engine, or what the detectors of misuse find in a generated year, without a server; "
-        "or a replay of a generated month",
+        "a replay of a generated month, the pages of the portal of a large company, or the allocation of its month",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument(
@@ -61,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sales", type=int, default=1_000_000, help="backtest: sales of the month (default 1,000,000), by 20,000 customers"
     )
+    parser.add_argument("--cards", type=int, default=10_000, help="fleet, allocation: cards of the one company (default 10,000)")
+    parser.add_argument("--fills", type=int, help="fleet, allocation: fills of its year (default 2,000,000; allocation: 200,000)")
+    parser.add_argument("--requests", type=int, default=20, help="fleet: measured requests of each page (default 20)")
     parser.add_argument("--operation", choices=OPERATIONS, action="append", help="only these, repeatable")
     parser.add_argument("--pool", action="store_true", help="all cards draw on one company pool")
 
@@ -83,6 +87,16 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             figures = backtest.measure(settings, sales=arguments.sales, accounts=20_000, workers=arguments.workers)
             print(json.dumps(figures) if arguments.json else backtest.table(figures))
             return 0
+        if arguments.what == "fleet":
+            figures = portal.measure(
+                settings, cards=arguments.cards, fills=arguments.fills or 2_000_000, requests=arguments.requests, start=_serve
+            )
+            print(json.dumps(figures) if arguments.json else portal.table(figures))
+            return 0 if all(page["status"] == HTTPStatus.OK for page in figures["pages"]) else 1
+        if arguments.what == "allocation":
+            figures = allocation.measure(settings, cards=arguments.cards, fills=arguments.fills or 200_000)
+            print(json.dumps(figures) if arguments.json else allocation.table(figures))
+            return 0 if figures["sound"] else 1
         report = _bench(arguments, settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,6 +105,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         _print_table(report)
     return 1 if report["errors"] else 0
+
+
+def _serve(settings: Settings) -> tuple[subprocess.Popen[bytes], int]:
+    port = _free_port()
+    web = _start_web(dataclasses.replace(settings, workers=1, log_level="warning"), port)
+    _wait_for(port)
+    return web, port
 
 
 def _say(text: str) -> None:

@@ -47,6 +47,7 @@ LITRE: Final = Rule(
 """What was live all month."""
 _BENCH: Final = Actor(ActorKind.SYSTEM, "bench")
 _FUELS: Final = {"92": (FuelKind.GASOLINE, 78_900), "95": (FuelKind.GASOLINE, 83_700), "0": (FuelKind.DIESEL, 75_600)}
+_CARD_NAMES: Final = {ProductKind.PERSONAL: ("个人卡", "Personal"), ProductKind.COMPANY: ("企业卡", "Company")}
 _ARTICLES: Final = {"water": ("drinks", 200), "wash": ("car-wash", 3_500), "oil": ("lubricants", 12_800)}
 
 _PEOPLE: Final = """
@@ -124,7 +125,7 @@ async def make_month(sessions: Sessions, owner: str, *, sales: int, accounts: in
     :param owner: a plain URL of the database, as its owner
     """
     async with transaction(sessions) as session:
-        stations, fuels, card_product = await _chain(session, since, policy)
+        stations, fuels, card_product = await make_chain(session, since, policy)
         document = Document(rules=(LITRE,))
         number = await publish(session, document=document, note="bench", now=since - timedelta(days=1))
     connection: Any = await asyncpg.connect(owner, server_settings={"transaction_timeout": "0"})
@@ -146,7 +147,10 @@ async def make_month(sessions: Sessions, owner: str, *, sales: int, accounts: in
     return number
 
 
-async def _chain(session: AsyncSession, now: datetime, policy: str) -> tuple[list[Any], list[Any], Any]:
+async def make_chain(
+    session: AsyncSession, now: datetime, policy: str, kind: ProductKind = ProductKind.PERSONAL
+) -> tuple[list[Any], list[Any], Any]:
+    """Make the stations, the fuels and a card product of a kind; return the ids of all three."""
     await open_first_period(session, period=now.year * 100 + now.month, now=now)
     entity = EntityFacts(name_zh="公司", name_en="Entity", currency="CNY")
     entities = await put_entities(session, entities={"E": entity}, actor=_BENCH, now=now)
@@ -175,10 +179,10 @@ async def _chain(session: AsyncSession, now: datetime, policy: str) -> tuple[lis
     products = await put_products(session, products=goods, actor=_BENCH, now=now)
     card = await create_card_product(
         session,
-        code="personal",
-        name_zh="个人卡",
-        name_en="Personal",
-        kind=ProductKind.PERSONAL,
+        code=kind.value,
+        name_zh=_CARD_NAMES[kind][0],
+        name_en=_CARD_NAMES[kind][1],
+        kind=kind,
         currency="CNY",
         number_bin="8810",
         number_length=16,
