@@ -20,6 +20,7 @@ from jobs import (
     tiers,
     trail,
     vouchers,
+    webhooks,
 )
 from jobs.job import Job
 
@@ -48,5 +49,6 @@ JOBS: tuple[Job, ...] = (
     backtests.JOB,
     trail.JOB,
     housekeeping.JOB,
+    webhooks.JOB,
     checks.JOB,
 )

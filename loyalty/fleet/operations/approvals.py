@@ -19,6 +19,8 @@ from loyalty.db import locked
 from loyalty.errors import Refusal
 from loyalty.fleet.model import Company, SilencePolicy
 from loyalty.fleet.model_approvals import APPROVAL_MOVES, Approval, ApprovalStatus, CompanyDeputy, DecidedBy
+from loyalty.fleet.model_webhooks import WebhookEvent
+from loyalty.fleet.operations.webhooks import tell
 from loyalty.fleet.queries.watching import ApprovalNotFound
 from loyalty.ids import uuid7
 from loyalty.limits.model import LimitChain
@@ -107,6 +109,7 @@ async def ask(session: AsyncSession, *, account_id: UUID, authorization_id: UUID
     session.add(made)
     await session.flush()
     facts = {"limit": made.limit, "minor": made.asked_minor, "milli": made.asked_milli}
+    await tell(session, event=WebhookEvent.APPROVAL_ASKED, news=[(made.company_id, made.approval_id, facts)], now=now)
     await audit.record(session, actor=_SYSTEM, action="fleet.approval_asked", subject=("approval", made.approval_id), facts=facts, now=now)
     return made
 

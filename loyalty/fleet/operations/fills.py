@@ -15,14 +15,18 @@ from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
 from loyalty.fleet.model import Vehicle
 from loyalty.fleet.model_fills import READING_MOVES, Doubt, OdometerReading, ReadingSource, ReadingStatus
+from loyalty.fleet.model_webhooks import WebhookEvent
 from loyalty.fleet.readings import Judged, Known, doubt_of, judge_run
 from loyalty.ids import uuid7, uuid7_floor
 
 from .marks import lock_mark
 from .sums import lock_sums, sum_new_companies, sum_touched, sum_vehicles
+from .webhooks import tell
 
 OVERLAP: Final = timedelta(minutes=5)
 """Looked at again each time: longer than any transaction lives, so that what commits late is still found."""
+_NEWS: Final = timedelta(days=2)
+"""What is older is collected, but no news to a company's system."""
 FILLS_MARK: Final = "fills"
 
 # Whose a fill is, its own levels say; where it has none (an advice before the fleet was set up), the card's binding of the time does.
@@ -124,6 +128,12 @@ async def _collect(session: AsyncSession, between: Mapping[str, UUID], *, of: st
     await _read(session, [row for row in rows if row.vehicle_id is not None and row.odometer_km is not None], now=now)
     await sum_new_companies(session, now=now)
     await sum_touched(session, touched=[*rows, *back])
+    news = [
+        (row.company_id, row.sale_id, {"vehicle_id": row.vehicle_id, "event_at": row.event_at})
+        for row in rows
+        if row.event_at > now - _NEWS
+    ]
+    await tell(session, event=WebhookEvent.FILL_BOOKED, news=news, now=now)
     return len(rows)
 
 

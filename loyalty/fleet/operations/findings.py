@@ -16,11 +16,13 @@ from loyalty.db import locked
 from loyalty.errors import Refusal
 from loyalty.fleet.detecting import FillSeen, Kind, VehicleSeen, detect
 from loyalty.fleet.model_findings import DISPOSITION_MOVES, Disposition, FindingStep, MisuseFinding, VehicleThreshold
+from loyalty.fleet.model_webhooks import WebhookEvent
 from loyalty.fleet.queries.watching import FindingNotFound
 from loyalty.ids import uuid7
 from loyalty.limits.rules import plate_key
 
 from .marks import lock_mark
+from .webhooks import tell
 
 OVERLAP: Final = timedelta(minutes=10)
 """Longer than the collector of fills looks back."""
@@ -102,7 +104,15 @@ async def look_at(session: AsyncSession, *, vehicle_ids: Sequence[UUID], until: 
     if not made:
         return 0
     statement = upsert(MisuseFinding).on_conflict_do_nothing(index_elements=[MisuseFinding.sale_id, MisuseFinding.kind])
-    return len((await session.scalars(statement.returning(MisuseFinding.finding_id), made)).all())
+    new = set((await session.scalars(statement.returning(MisuseFinding.finding_id), made)).all())
+    news = [(one["company_id"], one["finding_id"], _told(one)) for one in made if one["finding_id"] in new]
+    await tell(session, event=WebhookEvent.FINDING_OPENED, news=news, now=now)
+    return len(new)
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a company's system is told of a finding."""
+    return {"kind": row["kind"], "severity": row["severity"], "fill_id": row["sale_id"], "vehicle_id": row["vehicle_id"]}
 
 
 def _found(company_id: UUID, vehicle: VehicleSeen, fills: Sequence[Any], now: datetime) -> list[dict[str, Any]]:

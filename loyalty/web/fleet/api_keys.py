@@ -65,7 +65,12 @@ async def api_keys(fleet: NamedDependency[FleetDesk]) -> Page:
             fleet.link("/schema/openapi.json", _("The description of the interface (OpenAPI)")),
         ],
     )
-    return await fleet.page(_("Interfaces"), acts=[Act(_("New key"), f"{PATH}/new", primary=True)], main=[listed], aside=[how])
+    return await fleet.page(
+        _("Interfaces"),
+        acts=[Act(_("Messages to your system"), "/fleet/webhooks"), Act(_("New key"), f"{PATH}/new", primary=True)],
+        main=[listed],
+        aside=[how],
+    )
 
 
 @get("/api/new")

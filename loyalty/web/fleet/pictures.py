@@ -136,6 +136,8 @@ PICTURES = (
     Picture("person", "/fleet/people", then=_first("/fleet/people")),
     Picture("invite", "/fleet/people/new"),
     Picture("api-keys", "/fleet/api"),
+    Picture("webhooks", "/fleet/webhooks"),
+    Picture("webhook-new", "/fleet/webhooks/new"),
     Picture("api-key-new", "/fleet/api/new"),
     Picture("settings", "/fleet/settings"),
     Picture("me", "/fleet/me"),

@@ -30,6 +30,7 @@ from loyalty.web.fleet import (
     statements,
     stations,
     vehicles,
+    webhooks,
 )
 from loyalty.web.fleet.desk import DOOR, HOME, provide_fleet
 
@@ -59,6 +60,7 @@ _PAGES = (
     people,
     deputies,
     api_keys,
+    webhooks,
     company,
 )
 

@@ -68,6 +68,8 @@ ACTION: Final[Mapping[str, str]] = {
     "fleet.group_joined": N_("Group joined"),
     "fleet.list_imported": N_("List taken in"),
     "fleet.odometer_corrected": N_("Odometer corrected"),
+    "fleet.webhook_ended": N_("Webhook ended"),
+    "fleet.webhook_made": N_("Webhook made"),
     "fleet.vehicle_added": N_("Vehicle added"),
     "fleet.vehicle_changed": N_("Vehicle changed"),
     "fleet.vehicle_moved": N_("Vehicle's status changed"),

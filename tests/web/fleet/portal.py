@@ -22,12 +22,15 @@ from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, A
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus
 from loyalty.fleet.model_fills import Doubt, OdometerReading, ReadingSource, ReadingStatus
 from loyalty.fleet.model_findings import Disposition, MisuseFinding
+from loyalty.fleet.model_webhooks import WebhookEvent
 from loyalty.fleet.operations.api_keys import make_api_key
 from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver
 from loyalty.fleet.operations.vehicles import add_vehicle
+from loyalty.fleet.operations.webhooks import add_webhook, tell_test
 from loyalty.fleet.queries.api import api_keys_of
+from loyalty.fleet.queries.webhooks import list_deliveries, webhooks_of
 from loyalty.fleet.rules import DriverFacts, VehicleFacts
 from loyalty.identity import operations as identity
 from loyalty.identity.model_portal import PortalRole
@@ -144,6 +147,10 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
     await make_api_key(session, name="ERP", may_order=False, **known)
     keys = await api_keys_of(session, company_id=firm.company_id)
     firm.ids["key"] = keys[0].key_id
+    await add_webhook(session, url="https://erp.example.com/told", events=list(WebhookEvent), **known)
+    firm.ids["webhook"] = (await webhooks_of(session, company_id=firm.company_id))[0].webhook_id
+    await tell_test(session, company_id=firm.company_id, webhook_id=firm.ids["webhook"], now=world.now)
+    firm.ids["message"] = (await list_deliveries(session, company_id=firm.company_id)).rows[0].delivery_id
     token = await identity.invite(session, email=f"guest@{key}.example", role=PortalRole.VIEWER, **known | {"now": datetime.now(UTC)})
     del token
     firm.ids["invitation"] = await session.scalar(

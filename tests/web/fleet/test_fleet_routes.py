@@ -72,6 +72,7 @@ RULES = {
     "/fleet/departments/": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/people": who_may(FleetPermission.MANAGE_PEOPLE),
     "/fleet/api": who_may(FleetPermission.API_KEYS),
+    "/fleet/webhooks": who_may(FleetPermission.API_KEYS),
     "/fleet/settings": who_may(FleetPermission.SETTINGS),
     "/fleet/me": EVERYBODY,
 }
@@ -99,6 +100,8 @@ NAMED = {
     "invoice_id": "invoice",
     "title_id": "title",
     "key_id": "key",
+    "webhook_id": "webhook",
+    "delivery_id": "message",
     "part": "part",
     "whose": "vehicle",
     "file": "statement",
