@@ -7,6 +7,7 @@ from . import (
     budgets,
     company_periods,
     counting,
+    credit,
     fleet,
     leaks,
     ledger,
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     *references.CHECKS,
     *seals.CHECKS,
     *company_periods.CHECKS,
+    *credit.CHECKS,
     *trail.CHECKS,
     *leaks.CHECKS,
 )

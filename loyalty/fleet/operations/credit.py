@@ -1,0 +1,251 @@
+"""Fuel on account: terms with a maker and a checker, bills at each period's end, repayments to the oldest bill, the block of who is late.
+
+The pump knows one number, the pool's credit limit. Everything here only moves that number: down to what is drawn while a bill is too
+late, back up once it is paid.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty import clock
+from loyalty.audit import operations as audit
+from loyalty.audit.model import Actor
+from loyalty.db import locked
+from loyalty.errors import NotFound, Refusal
+from loyalty.fleet.allocation_rules import before, instants, span_of
+from loyalty.fleet.model import Company
+from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, CreditProposal, ProposalStatus
+from loyalty.fleet.queries.credit import drawn_of, loads_of, owed_of
+from loyalty.ids import uuid7
+from loyalty.ledger.credit import set_credit_limits
+from loyalty.ledger.model import PurseKind
+from loyalty.ledger.operations import ensure_purse
+from loyalty.topups.operations.traces import require_move, staff_of
+from loyalty.topups.rules import SecondPersonNeeded
+
+STEPS: Final = (1, 15, 30)
+"""Days late at which a company is told."""
+
+_PAY: Final = """
+WITH seen AS (
+    SELECT c.company_id, c.loads_seen_minor, coalesce(t.loads, 0) AS loads, greatest(-coalesce(p.balance_minor, 0), 0) AS drawn
+    FROM company_credits c JOIN companies m ON m.company_id = c.company_id
+    LEFT JOIN LATERAL (
+        SELECT sum(amount_minor)::bigint AS loads FROM topups WHERE account_id = m.account_id AND status = 'booked'
+    ) t ON true
+    LEFT JOIN purses p ON p.account_id = m.account_id AND p.kind = 1 AND p.card_id IS NULL
+    WHERE c.company_id = ANY(:companies)
+), open AS (
+    SELECT b.bill_id, b.company_id, b.billed_minor - b.repaid_minor AS owed,
+        sum(b.billed_minor - b.repaid_minor) OVER (PARTITION BY b.company_id) AS whole,
+        sum(b.billed_minor - b.repaid_minor) OVER (PARTITION BY b.company_id ORDER BY b.due_day, b.bill_id) AS upto
+    FROM credit_bills b WHERE b.settled_at IS NULL AND b.company_id = ANY(:companies)
+), paid AS (
+    SELECT o.bill_id, o.owed, least(o.owed, greatest(s.loads - s.loads_seen_minor, o.whole - s.drawn, 0) - (o.upto - o.owed)) AS pays
+    FROM open o JOIN seen s ON s.company_id = o.company_id
+), settled AS (
+    UPDATE credit_bills b SET repaid_minor = b.repaid_minor + paid.pays, settled_at = CASE WHEN paid.pays = paid.owed THEN CAST(:now AS timestamptz) END
+    FROM paid WHERE paid.bill_id = b.bill_id AND paid.pays > 0 RETURNING b.bill_id
+), marked AS (
+    UPDATE company_credits c SET loads_seen_minor = s.loads FROM seen s
+    WHERE s.company_id = c.company_id AND c.loads_seen_minor <> s.loads RETURNING c.company_id
+)
+SELECT count(*) FROM settled
+"""
+_LATE: Final = """
+SELECT c.company_id, m.account_id, c.limit_minor, c.blocked_at, coalesce(bool_or(
+    b.due_day + c.block_after_days < CAST(CAST(:now AS timestamptz) AT TIME ZONE m.time_zone AS date)), false) AS late
+FROM company_credits c JOIN companies m ON m.company_id = c.company_id
+LEFT JOIN credit_bills b ON b.company_id = c.company_id AND b.settled_at IS NULL
+WHERE c.company_id = ANY(:companies) GROUP BY c.company_id, m.account_id ORDER BY c.company_id
+"""
+_BLOCK: Final = """
+UPDATE company_credits SET blocked_at = CASE WHEN company_id = ANY(:late) THEN coalesce(blocked_at, CAST(:now AS timestamptz)) END
+WHERE company_id = ANY(:companies) AND (blocked_at IS NOT NULL) <> (company_id = ANY(:late))
+"""
+_TELL: Final = """
+INSERT INTO credit_notices (bill_id, step, company_id, owed_minor, at)
+SELECT b.bill_id, s.step, b.company_id, b.billed_minor - b.repaid_minor, CAST(:now AS timestamptz)
+FROM credit_bills b JOIN companies m ON m.company_id = b.company_id
+JOIN unnest(CAST(:steps AS smallint[])) s(step)
+    ON b.due_day + s.step <= CAST(CAST(:now AS timestamptz) AT TIME ZONE m.time_zone AS date)
+WHERE b.settled_at IS NULL AND b.company_id = ANY(:companies)
+ON CONFLICT DO NOTHING
+"""
+
+
+class CreditStillDrawn(Refusal):
+    """Who is to pay in advance from now on settles first."""
+
+    status = 409
+    zh = "挂账还有 {drawn} 未还，不能改为预付。"
+    en = "{drawn} is still drawn on account; the company cannot go over to prepaid."
+    next_zh = "请先还清欠款。"
+    next_en = "Have the debt settled first."
+
+
+class CreditProposalWaits(Refusal):
+    """One proposal at a time."""
+
+    status = 409
+    zh = "已有一份挂账条件等待复核。"
+    en = "Terms are waiting for their checker already."
+    next_zh = "请先复核或撤回。"
+    next_en = "Decide or withdraw them first."
+
+
+class CreditProposalNotFound(NotFound):
+    """No such proposal."""
+
+    zh = "没有这份挂账条件。"
+    en = "No such terms."
+
+
+async def propose_credit(
+    session: AsyncSession,
+    *,
+    company_id: UUID,
+    limit_minor: int,
+    terms_days: int,
+    block_after_days: int,
+    note: str,
+    actor: Actor,
+    now: datetime,
+) -> CreditProposal:
+    """Propose a company's terms; a limit of nothing means prepaid again. Nothing moves until somebody else approves.
+
+    :raises CreditStillDrawn: if it shall be prepaid and still owes
+    :raises CreditProposalWaits: if other terms wait
+    """
+    company = await session.get_one(Company, company_id)
+    await _refuse_drawn(session, company, limit_minor)
+    made: CreditProposal | None = await session.scalar(
+        upsert(CreditProposal)
+        .values(
+            proposal_id=uuid7(now),
+            company_id=company_id,
+            limit_minor=limit_minor,
+            terms_days=terms_days,
+            block_after_days=block_after_days,
+            note=note,
+            status=ProposalStatus.PROPOSED,
+            made_by=staff_of(actor),
+            made_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=[CreditProposal.company_id], index_where=text("status = 'proposed'"))
+        .returning(CreditProposal)
+    )
+    if made is None:
+        raise CreditProposalWaits
+    await _trace(session, made, "fleet.credit_proposed", actor, now)
+    return made
+
+
+async def decide_credit(session: AsyncSession, *, proposal_id: UUID, to: ProposalStatus, actor: Actor, now: datetime) -> CreditProposal:
+    """Approve or turn down another's proposal, or withdraw one's own; approved terms stand at the pump at once.
+
+    :raises CreditProposalNotFound: if there is none
+    :raises CannotMove: if it was decided
+    :raises SecondPersonNeeded: if the maker decides, or somebody else withdraws
+    :raises CreditStillDrawn: if it shall be prepaid and owes by now
+    """
+    found: CreditProposal | None = await session.scalar(locked(select(CreditProposal).where(CreditProposal.proposal_id == proposal_id)))
+    if found is None:
+        raise CreditProposalNotFound
+    require_move(PROPOSAL_MOVES, found.status, to)
+    if (staff_of(actor) == found.made_by) != (to is ProposalStatus.WITHDRAWN):
+        raise SecondPersonNeeded
+    found.status, found.decided_by, found.decided_at = to, staff_of(actor), now
+    if to is ProposalStatus.APPROVED:
+        company = await session.get_one(Company, found.company_id)
+        await _refuse_drawn(session, company, found.limit_minor)
+        await _agree(session, company, found, now=now)
+    await session.flush()
+    await _trace(session, found, f"fleet.credit_{to.value}", actor, now)
+    return found
+
+
+async def bill_due(session: AsyncSession, *, now: datetime) -> int:
+    """Bill every period that ended since the last look: what is drawn and on no bill yet. Return how many bills were made."""
+    made = 0
+    lines = select(CompanyCredit, Company).join(Company, Company.company_id == CompanyCredit.company_id)
+    for credit, company in (await session.execute(lines.order_by(CompanyCredit.company_id).with_for_update(of=CompanyCredit))).all():
+        last = before(span_of(clock.local_date(now, company.time_zone), period_day=company.period_day))
+        ended = instants(last, company.time_zone)[1]
+        if credit.billed_until >= ended:
+            continue
+        # Repayments that came before the bill settle the older ones: what is left of the drawn amount is this period's.
+        await _pay(session, [credit.company_id], now=now)
+        owed = await owed_of(session, company_id=credit.company_id)
+        at_end = await drawn_of(session, account_id=company.account_id, at=ended)
+        still = await drawn_of(session, account_id=company.account_id)
+        unbilled = min(at_end, still) - owed
+        credit.billed_until = ended
+        if unbilled > 0:
+            made += 1
+            session.add(
+                CreditBill(
+                    bill_id=uuid7(now),
+                    company_id=credit.company_id,
+                    first_day=last.first,
+                    end_day=last.end,
+                    due_day=last.end + timedelta(days=credit.terms_days),
+                    billed_minor=unbilled,
+                    repaid_minor=0,
+                    made_at=now,
+                )
+            )
+        await session.flush()
+    return made
+
+
+async def settle_credit(session: AsyncSession, *, now: datetime) -> int:
+    """Let top-ups repay the oldest bills first, tell who is late, block who is too late and lift it again; return how many bills moved."""
+    standing = select(CompanyCredit.company_id).order_by(CompanyCredit.company_id)
+    companies = list(await session.scalars(standing.with_for_update()))
+    if not companies:
+        return 0
+    moved = await _pay(session, companies, now=now)
+    await session.execute(text(_TELL), {"companies": companies, "steps": list(STEPS), "now": now})
+    rows = (await session.execute(text(_LATE), {"companies": companies, "now": now})).all()
+    late = [row.company_id for row in rows if row.late]
+    await session.execute(text(_BLOCK), {"companies": companies, "late": late, "now": now})
+    await set_credit_limits(session, {row.account_id: 0 if row.late else row.limit_minor for row in rows})
+    return moved
+
+
+async def _pay(session: AsyncSession, companies: list[UUID], *, now: datetime) -> int:
+    return int((await session.execute(text(_PAY), {"companies": companies, "now": now})).scalar_one())
+
+
+async def _agree(session: AsyncSession, company: Company, terms: CreditProposal, *, now: datetime) -> None:
+    agreed = {
+        "limit_minor": terms.limit_minor,
+        "terms_days": terms.terms_days,
+        "block_after_days": terms.block_after_days,
+        "updated_at": now,
+    }
+    loads = await loads_of(session, account_id=company.account_id)
+    today = span_of(clock.local_date(now, company.time_zone), period_day=company.period_day)
+    first = {"company_id": company.company_id, "loads_seen_minor": loads, "billed_until": instants(today, company.time_zone)[0]}
+    await session.execute(
+        upsert(CompanyCredit).values(first | agreed).on_conflict_do_update(index_elements=[CompanyCredit.company_id], set_=agreed)
+    )
+    await ensure_purse(session, account_id=company.account_id, kind=PurseKind.PRINCIPAL, unit=company.currency, now=now)
+    await settle_credit(session, now=now)
+
+
+async def _refuse_drawn(session: AsyncSession, company: Company, limit_minor: int) -> None:
+    drawn = await drawn_of(session, account_id=company.account_id)
+    if limit_minor == 0 and drawn > 0:
+        raise CreditStillDrawn(drawn=drawn)
+
+
+async def _trace(session: AsyncSession, one: CreditProposal, action: str, actor: Actor, now: datetime) -> None:
+    facts = {"limit_minor": one.limit_minor, "terms_days": one.terms_days, "block_after_days": one.block_after_days, "note": one.note}
+    await audit.record(session, actor=actor, action=action, subject=("company", one.company_id), facts=facts, now=now)

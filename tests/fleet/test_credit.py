@@ -1,0 +1,150 @@
+"""Fuel on account: agreed by two, drawn to the last fen and no further, billed, repaid oldest first, blocked when late."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select, text
+
+from loyalty.audit.model import Actor, ActorKind
+from loyalty.checks.model import Scope
+from loyalty.checks.queries.credit import CHECKS
+from loyalty.db import transaction
+from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, CreditNotice, ProposalStatus
+from loyalty.fleet.operations.credit import (
+    CreditProposalWaits,
+    CreditStillDrawn,
+    bill_due,
+    decide_credit,
+    propose_credit,
+    settle_credit,
+)
+from loyalty.topups.operations.traces import CannotMove
+from loyalty.topups.rules import SecondPersonNeeded
+from tests.authorizations.conftest import bench, key_set, keys
+from tests.factories.fleet import make_fleet
+from tests.factories.world import load
+
+__all__ = ["bench", "key_set", "keys"]
+
+MAKER = Actor(ActorKind.STAFF, str(uuid4()))
+CHECKER = Actor(ActorKind.STAFF, str(uuid4()))
+
+
+@pytest.fixture
+async def fleet(bench):
+    async with transaction(bench.sessions) as session:
+        return await make_fleet(session, bench.world, pool_minor=10_000, cards=1)
+
+
+async def propose(bench, fleet, limit_minor: int, actor=MAKER):
+    async with transaction(bench.sessions) as session:
+        terms = {"limit_minor": limit_minor, "terms_days": 10, "block_after_days": 5, "note": "signed"}
+        made = await propose_credit(session, company_id=fleet.company_id, **terms, actor=actor, now=bench.now())
+        return made.proposal_id
+
+
+async def decide(bench, proposal_id, to=ProposalStatus.APPROVED, actor=CHECKER) -> None:
+    async with transaction(bench.sessions) as session:
+        await decide_credit(session, proposal_id=proposal_id, to=to, actor=actor, now=bench.now())
+
+
+async def agree(bench, fleet, limit_minor: int) -> None:
+    await decide(bench, await propose(bench, fleet, limit_minor))
+
+
+async def tick(bench) -> None:
+    async with transaction(bench.sessions) as session:
+        await bill_due(session, now=bench.now())
+        await settle_credit(session, now=bench.now())
+        scope = Scope(now=bench.now())
+        for check in CHECKS:
+            assert (await check.look(session, scope)).count == 0, check.code
+
+
+async def pool(bench, fleet) -> tuple[int, int]:
+    async with transaction(bench.sessions) as session:
+        asked = "SELECT balance_minor, credit_limit_minor FROM purses WHERE account_id = :a AND kind = 1 AND card_id IS NULL"
+        return tuple((await session.execute(text(asked), {"a": fleet.account_id})).one())
+
+
+async def bills(bench) -> list[tuple[int, int]]:
+    async with transaction(bench.sessions) as session:
+        found = await session.scalars(select(CreditBill).order_by(CreditBill.due_day))
+        return [(one.billed_minor, one.repaid_minor) for one in found]
+
+
+async def buys(bench, fleet, minor: int):
+    return await bench.sell(fleet.cards[0], litres_milli=minor, price_e4=100_000, amount_minor=minor)
+
+
+async def repays(bench, fleet, minor: int) -> None:
+    async with transaction(bench.sessions) as session:
+        await load(session, bench.world, fleet.account_id, minor)
+
+
+async def test_a_fill_draws_up_to_the_limit_and_not_a_fen_more(bench, fleet):
+    await agree(bench, fleet, 5_000)
+    await buys(bench, fleet, 15_000)
+    assert await pool(bench, fleet) == (-5_000, 5_000)
+    await buys(bench, fleet, 1)
+    assert await pool(bench, fleet) == (-5_000, 5_000)
+
+
+async def test_terms_take_two_people_and_one_proposal_at_a_time(bench, fleet):
+    made = await propose(bench, fleet, 5_000)
+    with pytest.raises(CreditProposalWaits):
+        await propose(bench, fleet, 6_000)
+    with pytest.raises(SecondPersonNeeded):
+        await decide(bench, made, actor=MAKER)
+    with pytest.raises(SecondPersonNeeded):
+        await decide(bench, made, ProposalStatus.WITHDRAWN)
+    assert await pool(bench, fleet) == (10_000, 0)
+    await decide(bench, made, ProposalStatus.WITHDRAWN, MAKER)
+    await agree(bench, fleet, 7_000)
+    assert await pool(bench, fleet) == (10_000, 7_000)
+
+
+async def test_proposals_go_by_their_table(bench, fleet):
+    for first in ProposalStatus:
+        made = await propose(bench, fleet, 100)
+        if first is not ProposalStatus.PROPOSED:
+            await decide(bench, made, first, MAKER if first is ProposalStatus.WITHDRAWN else CHECKER)
+        for to in set(ProposalStatus) - PROPOSAL_MOVES[first]:
+            with pytest.raises(CannotMove):
+                await decide(bench, made, to)
+        if first is ProposalStatus.PROPOSED:
+            await decide(bench, made, ProposalStatus.REJECTED)
+
+
+async def test_a_company_that_owes_does_not_go_over_to_prepaid_until_it_paid(bench, fleet):
+    await agree(bench, fleet, 5_000)
+    await buys(bench, fleet, 12_000)
+    with pytest.raises(CreditStillDrawn):
+        await propose(bench, fleet, 0)
+    await repays(bench, fleet, 2_000)
+    await agree(bench, fleet, 0)
+    assert await pool(bench, fleet) == (0, 0)
+
+
+async def test_periods_are_billed_repaid_oldest_first_and_a_late_one_blocks_until_it_is_paid(bench, fleet):
+    await agree(bench, fleet, 50_000)
+    await buys(bench, fleet, 13_000)
+    await tick(bench)
+    assert await bills(bench) == [], "the period still runs"
+    bench.later = timedelta(days=31)
+    await tick(bench)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 0)], "once"
+    await buys(bench, fleet, 4_000)
+    bench.later = timedelta(days=62)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 0), (4_000, 0)]
+    assert await pool(bench, fleet) == (-7_000, 7_000), "the first is late: nothing more is drawn"
+    async with transaction(bench.sessions) as session:
+        assert list(await session.scalars(select(CreditNotice.step).order_by(CreditNotice.step)))[:1] == [1]
+        assert await session.scalar(select(CompanyCredit.blocked_at)) is not None
+    await repays(bench, fleet, 3_500)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 3_000), (4_000, 500)]
+    assert await pool(bench, fleet) == (-3_500, 50_000), "lifted by itself"
