@@ -132,12 +132,12 @@ async def test_periods_are_billed_repaid_oldest_first_and_a_late_one_blocks_unti
     await buys(bench, fleet, 13_000)
     await tick(bench)
     assert await bills(bench) == [], "the period still runs"
-    bench.later = timedelta(days=31)
+    bench.later = timedelta(days=4)
     await tick(bench)
     await tick(bench)
     assert await bills(bench) == [(3_000, 0)], "once"
     await buys(bench, fleet, 4_000)
-    bench.later = timedelta(days=62)
+    bench.later = timedelta(days=34)
     await tick(bench)
     assert await bills(bench) == [(3_000, 0), (4_000, 0)]
     assert await pool(bench, fleet) == (-7_000, 7_000), "the first is late: nothing more is drawn"

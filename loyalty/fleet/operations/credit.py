@@ -49,7 +49,8 @@ WITH seen AS (
     SELECT o.bill_id, o.owed, least(o.owed, greatest(s.loads - s.loads_seen_minor, o.whole - s.drawn, 0) - (o.upto - o.owed)) AS pays
     FROM open o JOIN seen s ON s.company_id = o.company_id
 ), settled AS (
-    UPDATE credit_bills b SET repaid_minor = b.repaid_minor + paid.pays, settled_at = CASE WHEN paid.pays = paid.owed THEN CAST(:now AS timestamptz) END
+    UPDATE credit_bills b SET repaid_minor = b.repaid_minor + paid.pays,
+        settled_at = CASE WHEN paid.pays = paid.owed THEN CAST(:now AS timestamptz) END
     FROM paid WHERE paid.bill_id = b.bill_id AND paid.pays > 0 RETURNING b.bill_id
 ), marked AS (
     UPDATE company_credits c SET loads_seen_minor = s.loads FROM seen s
