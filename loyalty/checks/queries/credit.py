@@ -25,7 +25,9 @@ CHECKS = (
         JOIN company_credits c ON c.company_id = b.company_id
         LEFT JOIN LATERAL (SELECT sum(amount_minor) AS loads FROM topups WHERE account_id = m.account_id AND status = 'booked') t ON true
         WHERE b.owed > greatest(-coalesce(p.balance_minor, 0), 0) + greatest(coalesce(t.loads, 0) - c.loads_seen_minor, 0)
-            AND NOT EXISTS (SELECT FROM refunds r WHERE r.account_id = m.account_id AND r.booked_at > CAST(:now AS timestamptz) - interval '15 minutes')
+            AND NOT EXISTS (
+                SELECT FROM refunds r WHERE r.account_id = m.account_id AND r.booked_at > CAST(:now AS timestamptz) - interval '15 minutes'
+            )
         """,
         code="credit-bills",
         invariant=4,
