@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.cards.model import Card
@@ -27,6 +27,7 @@ from loyalty.fleet.model_allocations import (
 )
 from loyalty.ids import uuid7_floor
 from loyalty.ledger.model import Purse, PurseKind
+from loyalty.limits.rules import plate_key
 from loyalty.paging import PAGE_SIZE, Key, Page, all_as, one_as, page_as
 
 from .companies import CompanyView
@@ -404,9 +405,18 @@ class CardMoney(msgspec.Struct, frozen=True):
 
 
 async def card_money(
-    session: AsyncSession, *, company: CompanyView, chain_id: UUID | None = None, departments: Collection[UUID] | None = None
+    session: AsyncSession,
+    *,
+    company: CompanyView,
+    chain_id: UUID | None = None,
+    said: str | None = None,
+    departments: Collection[UUID] | None = None,
+    limit: int | None = None,
 ) -> list[CardMoney]:
-    """Return the usable cards of a company, or of these departments, with their own money, by card."""
+    """Return the usable cards of a company, or of these departments, with their own money, by card.
+
+    :param said: only the cards of this plate, however it is written, or whose numbers end in these digits
+    """
     principal = and_(Purse.account_id == company.account_id, Purse.card_id == Card.card_id, Purse.kind == PurseKind.PRINCIPAL)
     balance, held = (cast(func.coalesce(func.sum(column), 0), BigInteger) for column in (Purse.balance_minor, Purse.held_minor))
     statement = (
@@ -427,14 +437,27 @@ async def card_money(
     )
     if chain_id is not None:
         statement = statement.where(Card.chain_id == chain_id)
+    if said is not None:
+        statement = statement.where(or_(Vehicle.plate_key == plate_key(said), Card.number_tail == said))
     if departments is not None:
         statement = statement.where(func.coalesce(CardBinding.department_id, Vehicle.department_id).in_(list(departments)))
-    return await all_as(session, CardMoney, statement)
+    return await all_as(session, CardMoney, statement.limit(limit))
 
 
-async def pool_minor(session: AsyncSession, *, company: CompanyView) -> int:
-    """Return what the pool may still give: its principal, holds left out."""
-    free = func.coalesce(func.sum(Purse.balance_minor + Purse.credit_limit_minor - Purse.held_minor), 0)
+async def on_cards_minor(session: AsyncSession, *, company: CompanyView) -> int:
+    """Return what lies on the usable cards of a company."""
+    statement = (
+        select(func.sum(Purse.balance_minor))
+        .join(Card, Card.card_id == Purse.card_id)
+        .where(Purse.account_id == company.account_id, Purse.kind == PurseKind.PRINCIPAL, Card.status.in_([1, 2, 3]), ~Card.is_main)
+    )
+    return int(await session.scalar(statement) or 0)
+
+
+async def pool_minor(session: AsyncSession, *, company: CompanyView, with_credit: bool = True) -> int:
+    """Return what the pool may still give: its principal, holds left out; without its credit what it holds of the company's own."""
+    credit = Purse.credit_limit_minor if with_credit else 0
+    free = func.coalesce(func.sum(Purse.balance_minor + credit - Purse.held_minor), 0)
     statement = select(free).where(
         Purse.account_id == company.account_id,
         Purse.card_id.is_(None),

@@ -233,18 +233,21 @@ async def lines_between(
     )
     of_line = [lines.c[name] for name in ("line_id", "sale_id", "back", "event_at", "booked_at")]
     sizes = [lines.c[name] for name in ("quantity_milli", "unit_price_e4", "gross_minor", "discount_minor", "card_minor", "odometer_km")]
-    statement = (
-        select(
-            *of_line,
-            *(Station.zone, Station.name_zh, Station.name_en),
-            *(lines.c.vehicle_id, func.coalesce(Vehicle.plate, lines.c.plate), Driver.name, Card.number_tail, lines.c.product_id),
-            *sizes,
-            odd.exists(),
-        )
-        .join(Station, Station.station_id == lines.c.station_id)
-        .outerjoin(Vehicle, Vehicle.vehicle_id == lines.c.vehicle_id)
-        .outerjoin(Driver, Driver.driver_id == lines.c.driver_id)
-        .outerjoin(Card, Card.card_id == lines.c.card_id)
+
+    def named(column: Any, key: Any, of: Any) -> Any:
+        """Look up after the page is cut: joined, the names of a whole period would be found first."""
+        return select(column).where(key == of).scalar_subquery()
+
+    statement = select(
+        *of_line,
+        *(named(column, Station.station_id, lines.c.station_id) for column in (Station.zone, Station.name_zh, Station.name_en)),
+        lines.c.vehicle_id,
+        func.coalesce(named(Vehicle.plate, Vehicle.vehicle_id, lines.c.vehicle_id), lines.c.plate),
+        named(Driver.name, Driver.driver_id, lines.c.driver_id),
+        named(Card.number_tail, Card.card_id, lines.c.card_id),
+        lines.c.product_id,
+        *sizes,
+        odd.exists(),
     )
     return await page_as(session, Line, statement, keys=[Key(lines.c.line_id, descending=True)], cursor=cursor, limit=limit)
 

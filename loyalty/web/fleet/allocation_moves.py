@@ -1,5 +1,6 @@
 """Single moves between the pool and a card, and early requests."""
 
+from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,7 +12,16 @@ from loyalty.fleet.model import CompanyMode
 from loyalty.fleet.model_allocations import AllocationKind, Direction, RequestStatus
 from loyalty.fleet.operations.allocations import request_early
 from loyalty.fleet.operations.moves import allocate, gather
-from loyalty.fleet.queries.allocations import CardMoney, RequestNotFound, card_money, get_request, list_moves, list_requests, pool_minor
+from loyalty.fleet.queries.allocations import (
+    CardMoney,
+    RequestNotFound,
+    card_money,
+    get_request,
+    list_moves,
+    list_requests,
+    on_cards_minor,
+    pool_minor,
+)
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.ids import uuid7
 from loyalty.policy import load_policy
@@ -27,6 +37,10 @@ from loyalty.web.office.parts import Act, Cell, Facts, Field, Part, Rows, Said, 
 _P: Final = FleetPermission
 MOVES: Final = f"{PATH}/moves"
 EARLY: Final = f"{PATH}/early"
+_CHOICES: Final = 200
+"""So many cards are still chosen from a list."""
+_LONGEST: Final = 20
+"""No plate is as long; an id is longer."""
 
 
 def _named(fleet: FleetDesk, one: CardMoney) -> str:
@@ -35,20 +49,45 @@ def _named(fleet: FleetDesk, one: CardMoney) -> str:
     )
 
 
+async def _card_field(fleet: FleetDesk, name: str, key: str, *, value: str = "", departments: Collection[UUID] | None = None) -> Field:
+    """Offer the cards to choose from; where they are too many to be read through, let one be named."""
+    _ = fleet.gettext
+    listed = await card_money(fleet.session, company=fleet.company, departments=departments, limit=_CHOICES + 1)
+    if len(listed) > _CHOICES:
+        chosen = next((one for one in listed if str(getattr(one, key)) == value), None)
+        named = (chosen.plate or chosen.card_tail) if chosen else value
+        return field(name, _("Card"), value=named, help=_("The vehicle's plate, or the card's last four digits."))
+    options = [(str(getattr(one, key)), _named(fleet, one)) for one in listed]
+    return select(name, _("Card"), options, value=value, blank=_("Choose a card"))
+
+
+async def _card_said(fleet: FleetDesk, name: str, key: str, departments: Collection[UUID] | None = None) -> UUID | None:
+    """Read the card that was chosen or named; None with a fault where it is not exactly one."""
+    _, form = fleet.gettext, fleet.form
+    said = form.raw(name)
+    if not said or len(said) > _LONGEST:
+        return form.uuid(name, _("Card"))
+    found = await card_money(fleet.session, company=fleet.company, said=said, departments=departments, limit=2)
+    if len(found) == 1:
+        chosen: UUID = getattr(found[0], key)
+        return chosen
+    form.fault(name, _("Card"), _("fits several cards") if found else _("is none of your cards"))
+    return None
+
+
 @get("/allocations/moves")
 async def moves(fleet: NamedDependency[FleetDesk]) -> Page:
     """Ask how much goes between the pool and which card; below, what went."""
     fleet.offer(_P.MOVE_MONEY)
     _ = fleet.gettext
     currency = fleet.company.currency
-    listed = await card_money(fleet.session, company=fleet.company)
+    on_cards = await on_cards_minor(fleet.session, company=fleet.company)
     free = await pool_minor(fleet.session, company=fleet.company)
     done = await list_moves(fleet.session, company_id=fleet.company_id)
-    options = [(str(one.card_id), _named(fleet, one)) for one in listed]
     fields: list[Field] = [
         hidden("operation", uuid7(fleet.now)),
         chips("direction", _("Direction"), [(one.value, _(words[0])) for one, words in DIRECTION.items()], value=Direction.ALLOCATED.value),
-        select("card", _("Card"), options, value=fleet.query.raw("card"), blank=_("Choose a card")),
+        await _card_field(fleet, "card", "card_id", value=fleet.query.raw("card")),
         field("amount", _("Amount"), num=True, required=False, help=_("From a card: empty takes all that is not held.")),
         field("reason", _("Reason"), required=False),
     ]
@@ -70,7 +109,7 @@ async def moves(fleet: NamedDependency[FleetDesk]) -> Page:
     tiles = Tiles(
         [
             Tile(_("Free in the pool"), fleet.f.money(free, currency)),
-            Tile(_("On the cards"), fleet.f.money(sum(one.balance_minor for one in listed), currency)),
+            Tile(_("On the cards"), fleet.f.money(on_cards, currency)),
         ]
     )
     form = fleet.form_part(_("Move money"), MOVES, fields, submit=_("Move"))
@@ -86,7 +125,7 @@ async def move(fleet: NamedDependency[FleetDesk]) -> Page:
     _ = fleet.gettext
     form = fleet.form
     direction = form.choice("direction", _("Direction"), Direction, Direction.ALLOCATED)
-    card_id, operation_id = form.uuid("card", _("Card")), form.uuid("operation", _("Move"))
+    card_id, operation_id = await _card_said(fleet, "card", "card_id"), form.uuid("operation", _("Move"))
     amount = form.money("amount", _("Amount"), fleet.company.currency, required=direction is Direction.ALLOCATED)
     form.check()
     assert card_id is not None
@@ -158,9 +197,8 @@ async def new_early(fleet: NamedDependency[FleetDesk]) -> Page:
     """Ask which card, how much and why."""
     fleet.require(_P.REQUEST_ALLOCATION)
     _ = fleet.gettext
-    listed = await card_money(fleet.session, company=fleet.company, departments=fleet.departments)
     fields: list[Field] = [
-        select("chain", _("Card"), [(str(one.chain_id), _named(fleet, one)) for one in listed], blank=_("Choose a card")),
+        await _card_field(fleet, "chain", "chain_id", departments=fleet.departments),
         field("amount", _("Amount"), num=True),
         field("reason", _("Reason"), help=_("Seen by whoever approves.")),
     ]
@@ -174,7 +212,7 @@ async def ask_early(fleet: NamedDependency[FleetDesk]) -> Page:
     """Make an early request."""
     fleet.require(_P.REQUEST_ALLOCATION)
     _ = fleet.gettext
-    chain_id = fleet.form.uuid("chain", _("Card"))
+    chain_id = await _card_said(fleet, "chain", "chain_id", fleet.departments)
     amount = fleet.form.money("amount", _("Amount"), fleet.company.currency)
     reason = fleet.form.text("reason", _("Reason"), longest=200)
     fleet.form.check()

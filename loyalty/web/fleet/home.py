@@ -10,13 +10,12 @@ from loyalty import clock
 from loyalty.authorizations.queries import SaleLine
 from loyalty.fleet.allocation_rules import Span, before, span_of
 from loyalty.fleet.detecting import Severity
+from loyalty.fleet.queries.allocations import pool_minor
 from loyalty.fleet.queries.departments import counts_of
 from loyalty.fleet.queries.economy import Total, per_100_km, way_of
 from loyalty.fleet.queries.vehicles import VehicleFilter, list_vehicles
 from loyalty.fleet.queries.watching import open_by_severity, requests_waiting, waiting_of
 from loyalty.identity.portal_rules import FleetPermission
-from loyalty.ledger.model import PurseKind
-from loyalty.ledger.queries import purses_of
 from loyalty.web.desk import Page, PageDesk
 from loyalty.web.fleet import queries
 from loyalty.web.fleet.desk import FleetDesk
@@ -133,8 +132,7 @@ async def _vehicles(fleet: FleetDesk) -> int:
 async def _pool(fleet: FleetDesk, spent_minor: int, days: int) -> Tile:
     """Return the pool's tile, with how long it lasts at this period's pace."""
     _ = fleet.gettext
-    purses = await purses_of(fleet.session, account_id=fleet.company.account_id)
-    pool = sum(one.balance_minor - one.held_minor for one in purses if one.kind is PurseKind.PRINCIPAL and one.card_id is None)
+    pool = await pool_minor(fleet.session, company=fleet.company, with_credit=False)
     lasts = pool * days // spent_minor if spent_minor > 0 and pool > 0 else None
     note = _("lasts %(days)s days at this pace", days=lasts) if lasts is not None else ""
     tone = "bad" if pool <= 0 else "warn" if lasts is not None and lasts < 5 else ""

@@ -13,6 +13,7 @@ from loyalty.fleet.operations.allocation_runs import load_run
 from loyalty.fleet.queries.allocations import list_requests, runs_loading
 from loyalty.policy import load_policy
 from loyalty.stations.operations.calendar import seed_calendar
+from loyalty.web.fleet import allocation_moves
 from tests.factories.world import SYSTEM
 from tests.web.fleet.portal import opened_portal
 
@@ -115,6 +116,23 @@ async def test_money_is_moved_by_hand_once_and_an_early_request_is_decided(porta
     assert (await manager.send(address, request | {"verb": "department"}, to=f"{PATH}/decide")).status_code == 303
     assert (await finance.send(address, request | {"verb": "approve"}, to=f"{PATH}/decide")).headers["location"] == f"{PATH}/early"
     assert (await finance.send(f"{PATH}/early", {"kind": "early"}, to=f"{PATH}/load")).status_code == 303
+
+
+async def test_where_cards_are_too_many_to_choose_from_one_is_named(portal, monkeypatch):
+    monkeypatch.setattr(allocation_moves, "_CHOICES", 1)
+    finance, manager, head = [await portal.at("ours", role) for role in ("finance", "fleet_manager", "department_head")]
+    assert "后四位" in (await finance.get(f"{PATH}/moves")).text
+    page = (await finance.get(f"{PATH}/moves?card={portal.firms['ours'].ids['north-card']}")).text
+    assert "浙A12340" in page
+    sent = {"direction": "allocated", "amount": "7.07", "reason": ""}
+    assert (await finance.send(f"{PATH}/moves", sent | {"card": "浙a·12340"})).status_code == 303
+    assert "¥7.07" in (await finance.get(f"{PATH}/moves")).text
+    for nobody in ("沪B56780", "浙A99999", "0" * 30):
+        assert (await finance.send(f"{PATH}/moves", sent | {"card": nobody})).status_code == 422
+    asked = {"chain": "浙A12341", "amount": "50", "reason": "长途"}
+    # A head names the department's own cards only.
+    assert (await head.send(f"{PATH}/early/new", asked)).status_code == 422
+    assert (await manager.send(f"{PATH}/early/new", asked)).status_code == 303
 
 
 async def test_the_table_is_typed_and_a_file_is_looked_at_before_it_is_taken(portal):
