@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -86,6 +86,8 @@ class Business:
     rng: random.Random
     pump_number: int = 0
     refundable: dict[str, Any] | None = None
+    odometers: dict[UUID, int] = field(default_factory=dict)
+    """Kilometres by card, of companies' vans."""
 
     def place(self, station: str) -> Place:
         """Return a station's forecourt till."""
@@ -100,6 +102,9 @@ class Business:
         litres = (
             rng.randrange(8_000, 16_000, 10) if holder is not None and holder.product == "anonymous" else rng.randrange(15_000, 48_000, 10)
         )
+        if holder is not None and holder.product == "company":
+            # Companies' vans take what their vehicle's papers say.
+            product = "92"
         price = self.chain.prices[station, product]
         return FuelLine(
             product=product, quantity_milli=litres, unit_price_e4=price, amount_minor=line_amount(litres, price), nozzle=rng.randint(1, 8)
@@ -122,6 +127,14 @@ class Business:
                 now=finished_at,
             )
             return fill.fill_id
+
+    def odometer(self, holder: Holder, quantity_milli: int) -> int | None:
+        """Return what a company's van shows after the way that a fill pays for; None for whom nobody asks."""
+        if holder.product != "company":
+            return None
+        km = self.odometers.get(holder.card_id, 21_000 + int(holder.number[-3:]) * 10)
+        self.odometers[holder.card_id] = km + quantity_milli * 100 // 9_100
+        return self.odometers[holder.card_id]
 
     def presented(self, holder: Holder, pin: str | None = None) -> dict[str, Any]:
         """Return how a holder presents the card."""
@@ -189,6 +202,7 @@ async def _preset(business: Business, holder: Holder, station: str, fuel: FuelLi
         nozzle=fuel.nozzle,
         amount_minor=-(-fuel.amount_minor // 5_000) * 5_000,
         plate=holder.plate,
+        odometer_km=business.odometer(holder, fuel.quantity_milli),
     )
     answer = await forecourt.ask(Operation.AUTHORISE, asked, place=place, **business.presented(holder))
     if answer["outcome"] not in {"approved", "partial"}:
@@ -220,6 +234,7 @@ async def _pay_after(business: Business, holder: Holder, station: str, fuel: Fue
         shop=shop,
         tenders=tenders,
         plate=holder.plate,
+        odometer_km=business.odometer(holder, fuel.quantity_milli),
         staff_id=business.chain.staff[f"cashier:{station}"],
     )
     pin = "000000" if rng.random() < 0.02 else None

@@ -59,7 +59,7 @@ def trend(fleet: FleetDesk, spans: Sequence[Span], totals: Mapping[date, Total])
     _ = fleet.gettext
     chart = bar_chart(
         _("Fuel of the last periods"),
-        [fleet.f.day(span.first) for span in spans],
+        [f"{span.first:%Y-%m}" for span in spans],
         [Series(_("Litres"), [totals[span.first].quantity_milli for span in spans])],
         text=lambda milli: str(fleet.f.quantity(milli, "L")),
         tick_text=lambda milli: fleet.f.count(milli // 1000),
@@ -73,7 +73,7 @@ def vehicle_trend(fleet: FleetDesk, periods: Sequence[Drunk]) -> Drawn:
     _ = fleet.gettext
     chart = bar_chart(
         _("Litres per 100 km"),
-        [fleet.f.day(one.first) for one in periods],
+        [f"{one.first:%Y-%m}" for one in periods],
         [Series(_("Litres per 100 km"), [one.per_100_km_milli or 0 for one in periods])],
         text=lambda milli: str(fleet.f.quantity(milli, "L")) if milli else "—",
         tick_text=lambda milli: fleet.f.count(milli // 1000),

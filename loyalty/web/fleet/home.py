@@ -98,8 +98,8 @@ async def _used(fleet: FleetDesk, span: Span, now: Total, then: Total, fair: Tot
         way = _("over %(km)s km", km=f.count(km))
         tiles.append(Tile(_("Litres per 100 km"), f.quantity(rate, "L"), note=way, href="/fleet/economy"))
     if now.carbon_g or then.carbon_g:
-        whole = _("last period %(kilograms)s", kilograms=f.quantity(then.carbon_g, "kg", digits=0))
-        tiles.append(Tile(_("CO₂"), f.quantity(now.carbon_g, "kg", digits=0), note=whole if then.carbon_g else ""))
+        emitted, former = (f.quantity((one.carbon_g + 500) // 1000 * 1000, "kg", digits=0) for one in (now, then))
+        tiles.append(Tile(_("CO₂"), emitted, note=_("last period %(kilograms)s", kilograms=former) if then.carbon_g else ""))
     return tiles
 
 
