@@ -55,12 +55,14 @@ async def totals_of(fleet: FleetDesk, spans: Sequence[Span]) -> dict[date, Total
 
 
 def trend(fleet: FleetDesk, spans: Sequence[Span], totals: Mapping[date, Total]) -> Drawn:
-    """Draw the litres of periods."""
+    """Draw the litres of periods, from the first in which there were any; half a trend at least."""
     _ = fleet.gettext
+    began = next((place for place, span in enumerate(spans) if totals[span.first].fills), 0)
+    shown = spans[min(began, len(spans) - TREND // 2) :]
     chart = bar_chart(
         _("Fuel of the last periods"),
-        [f"{span.first:%Y-%m}" for span in spans],
-        [Series(_("Litres"), [totals[span.first].quantity_milli for span in spans])],
+        [f"{span.first:%y-%m}" for span in shown],
+        [Series(_("Litres"), [totals[span.first].quantity_milli for span in shown])],
         text=lambda milli: str(fleet.f.quantity(milli, "L")),
         tick_text=lambda milli: fleet.f.count(milli // 1000),
         label_head=_("Period from"),
@@ -73,7 +75,7 @@ def vehicle_trend(fleet: FleetDesk, periods: Sequence[Drunk]) -> Drawn:
     _ = fleet.gettext
     chart = bar_chart(
         _("Litres per 100 km"),
-        [f"{one.first:%Y-%m}" for one in periods],
+        [f"{one.first:%y-%m}" for one in periods],
         [Series(_("Litres per 100 km"), [one.per_100_km_milli or 0 for one in periods])],
         text=lambda milli: str(fleet.f.quantity(milli, "L")) if milli else "—",
         tick_text=lambda milli: fleet.f.count(milli // 1000),
