@@ -33,7 +33,7 @@ class Network:
         """Return what a name leads to; empty where a part of it is not in the open internet, or it is unknown."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, ValueError):  # a name that cannot be encoded is a ValueError
             return []
         known = [str(one[4][0]) for one in found]
         return known if self.inside or all(map(is_public, known)) else []
@@ -84,7 +84,10 @@ async def send_all(network: Network, messages: Sequence[Message]) -> dict[UUID, 
 
     async def one(message: Message) -> None:
         async with gate:
-            answers[message.delivery_id] = await send(client, network, message)
+            try:
+                answers[message.delivery_id] = await send(client, network, message)
+            except (httpx.InvalidURL, ValueError):  # one company's odd address must not keep the others' messages
+                answers[message.delivery_id] = None
 
     async with httpx.AsyncClient(verify=network.trust, trust_env=False, timeout=_SECONDS) as client, asyncio.TaskGroup() as group:
         for message in messages:

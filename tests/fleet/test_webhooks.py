@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
-from jobs.webhooks import Network, send
+from jobs.webhooks import Network, send, send_all
 from loyalty.crypto import FileKeyProvider, open_keyring, use_keyring
 from loyalty.fleet.model_webhooks import DELIVERY_MOVES, CompanyWebhook, DeliveryStatus, WebhookDelivery, WebhookEvent
 from loyalty.fleet.operations.webhooks import Message, WebhookNotAllowed, add_webhook, claim, note_answers, send_again, tell
@@ -177,3 +177,10 @@ async def test_a_real_system_gets_it_signed_and_no_inside_one_is_reached(tmp_pat
         said = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}".encode()
         assert headers["webhook-signature"] == "v1," + base64.b64encode(hmac.digest(b"s" * 32, said, hashlib.sha256)).decode()
         assert headers["host"].startswith("localhost:")
+
+
+async def test_one_odd_address_does_not_keep_the_others_messages(tmp_path, keys):
+    async with System(tmp_path) as system:
+        odd, good = (Message(uuid7(datetime.now(UTC)), url, b"s" * 32, "{}") for url in (f"https://{'x' * 80}.example.com/", system.url))
+        answers = await send_all(Network(inside=True, trust=system.trust), [odd, good])
+        assert answers == {odd.delivery_id: None, good.delivery_id: 200}
