@@ -66,6 +66,8 @@ CREATE TABLE credit_notices (
 CREATE INDEX ix_credit_notices_company_id ON credit_notices (company_id, at);
 SELECT fence_tenant(t) FROM unnest(ARRAY['company_credits', 'credit_proposals', 'credit_bills', 'credit_notices']::regclass[]) t;
 REVOKE UPDATE, DELETE, TRUNCATE ON credit_notices FROM loyalty_hot, loyalty_jobs, loyalty_portal;
+-- The issuer's office and its jobs write what a company owes; its own portal reads it.
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON company_credits, credit_proposals, credit_bills, credit_notices FROM loyalty_portal;
 """
 
 

@@ -42,6 +42,10 @@ async def test_the_board_shows_todays_price_and_the_next(session, chain, actor, 
     await publish(session, actor, now, row(chain, now - DAY, 70000), row(chain, now + DAY, 80000), row(chain, now + 2 * DAY, 81000))
     await publish(session, actor, now, row(chain, now, 350000, product=chain.wash))
     board = await queries.price_board(session, station_id=chain.station_id, at=now)
+    both = await queries.price_boards(session, station_ids=[chain.station_id], at=now)
+    assert [(one.product_code, one.unit_price_e4) for one in both[chain.station_id]] == [
+        (one.product_code, one.unit_price_e4) for one in board
+    ]
     assert [(line.product_code, line.unit_price_e4, line.next_unit_price_e4) for line in board] == [
         (chain.petrol, 70000, 80000),
         (chain.wash, 350000, None),

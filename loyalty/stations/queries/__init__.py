@@ -21,7 +21,7 @@ from .places import (
     list_stations,
     station_history,
 )
-from .prices import BoardLine, PriceView, list_prices, price_at, price_board
+from .prices import BoardLine, PriceView, list_prices, price_at, price_board, price_boards
 from .shifts import (
     DayCloseView,
     DropView,
@@ -105,6 +105,7 @@ __all__ = [
     "list_terminals",
     "price_at",
     "price_board",
+    "price_boards",
     "running_shift",
     "snapshot_prices",
     "snapshot_products",

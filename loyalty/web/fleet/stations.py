@@ -14,7 +14,7 @@ from loyalty.limits.queries import limit_set_of
 from loyalty.limits.rules import LimitSet
 from loyalty.paging import Page as Found
 from loyalty.stations.model import ProductCategory, StationStatus
-from loyalty.stations.queries import BoardLine, StationFilter, StationView, list_stations, price_board
+from loyalty.stations.queries import BoardLine, StationFilter, StationView, list_stations, price_boards
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
@@ -48,9 +48,9 @@ async def stations(fleet: NamedDependency[FleetDesk]) -> Any:
             since=today - timedelta(days=_DAYS),
             until=today + timedelta(days=1),
         )
+        boards = await price_boards(fleet.session, station_ids=[one.station_id for one in found], at=fleet.now)
         lines = []
         for one in found:
-            board = await price_board(fleet.session, station_id=one.station_id, at=fleet.now)
             own = used[one.station_id]
             net_e4 = (own.gross_minor - own.discount_minor) * 100_000 // own.quantity_milli if own.quantity_milli > 0 else None
             lines.append(
@@ -58,7 +58,7 @@ async def stations(fleet: NamedDependency[FleetDesk]) -> Any:
                     cells.text(fleet.words.either(one.name_zh, one.name_en)),
                     cells.text(fleet.words.either(one.district_name_zh, one.district_name_en)),
                     cells.text(one.address),
-                    cells.text(_prices(fleet, board)),
+                    cells.text(_prices(fleet, boards[one.station_id])),
                     cells.text(_("Yes") if _may(limits, one) else _("No")),
                     cells.count(fleet, own.fills),
                     cells.quantity(fleet, own.quantity_milli, None),

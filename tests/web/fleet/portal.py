@@ -265,14 +265,15 @@ async def fill_invoice(session, firm: Firm, span: Span, now: datetime) -> dict[s
 
 
 async def fill_dispute(session, fleet, firm: Firm, world) -> dict[str, UUID]:
-    """Give a company a fill that it disputes, as records: no money moves."""
+    """Give a company a fill of a hundred days ago that it disputes, as records: no money moves, and what is used now is as it was."""
+    then = world.now - timedelta(days=100)
     made = {"sale": uuid7(world.now), "dispute": uuid7(world.now)}
     facts = {
         "account": firm.account_id,
         "sale": made["sale"],
         "chain": fleet.chains[0],
         "terminal": world.terminal_ids[0],
-        "now": world.now,
+        "now": then,
     }
     facts |= {"station": world.station_id, "product": world.product_ids["92"], "company": firm.company_id}
     facts |= {"vehicle": firm.ids["north-vehicle"], "room": firm.ids["north-room"], "dispute": made["dispute"]}
