@@ -148,3 +148,24 @@ async def test_periods_are_billed_repaid_oldest_first_and_a_late_one_blocks_unti
     await tick(bench)
     assert await bills(bench) == [(3_000, 3_000), (4_000, 500)]
     assert await pool(bench, fleet) == (-3_500, 50_000), "lifted by itself"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ("UPDATE purses SET credit_limit_minor = 90000 WHERE kind = 1 AND card_id IS NULL", "credit-limit"),
+        ("UPDATE credit_bills SET billed_minor = billed_minor + 1000", "credit-bills"),
+    ],
+)
+async def test_what_does_not_fit_the_agreement_is_named(bench, fleet, wrong, code):
+    await agree(bench, fleet, 50_000)
+    await buys(bench, fleet, 13_000)
+    bench.later = timedelta(days=4)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 0)]
+    async with transaction(bench.sessions) as session:
+        await session.execute(text(wrong))
+    async with transaction(bench.sessions) as session:
+        scope = Scope(now=bench.now())
+        found = {check.code for check in CHECKS if (await check.look(session, scope)).count}
+    assert found == {code}
