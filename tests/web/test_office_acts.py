@@ -11,6 +11,8 @@ from sqlalchemy import text
 from loyalty.authorizations.operations.holds import expire_holds
 from loyalty.crypto import use_keyring
 from loyalty.db import transaction
+from loyalty.fleet.operations.companies import make_company
+from tests.factories.world import SYSTEM
 from tests.web.office_chain import code_now
 from tests.web.office_desk import opened_office
 
@@ -349,3 +351,25 @@ async def test_a_password_is_changed_and_other_sessions_end(office):
     assert wrong.headers["location"] == "/office/me/password"
     listed = (await desk.get("/office/me")).text
     assert "testclient" in listed or "python-httpx" in listed
+
+
+async def test_terms_on_account_are_proposed_by_one_and_approved_by_another(office):
+    maker, checker = await fresh(office, "office"), await fresh(office, "finance")
+    firm, account = office.chain.ids["firm"], office.chain.ids["firm-truck-account"]
+    async with transaction(office.sessions) as session:
+        await make_company(session, customer_id=firm, account_id=account, actor=SYSTEM, now=datetime.now(UTC) - timedelta(days=1))
+    base = f"/office/customers/{firm}/credit"
+    terms = {"limit": "20,000.00", "terms": "15", "block": "10", "note": "合同 2026-07"}
+    assert (await maker.send(f"{base}/new", terms | {"terms": "400"})).status_code == 422
+    assert (await maker.send(f"{base}/new", terms)).status_code == 303
+    assert f"{base}/approved" not in (await maker.get(base)).text
+    waiting = (await checker.get(base)).text
+    assert "20,000.00" in waiting
+    assert f"{base}/approved" in waiting
+    assert (await checker.send(f"{base}/approved", {})).status_code == 303
+    assert await one(office, "SELECT limit_minor FROM company_credits WHERE company_id = :c", c=firm) == 2_000_000
+    limit = "SELECT max(credit_limit_minor) FROM purses WHERE account_id = :a AND kind = 1 AND card_id IS NULL"
+    assert await one(office, limit, a=account) == 2_000_000
+    assert "20,000.00" in (await checker.get("/office/receivables")).text
+    assert (await maker.send(f"{base}/new", terms | {"limit": "0"})).status_code == 303
+    assert (await maker.send(f"{base}/withdrawn", {})).status_code == 303

@@ -82,6 +82,7 @@ PAGES: list[tuple[str, frozenset[str]]] = [
     ("/office/unresolved", EVERYBODY),
     ("/office/transfers", LEDGER),
     ("/office/transfers/{pending}", FINANCE),
+    ("/office/receivables", LEDGER),
     ("/office/disputes", EVERYBODY),
     ("/office/disputes?status=any", EVERYBODY),
     ("/office/adjustments", LEDGER),

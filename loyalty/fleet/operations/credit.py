@@ -25,6 +25,7 @@ from loyalty.ids import uuid7
 from loyalty.ledger.credit import set_credit_limits
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.operations import ensure_purse
+from loyalty.money import shown
 from loyalty.topups.operations.traces import require_move, staff_of
 from loyalty.topups.rules import SecondPersonNeeded
 
@@ -244,7 +245,7 @@ async def _agree(session: AsyncSession, company: Company, terms: CreditProposal,
 async def _refuse_drawn(session: AsyncSession, company: Company, limit_minor: int) -> None:
     drawn = await drawn_of(session, account_id=company.account_id)
     if limit_minor == 0 and drawn > 0:
-        raise CreditStillDrawn(drawn=drawn)
+        raise CreditStillDrawn(drawn=shown(drawn, company.currency))
 
 
 async def _trace(session: AsyncSession, one: CreditProposal, action: str, actor: Actor, now: datetime) -> None:

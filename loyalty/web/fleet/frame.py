@@ -27,6 +27,7 @@ RAIL: Final = (
     (N_("Money"), N_("Allocation"), "/fleet/allocations", FleetPermission.READ),
     (N_("Money"), N_("Statements"), "/fleet/statements", FleetPermission.READ_STATEMENTS),
     (N_("Money"), N_("Invoices"), "/fleet/invoices", FleetPermission.INVOICES),
+    (N_("Money"), N_("On account"), "/fleet/account", FleetPermission.INVOICES),
     (N_("Money"), N_("Disputes"), "/fleet/disputes", FleetPermission.READ),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),

@@ -4,6 +4,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from loyalty.web.fleet import (
+    account,
     allocation_moves,
     allocation_table,
     allocations,
@@ -56,6 +57,7 @@ _PAGES = (
     allocation_table,
     sheets,
     statements,
+    account,
     invoices,
     people,
     deputies,

@@ -33,7 +33,10 @@ async def fleet_part(desk: Desk, one: CustomerView) -> Facts:
     return Facts(
         title=_("Fleet portal"),
         pairs=[(_("State"), desk.tag(_("Open"), "good") if opened else desk.tag(_("Not opened")))],
-        acts=[Act(label, f"{_PATH}/{one.customer_id}/fleet")] if may else [],
+        acts=[
+            *([Act(label, f"{_PATH}/{one.customer_id}/fleet")] if may else []),
+            *([Act(_("On account"), f"{_PATH}/{one.customer_id}/credit")] if opened and desk.may(Permission.READ_LEDGER) else []),
+        ],
     )
 
 

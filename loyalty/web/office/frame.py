@@ -36,6 +36,7 @@ _RAIL: Final = (
     (N_("Money"), N_("Points"), "/office/points", Permission.READ_LIABILITY),
     (N_("Money"), N_("Bank transfers"), "/office/transfers", Permission.READ_LEDGER),
     (N_("Money"), N_("Invoices"), "/office/invoices", Permission.READ_LEDGER),
+    (N_("Money"), N_("Receivables"), "/office/receivables", Permission.READ_LEDGER),
     (N_("Money"), N_("Disputes"), DISPUTES, Permission.READ_LEDGER),
     (N_("Money"), N_("Adjustments"), "/office/adjustments", Permission.READ_LEDGER),
     (N_("Money"), N_("Freezes"), "/office/freezes", Permission.READ_LEDGER),

@@ -59,6 +59,7 @@ RULES = {
     "/fleet/limits/{level}/{of}/release": who_may(FleetPermission.RELEASE_LIMITS),
     "/fleet/profiles": EVERYBODY,
     "/fleet/profiles/": who_may(FleetPermission.EDIT_LIMITS),
+    "/fleet/account": who_may(FleetPermission.INVOICES),
     "/fleet/allocations": EVERYBODY,
     "/fleet/allocations/early": EVERYBODY,
     "/fleet/allocations/early/new": who_may(FleetPermission.REQUEST_ALLOCATION),

@@ -141,3 +141,24 @@ async def test_a_fill_is_disputed_and_the_dispute_withdrawn(portal):
     assert await one(
         portal, "SELECT wanted_minor FROM fill_disputes WHERE status = 'opened' AND company_id = :id", id=portal.firms["ours"].company_id
     ) == (10_000,)
+
+
+async def test_finance_sees_what_is_owed_on_account_and_how_late(portal):
+    finance, head = await portal.at("ours", "finance"), await portal.at("ours", "department_head")
+    assert "贵单位为预付" in (await finance.get("/fleet/account")).text
+    async with transaction(portal.sessions) as session:
+        firm = {"c": portal.firms["ours"].company_id}
+        await session.execute(text("INSERT INTO company_credits VALUES (:c, 2000000, 15, 10, 0, now(), now(), now())"), firm)
+        await session.execute(
+            text(
+                "INSERT INTO credit_bills VALUES "
+                "(uuidv7(), :c, current_date - 90, current_date - 60, current_date - 45, 500000, 120000, now())"
+            ),
+            firm,
+        )
+    shown = (await finance.get("/fleet/account")).text
+    assert "20,000.00" in shown
+    assert "3,800.00" in shown, "unpaid, and late"
+    assert "逾期 4" in shown
+    assert "已停止挂账" in shown
+    assert (await head.get("/fleet/account")).status_code == 403

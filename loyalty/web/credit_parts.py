@@ -1,0 +1,73 @@
+"""Fuel on account in words and tables, for the company's portal and the issuer's office."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from loyalty.fleet.queries.credit import Ageing, BillView, CreditView
+from loyalty.web.desk import PageDesk
+from loyalty.web.listing import Column
+from loyalty.web.office import cells
+from loyalty.web.office.parts import Cell, Facts, Rows, Tile, Tiles
+
+
+def credit_tiles(desk: PageDesk, credit: CreditView, *, drawn_minor: int, open_now: Ageing | None, currency: str) -> Tiles:
+    """Return limit, what is drawn, what may still be, and what is late."""
+    _, money = desk.gettext, desk.f.money
+    late = 0 if open_now is None else open_now.total - open_now.not_due
+    free = 0 if credit.blocked_at else max(credit.limit_minor - drawn_minor, 0)
+    tiles = [
+        Tile(_("Limit on account"), money(credit.limit_minor, currency)),
+        Tile(_("Drawn"), money(drawn_minor, currency)),
+        Tile(_("May still be drawn"), money(free, currency), tone="bad" if credit.blocked_at else ""),
+        Tile(_("Overdue"), money(late, currency), tone="bad" if late else ""),
+    ]
+    return Tiles(tiles)
+
+
+def terms_part(desk: PageDesk, credit: CreditView, currency: str) -> Facts:
+    """Return what is agreed, in words."""
+    _ = desk.gettext
+    pairs: list[tuple[str, Any]] = [
+        (_("Limit on account"), desk.f.money(credit.limit_minor, currency)),
+        (_("Due after"), _("%(days)s days", days=credit.terms_days)),
+        (_("Blocked when late by"), _("%(days)s days", days=credit.block_after_days)),
+    ]
+    note = _("Nothing more is drawn until what is late is paid.") if credit.blocked_at else ""
+    return Facts(title=_("Terms"), pairs=pairs, note=note)
+
+
+def bills_part(desk: PageDesk, bills: Sequence[BillView], currency: str, today: date) -> Rows:
+    """Return a company's bills."""
+    _ = desk.gettext
+
+    def state(one: BillView) -> Cell:
+        if one.settled_at is not None:
+            return Cell(desk.tag(_("Paid"), "good"), "paid")
+        late = (today - one.due_day).days
+        return Cell(desk.tag(_("%(days)s days late", days=late), "bad") if late > 0 else desk.tag(_("Not due yet")), late)
+
+    return Rows(
+        title=_("Bills"),
+        columns=[
+            Column(_("Period")),
+            Column(_("Due")),
+            Column(_("Billed"), "num"),
+            Column(_("Repaid"), "num"),
+            Column(_("Unpaid"), "num"),
+            Column(_("Status")),
+        ],
+        rows=[
+            [
+                cells.text(f"{desk.f.day(one.first_day)} – {desk.f.day(one.end_day - timedelta(days=1))}"),
+                cells.text(desk.f.day(one.due_day)),
+                cells.money(desk, one.billed_minor, currency),
+                cells.money(desk, one.repaid_minor, currency),
+                cells.money(desk, one.billed_minor - one.repaid_minor, currency),
+                state(one),
+            ]
+            for one in bills
+        ],
+        empty=_("No bill yet"),
+        empty_then=_("What is drawn on account is billed when the period ends."),
+    )
