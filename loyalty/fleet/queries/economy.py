@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.fleet.model import Department, Vehicle
 from loyalty.fleet.model_fills import VehiclePeriod
 from loyalty.limits.model import LimitKind, Window
+from loyalty.money import round_half_up
 from loyalty.paging import PAGE_SIZE, Column, Page, keys_for, page_as
 from loyalty.policy import Carbon
 from loyalty.stations.model import FuelKind
@@ -75,8 +76,8 @@ class Near(NamedTuple):
 
 
 def per_100_km(quantity_milli: int, km: int | None) -> int | None:
-    """Return thousandths of a litre per 100 km."""
-    return quantity_milli * 100 // km if km else None
+    """Return thousandths of a litre per 100 km, to the hundredth of a litre: more says nothing."""
+    return round_half_up(quantity_milli * 10, km) * 10 if km else None
 
 
 def grams_of(carbon: Carbon, quantity_milli: int, code: str | None, kind: FuelKind | None) -> int:

@@ -116,6 +116,7 @@ PICTURES = (
     Picture("fill", "/fleet/fills", then=_first("/fleet/fills")),
     Picture("fill-dispute", "/fleet/fills", then=_first("/fleet/fills", "/dispute")),
     Picture("disputes", "/fleet/disputes"),
+    Picture("account", "/fleet/account"),
     Picture("approvals", "/fleet/approvals"),
     Picture("findings", "/fleet/findings"),
     Picture("finding", "/fleet/findings", then=_first("/fleet/findings")),

@@ -288,6 +288,8 @@ PICTURES = (
     Picture("unresolved-one", "/office/unresolved", then=first()),
     Picture("transfers", "/office/transfers"),
     Picture("invoices", "/office/invoices"),
+    Picture("receivables", "/office/receivables"),
+    Picture("disputes", "/office/disputes"),
     Picture("adjustments", "/office/adjustments"),
     Picture("adjustment", "/office/adjustments", then=first()),
     Picture("freezes", "/office/freezes"),
