@@ -6,10 +6,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, text
 
+from jobs import credit
+from jobs.job import Context
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.checks.model import Scope
 from loyalty.checks.queries.credit import CHECKS
-from loyalty.db import transaction
+from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, CreditNotice, ProposalStatus
 from loyalty.fleet.operations.credit import (
     CreditProposalWaits,
@@ -19,11 +21,15 @@ from loyalty.fleet.operations.credit import (
     propose_credit,
     settle_credit,
 )
+from loyalty.policy import load_policy
+from loyalty.settings import Settings
+from loyalty.topups.model import Tender
+from loyalty.topups.operations import load as top_up
 from loyalty.topups.operations.traces import CannotMove
 from loyalty.topups.rules import SecondPersonNeeded
 from tests.authorizations.conftest import bench, key_set, keys
 from tests.factories.fleet import make_fleet
-from tests.factories.world import load
+from tests.factories.world import SYSTEM, load
 
 __all__ = ["bench", "key_set", "keys"]
 
@@ -169,3 +175,46 @@ async def test_what_does_not_fit_the_agreement_is_named(bench, fleet, wrong, cod
         scope = Scope(now=bench.now())
         found = {check.code for check in CHECKS if (await check.look(session, scope)).count}
     assert found == {code}
+
+
+async def test_the_job_bills_and_settles_with_the_rights_it_has(bench, fleet, tmp_path):
+    await agree(bench, fleet, 50_000)
+    await buys(bench, fleet, 13_000)
+    engine = make_engine(bench.url, role="loyalty_jobs")
+    context = Context(make_sessions(engine), Settings(database_url=bench.url, data_dir=tmp_path / "data", keys_dir=tmp_path / "keys"))
+    bench.later = timedelta(days=34)
+    assert await credit.run(context, bench.now()) == 1
+    assert await bills(bench) == [(3_000, 0)]
+    bench.later = timedelta(days=60)
+    await credit.run(context, bench.now())
+    assert (await pool(bench, fleet))[1] == 3_000, "late: nothing more is drawn"
+    assert await credit.run(context, bench.now()) == 0
+    await engine.dispose()
+
+
+async def test_a_top_up_repays_even_where_it_is_drawn_again_at_once(bench, fleet):
+    await agree(bench, fleet, 50_000)
+    await buys(bench, fleet, 13_000)
+    bench.later = timedelta(days=4)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 0)]
+    async with transaction(bench.sessions) as session:
+        await top_up(
+            session,
+            policy=load_policy("generic"),
+            account_id=fleet.account_id,
+            card_id=None,
+            amount_minor=2_000,
+            tender=Tender.CARD,
+            reference="4200000001",
+            station_id=bench.world.station_id,
+            terminal_id=bench.world.terminal_ids[0],
+            actor=SYSTEM,
+            event_at=bench.now(),
+            now=bench.now(),
+        )
+    await buys(bench, fleet, 1_500)
+    assert (await pool(bench, fleet))[0] == -2_500
+    await tick(bench)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 2_000)], "once, and what is drawn anew is another period's"
