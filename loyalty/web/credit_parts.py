@@ -34,7 +34,7 @@ def terms_part(desk: PageDesk, credit: CreditView, currency: str) -> Facts:
         (_("Blocked when late by"), _("%(days)s days", days=credit.block_after_days)),
     ]
     note = _("Nothing more is drawn until what is late is paid.") if credit.blocked_at else ""
-    return Facts(title=_("Terms"), pairs=pairs, note=note)
+    return Facts(title=_("Terms on account"), pairs=pairs, note=note)
 
 
 def bills_part(desk: PageDesk, bills: Sequence[BillView], currency: str, today: date) -> Rows:
@@ -50,7 +50,7 @@ def bills_part(desk: PageDesk, bills: Sequence[BillView], currency: str, today: 
     return Rows(
         title=_("Bills"),
         columns=[
-            Column(_("Period")),
+            Column(_("Billing period")),
             Column(_("Due")),
             Column(_("Billed"), "num"),
             Column(_("Repaid"), "num"),

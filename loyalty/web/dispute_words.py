@@ -33,7 +33,7 @@ def dispute_steps(desk: PageDesk, one: DisputeView) -> Facts:
     pairs: list[tuple[str, Any]] = [(f"{f.when(one.opened_at)} · {_('The company')}", one.comment)]
     if one.answered_at is not None:
         agrees = _("agrees") if one.agrees else _("disagrees")
-        pairs.append((f"{f.when(one.answered_at)} · {_('The station')}", f"{agrees}: {one.answer}"))
+        pairs.append((f"{f.when(one.answered_at)} · {_('Station')}", f"{agrees}: {one.answer}"))
     if one.decided_at is not None:
         given = "" if one.given_minor is None else _("%(amount)s given back. ", amount=f.money(one.given_minor, one.currency))
         pairs.append((f"{f.when(one.decided_at)} · {_('The issuer')}", f"{given}{one.decision}"))
