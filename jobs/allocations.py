@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, hourly, minutely
 from loyalty import clock
 from loyalty.db import transaction
 from loyalty.fleet.allocation_rules import after, due_day, span_of
@@ -76,5 +76,5 @@ async def _attend(context: Context, company: CompanyView, now: datetime) -> int:
     return prepared
 
 
-JOB = Job(name="allocations", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
-HOURLY = Job(name="allocations-hourly", due={"minute": 7}, period=lambda now, _: now.strftime("%Y-%m-%dT%H"), run=run_hourly)
+JOB = Job(name="allocations", due={"minute": "*"}, period=minutely, run=run)
+HOURLY = Job(name="allocations-hourly", due={"minute": 7}, period=hourly, run=run_hourly)

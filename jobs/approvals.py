@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from jobs.steps import in_batches
 from loyalty.fleet.operations.approvals import decide_due
 
@@ -14,4 +14,4 @@ async def run(context: Context, now: datetime) -> int:
     return await in_batches(context, lambda session: decide_due(session, now=now, at_most=_BATCH), most=_BATCH)
 
 
-JOB = Job(name="approvals", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="approvals", due={"minute": "*"}, period=minutely, run=run)

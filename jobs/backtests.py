@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from loyalty import clock
 from loyalty.backtests.operations import backtests
 from loyalty.backtests.operations.running import Edge
@@ -34,4 +34,4 @@ async def run(context: Context, now: datetime) -> int:
             _log.error("backtest failed", backtest=str(taken.backtest_id), error=type(error).__qualname__)
 
 
-JOB = Job(name="backtests", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run, when_starting=False)
+JOB = Job(name="backtests", due={"minute": "*"}, period=minutely, run=run, when_starting=False)

@@ -4,8 +4,7 @@ from datetime import datetime
 
 import structlog
 
-from jobs.job import Context, Job
-from loyalty import clock
+from jobs.job import Context, Job, daily
 from loyalty.checks.command import check_database
 
 _log = structlog.get_logger("jobs")
@@ -33,7 +32,7 @@ async def run(context: Context, now: datetime) -> int:
 JOB = Job(
     name="checks",
     due={"hour": 4, "minute": 10},
-    period=lambda now, zone: clock.local_date(now, zone).isoformat(),
+    period=daily,
     run=run,
     # It reads everything: at a time of its own, not in the busy moment of a start.
     when_starting=False,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, hourly
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.db import transaction
 from loyalty.statements.operations.companies import close_company_periods, due_companies
@@ -32,4 +32,4 @@ async def _due(context: Context, after: UUID | None, now: datetime) -> list[UUID
 
 
 # Before the allocation's hour: what is asked for looks at the period before.
-JOB = Job(name="company-periods", due={"minute": "8"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H"), run=run)
+JOB = Job(name="company-periods", due={"minute": "8"}, period=hourly, run=run)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from loyalty.db import transaction
 from loyalty.fleet.operations.credit import bill_due, settle_credit
 
@@ -14,4 +14,4 @@ async def run(context: Context, now: datetime) -> int:
         return made + await settle_credit(session, now=now)
 
 
-JOB = Job(name="credit", due={"minute": "*/5"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="credit", due={"minute": "*/5"}, period=minutely, run=run)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, daily
 from loyalty import clock
 from loyalty.db import transaction
 from loyalty.statements.operations import close_business_day, next_day_to_close
@@ -22,4 +22,4 @@ async def run(context: Context, now: datetime) -> int:
         closed += 1
 
 
-JOB = Job(name="days", due={"minute": "2-59/10"}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run)
+JOB = Job(name="days", due={"minute": "2-59/10"}, period=daily, run=run)

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, hourly, minutely
 from jobs.steps import Spans, Stepped
 from loyalty.db import transaction
 from loyalty.fleet.operations.fills import collect_fills
@@ -46,6 +46,6 @@ async def settle(context: Context, now: datetime) -> int:
         return await settle_orders(session, now=now)
 
 
-ORDERS = Job(name="fuel_orders", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=settle)
-FINDINGS = Job(name="findings", due={"minute": 17}, period=lambda now, _: now.strftime("%Y-%m-%dT%H"), run=look)
-JOB = Job(name="fleet", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+ORDERS = Job(name="fuel_orders", due={"minute": "*"}, period=minutely, run=settle)
+FINDINGS = Job(name="findings", due={"minute": 17}, period=hourly, run=look)
+JOB = Job(name="fleet", due={"minute": "*"}, period=minutely, run=run)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from jobs.steps import in_batches
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.fleet.operations.bindings import CHUNK, tell_new_cards
@@ -16,4 +16,4 @@ async def run(context: Context, now: datetime) -> int:
     return await in_batches(context, lambda session: tell_new_cards(session, actor=_ACTOR, now=now), most=CHUNK)
 
 
-JOB = Job(name="fleet-cards", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="fleet-cards", due={"minute": "*"}, period=minutely, run=run)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.db import transaction
 from loyalty.topups.operations import expire_freezes
@@ -21,4 +21,4 @@ async def run(context: Context, now: datetime) -> int:
             return done
 
 
-JOB = Job(name="freezes", due={"minute": "*/5"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="freezes", due={"minute": "*/5"}, period=minutely, run=run)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from jobs.steps import in_batches
 from loyalty.authorizations.operations import expire_holds, expire_payments
 from loyalty.authorizations.operations.holds import LOOK_BACK
@@ -23,9 +23,4 @@ async def run(context: Context, now: datetime) -> int:
     return ended
 
 
-def _period(now: datetime, _zone: str) -> str:
-    """Name the five minutes of an instant."""
-    return now.replace(minute=now.minute - now.minute % 5, second=0, microsecond=0).strftime("%Y-%m-%dT%H:%MZ")
-
-
-JOB = Job(name="holds", due={"minute": "*/5"}, period=_period, run=run)
+JOB = Job(name="holds", due={"minute": "*/5"}, period=minutely, run=run)

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, daily
 from jobs.operations import forget_old_runs
 from loyalty import clock
 from loyalty.db import transaction
@@ -21,4 +21,4 @@ async def run(context: Context, now: datetime) -> int:
     return attempts + sessions + runs
 
 
-JOB = Job(name="housekeeping", due={"hour": 3, "minute": 40}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run)
+JOB = Job(name="housekeeping", due={"hour": 3, "minute": 40}, period=daily, run=run)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from loyalty import clock
 from loyalty.db import Sessions
 from loyalty.settings import Settings
 
@@ -29,3 +30,18 @@ class Job:
     """Do it for `now`; return how many things were done."""
     when_starting: bool = True
     """Also run when the scheduler starts, if the present period is not finished: nothing is missed while it was down."""
+
+
+def minutely(now: datetime, _zone: str) -> str:
+    """Name the minute: the job looks for what waits, so each call is a period of its own."""
+    return now.strftime("%Y-%m-%dT%H:%M")
+
+
+def hourly(now: datetime, _zone: str) -> str:
+    """Name the hour."""
+    return now.strftime("%Y-%m-%dT%H")
+
+
+def daily(now: datetime, zone: str) -> str:
+    """Name the day in a zone."""
+    return clock.local_date(now, zone).isoformat()

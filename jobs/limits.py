@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from jobs.steps import in_batches
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.limits.operations import compile_due
@@ -16,4 +16,4 @@ async def run(context: Context, now: datetime) -> int:
     return await in_batches(context, lambda session: compile_due(session, actor=_ACTOR, now=now, at_most=_BATCH), most=_BATCH)
 
 
-JOB = Job(name="limits", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="limits", due={"minute": "*"}, period=minutely, run=run)

@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
-from loyalty import clock
+from jobs.job import Context, Job, daily
 from loyalty.db import transaction
 from loyalty.ledger.operations import make_partitions
 
@@ -14,4 +13,4 @@ async def run(context: Context, now: datetime) -> int:
         return len(await make_partitions(session, now=now))
 
 
-JOB = Job(name="partitions", due={"hour": 3, "minute": 10}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run)
+JOB = Job(name="partitions", due={"hour": 3, "minute": 10}, period=daily, run=run)

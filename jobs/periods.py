@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.db import transaction
 from loyalty.statements.operations import close_period_due, seal_periods
@@ -19,4 +19,4 @@ async def run(context: Context, now: datetime) -> int:
     return (closed is not None) + len(sealed)
 
 
-JOB = Job(name="periods", due={"minute": "*/5"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="periods", due={"minute": "*/5"}, period=minutely, run=run)

@@ -7,9 +7,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, daily, minutely
 from jobs.steps import Spans, Stepped
-from loyalty import clock
 from loyalty.db import transaction
 from loyalty.errors import Refusal
 from loyalty.policy import load_policy
@@ -112,7 +111,5 @@ async def _post(context: Context, *, now: datetime) -> int:
     return done
 
 
-JOB = Job(name="rewards", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
-NIGHTLY = Job(
-    name="rewards-nightly", due={"hour": 0, "minute": 20}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run_nightly
-)
+JOB = Job(name="rewards", due={"minute": "*"}, period=minutely, run=run)
+NIGHTLY = Job(name="rewards-nightly", due={"hour": 0, "minute": 20}, period=daily, run=run_nightly)

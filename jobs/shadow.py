@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from loyalty.backtests.operations.shadows import ask_new
 from loyalty.backtests.queries.shadows import shadows_to_ask
 from loyalty.db import transaction
@@ -24,4 +24,4 @@ async def run(context: Context, now: datetime) -> int:
     return done
 
 
-JOB = Job(name="shadow", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="shadow", due={"minute": "*"}, period=minutely, run=run)

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, daily, minutely
 from jobs.steps import Spans, Stepped
-from loyalty import clock
 from loyalty.db import transaction
 from loyalty.rewards.operations.activity import refresh, refresh_next
 from loyalty.rewards.operations.tiers import evaluate, evaluate_everybody
@@ -49,12 +48,5 @@ async def run_nightly(context: Context, now: datetime) -> int:
     return moved
 
 
-def _period(now: datetime, _zone: str) -> str:
-    """Name the five minutes of an instant."""
-    return now.replace(minute=now.minute - now.minute % 5, second=0, microsecond=0).strftime("%Y-%m-%dT%H:%MZ")
-
-
-JOB = Job(name="tiers", due={"minute": "1-59/5"}, period=_period, run=run)
-NIGHTLY = Job(
-    name="tiers-nightly", due={"hour": 0, "minute": 40}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run_nightly
-)
+JOB = Job(name="tiers", due={"minute": "1-59/5"}, period=minutely, run=run)
+NIGHTLY = Job(name="tiers-nightly", due={"hour": 0, "minute": 40}, period=daily, run=run_nightly)

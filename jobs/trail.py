@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from loyalty.audit.checkpoints import append_checkpoint
 from loyalty.audit.operations import seal
 from loyalty.audit.queries import last_checkpoint
@@ -25,4 +25,4 @@ async def run(context: Context, now: datetime) -> int:
     return links
 
 
-JOB = Job(name="trail", due={"minute": "*/15"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="trail", due={"minute": "*/15"}, period=minutely, run=run)

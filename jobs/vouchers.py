@@ -7,8 +7,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.job import Context, Job
-from loyalty import clock
+from jobs.job import Context, Job, daily, minutely
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.db import transaction
 from loyalty.rewards.operations.gifts import expire_gifts
@@ -60,7 +59,5 @@ async def _until_none(context: Context, work: Callable[[AsyncSession], Awaitable
             return done
 
 
-JOB = Job(name="vouchers", due={"minute": "*/5"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
-DAILY = Job(
-    name="vouchers-daily", due={"hour": 1, "minute": 10}, period=lambda now, zone: clock.local_date(now, zone).isoformat(), run=run_daily
-)
+JOB = Job(name="vouchers", due={"minute": "*/5"}, period=minutely, run=run)
+DAILY = Job(name="vouchers-daily", due={"hour": 1, "minute": 10}, period=daily, run=run_daily)

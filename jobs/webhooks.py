@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from jobs.job import Context, Job
+from jobs.job import Context, Job, minutely
 from loyalty import clock
 from loyalty.db import transaction
 from loyalty.fleet.operations.webhooks import Message, claim, note_answers
@@ -100,4 +100,4 @@ async def run(context: Context, now: datetime) -> int:
     return await send_due(context, now, network=Network())
 
 
-JOB = Job(name="webhooks", due={"minute": "*"}, period=lambda now, _: now.strftime("%Y-%m-%dT%H:%M"), run=run)
+JOB = Job(name="webhooks", due={"minute": "*"}, period=minutely, run=run)

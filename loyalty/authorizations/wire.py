@@ -17,6 +17,9 @@ PriceE4 = Annotated[int, Meta(ge=0, le=10**11, description="1/10,000 of a curren
 Nozzle = Annotated[int, Meta(ge=0, le=999)]
 Code = Annotated[str, Meta(min_length=1, max_length=32)]
 Instant = Annotated[datetime, Meta(tz=True)]
+DriverNumber = Annotated[str, Meta(pattern=r"^[0-9]{1,12}$", description="The driver of the card's company, beside the card")]
+DriverPin = Annotated[str, Meta(max_length=400, description="The driver's own PIN, sealed for `driver_number` as the card's is")]
+OrderNumber = Annotated[str, Meta(pattern=r"^[0-9A-Za-z._/-]{1,32}$", description="The company's order, used once")]
 _REDEMPTION: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -48,13 +51,9 @@ class AuthorizationRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_o
     partial: bool = True
     plate: Annotated[str, Meta(max_length=16)] | None = None
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
-    driver_number: (
-        Annotated[str, Meta(pattern=r"^[0-9]{1,12}$", description="The driver of the card's company, beside the card")] | None
-    ) = None
-    driver_pin: (
-        Annotated[str, Meta(max_length=400, description="The driver's own PIN, sealed for `driver_number` as the card's is")] | None
-    ) = None
-    order_number: Annotated[str, Meta(pattern=r"^[0-9A-Za-z._/-]{1,32}$", description="The company's order, used once")] | None = None
+    driver_number: DriverNumber | None = None
+    driver_pin: DriverPin | None = None
+    order_number: OrderNumber | None = None
     continues: UUID | None = None
     event_at: Instant | None = None
     record: Record | None = None
@@ -116,13 +115,9 @@ class SaleRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     plate: Annotated[str, Meta(max_length=16)] | None = None
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
     staff_id: UUID | None = None
-    driver_number: (
-        Annotated[str, Meta(pattern=r"^[0-9]{1,12}$", description="The driver of the card's company, beside the card")] | None
-    ) = None
-    driver_pin: (
-        Annotated[str, Meta(max_length=400, description="The driver's own PIN, sealed for `driver_number` as the card's is")] | None
-    ) = None
-    order_number: Annotated[str, Meta(pattern=r"^[0-9A-Za-z._/-]{1,32}$", description="The company's order, used once")] | None = None
+    driver_number: DriverNumber | None = None
+    driver_pin: DriverPin | None = None
+    order_number: OrderNumber | None = None
     continues: UUID | None = None
     event_at: Instant | None = None
     record: Record | None = None

@@ -181,10 +181,8 @@ async def make_firm(sessions: Sessions, owner: str, *, cards: int, fills: int, n
         await connection.execute("VACUUM (ANALYZE)")
         async with transaction(sessions) as session:
             await collect_fills(session, span=timedelta(hours=2), until=now, now=now)
-        while True:
-            async with transaction(sessions) as session:
-                if not await close_company_periods(session, company_id=COMPANY, actor=BENCH, now=now):
-                    break
+        async with transaction(sessions) as session:
+            await close_company_periods(session, company_id=COMPANY, actor=BENCH, now=now)
         async with transaction(sessions) as session:
             await _people(session, firm, now)
         await connection.execute("VACUUM (ANALYZE)")

@@ -39,6 +39,10 @@ class CardStatus(IntEnum):
     CLOSED = 6
 
 
+HOLDING = frozenset({CardStatus.ISSUED, CardStatus.ACTIVE, CardStatus.SUSPENDED})
+"""A card that may be given money; any card's money may be gathered."""
+
+
 MOVES: dict[CardStatus, frozenset[CardStatus]] = {
     CardStatus.BLANK: frozenset({CardStatus.ISSUED, CardStatus.CLOSED}),
     CardStatus.ISSUED: frozenset({CardStatus.ACTIVE, CardStatus.CLOSED}),

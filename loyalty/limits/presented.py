@@ -6,7 +6,7 @@ from uuid import UUID
 
 KM_PER_DAY_MOST: Final = 1_500
 """More than two drivers in turns do (configurable per company later)."""
-DAY_S: Final = 86_400
+_DAY_S: Final = 86_400
 
 
 class PumpDriver(NamedTuple):
@@ -29,12 +29,14 @@ class Odometer(NamedTuple):
     at: datetime
 
 
+def drivable_km(last: Odometer, at: datetime) -> int:
+    """Return the most kilometres that can be driven after a reading, to an instant: of every day begun."""
+    return KM_PER_DAY_MOST * (max(0, int((at - last.at).total_seconds())) // _DAY_S + 1)
+
+
 def can_be(last: Odometer | None, *, km: int, at: datetime) -> bool:
     """Say whether a reading can be after the last one: it rises, by no more than can be driven in the days between."""
-    if last is None:
-        return True
-    days = max(0, int((at - last.at).total_seconds())) // DAY_S + 1
-    return 0 <= km - last.km <= KM_PER_DAY_MOST * days
+    return last is None or 0 <= km - last.km <= drivable_km(last, at)
 
 
 class OrderFacts(NamedTuple):

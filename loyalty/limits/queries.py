@@ -166,10 +166,11 @@ def above_of(
     )
 
 
-async def above_at(
-    session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date, driver_number: str | None = None, order_number: str | None = None
-) -> Above | None:
-    """Return what stands over a company account's chain on a station's `day`; None where nothing does."""
+async def above_at(session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date) -> Above | None:
+    """Return what stands over a company account's chain on a station's `day`; None where nothing does.
+
+    No driver and no order is asked for.
+    """
     row = (
         await session.execute(
             text(
@@ -179,13 +180,13 @@ async def above_at(
                 CROSS JOIN (SELECT 'company' AS kind) a
                 CROSS JOIN (
                     SELECT d.day, date_trunc('week', d.day::timestamp)::date AS week, date_trunc('month', d.day::timestamp)::date AS month,
-                        CAST(:driver_number AS text) AS driver_number, CAST(:order_number AS text) AS order_number, false AS says_odometer
+                        CAST(NULL AS text) AS driver_number, CAST(NULL AS text) AS order_number, false AS says_odometer
                     FROM (SELECT CAST(:day AS date) AS day) d
                 ) r
                 {ABOVE}
                 """.replace("::", "\\:\\:")  # noqa: S608 - put together from this file's constants
             ),
-            {"account_id": account_id, "chain_id": chain_id, "day": day, "driver_number": driver_number, "order_number": order_number},
+            {"account_id": account_id, "chain_id": chain_id, "day": day},
         )
     ).one()
     return None if row.needs is None else above_of(*row)

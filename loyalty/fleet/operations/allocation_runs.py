@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
-from loyalty.cards.model import Card
+from loyalty.cards.model import HOLDING, Card
 from loyalty.cards.queries import lock_cards
 from loyalty.clock import local_date
 from loyalty.db import Sessions, crash_point, locked, transaction
@@ -38,7 +38,7 @@ from loyalty.workdays import YearNotCovered
 
 from .allocation_decisions import submit, who
 from .allocations import SYSTEM, check_requests, propose_all
-from .moves import HOLDING, require_pool
+from .moves import require_pool
 
 CHUNK: Final = 500
 

@@ -60,7 +60,7 @@ WITH seen AS (
 SELECT count(*) FROM settled
 """
 _LATE: Final = """
-SELECT c.company_id, m.account_id, c.limit_minor, c.blocked_at, coalesce(bool_or(
+SELECT c.company_id, m.account_id, c.limit_minor, coalesce(bool_or(
     b.due_day + c.block_after_days < CAST(CAST(:now AS timestamptz) AT TIME ZONE m.time_zone AS date)), false) AS late
 FROM company_credits c JOIN companies m ON m.company_id = c.company_id
 LEFT JOIN credit_bills b ON b.company_id = c.company_id AND b.settled_at IS NULL
@@ -209,7 +209,11 @@ async def bill_due(session: AsyncSession, *, now: datetime) -> int:
 async def settle_credit(session: AsyncSession, *, now: datetime) -> int:
     """Let top-ups repay the oldest bills first, tell who is late, block who is too late and lift it again; return how many bills moved."""
     standing = select(CompanyCredit.company_id).order_by(CompanyCredit.company_id)
-    companies = list(await session.scalars(standing.with_for_update()))
+    return await _settle(session, list(await session.scalars(standing.with_for_update())), now=now)
+
+
+async def _settle(session: AsyncSession, companies: list[UUID], *, now: datetime) -> int:
+    """Do it for these companies, whose lines are locked."""
     if not companies:
         return 0
     moved = await _pay(session, companies, now=now)
@@ -239,7 +243,7 @@ async def _agree(session: AsyncSession, company: Company, terms: CreditProposal,
         upsert(CompanyCredit).values(first | agreed).on_conflict_do_update(index_elements=[CompanyCredit.company_id], set_=agreed)
     )
     await ensure_purse(session, account_id=company.account_id, kind=PurseKind.PRINCIPAL, unit=company.currency, now=now)
-    await settle_credit(session, now=now)
+    await _settle(session, [company.company_id], now=now)
 
 
 async def _refuse_drawn(session: AsyncSession, company: Company, limit_minor: int) -> None:

@@ -16,8 +16,9 @@ from loyalty.errors import NotFound, Refusal
 from loyalty.fleet.model import Vehicle
 from loyalty.fleet.model_fills import READING_MOVES, Doubt, OdometerReading, ReadingSource, ReadingStatus
 from loyalty.fleet.model_webhooks import WebhookEvent
-from loyalty.fleet.readings import Judged, Known, doubt_of, judge_run
+from loyalty.fleet.readings import Judged, doubt_of, judge_run
 from loyalty.ids import uuid7, uuid7_floor
+from loyalty.limits.presented import Odometer
 
 from .marks import lock_mark
 from .sums import lock_sums, sum_new_companies, sum_touched, sum_vehicles
@@ -63,7 +64,8 @@ RETURNING f.company_id, f.vehicle_id, f.sale_id, f.odometer_km, f.event_at, f.da
 _BACK: Final = """
 WITH touched AS (
     SELECT DISTINCT r.account_id, r.sale_id FROM companies c
-    JOIN refunds r ON r.account_id = c.account_id AND r.refund_id >= :first AND r.refund_id < :last {of}
+    JOIN refunds r ON r.account_id = c.account_id AND r.refund_id >= :first AND r.refund_id < :last
+    {of}
 ), summed AS (
     SELECT r.account_id, r.sale_id, sum(r.quantity_milli) AS milli, sum(r.gross_minor) AS gross, sum(r.discount_minor) AS discount,
         sum(r.card_minor) AS card
@@ -117,12 +119,11 @@ async def collect_between(session: AsyncSession, *, company_id: UUID, begin: dat
     For whoever must have all of them: a closing, or a company whose cards were used before it had a fleet.
     """
     between = {"first": uuid7_floor(begin), "last": uuid7_floor(end), "company": company_id}
-    return await _collect(session, between, of="AND c.company_id = :company", now=now)
+    return await _collect(session, between, of="WHERE c.company_id = :company", now=now)
 
 
 async def _collect(session: AsyncSession, between: Mapping[str, UUID], *, of: str, now: datetime) -> int:
-    where = of.replace("AND", "WHERE", 1)
-    rows = (await session.execute(text(_COLLECT.format(of=where)), between)).all()
+    rows = (await session.execute(text(_COLLECT.format(of=of)), between)).all()
     back = (await session.execute(text(_BACK.format(of=of)), between)).all()
     await lock_sums(session, company_ids={row.company_id for row in (*rows, *back)})
     await _read(session, [row for row in rows if row.vehicle_id is not None and row.odometer_km is not None], now=now)
@@ -160,11 +161,11 @@ async def _read(session: AsyncSession, rows: Sequence[Any], *, now: datetime) ->
     await session.flush()
 
 
-def _said(vehicle: Vehicle, before: datetime) -> Known | None:
+def _said(vehicle: Vehicle, before: datetime) -> Odometer | None:
     """Return what was said of a vehicle's odometer when it was entered, where that was before its first fill."""
     if vehicle.odometer_km is None or vehicle.odometer_at is None or vehicle.odometer_at >= before:
         return None
-    return Known(vehicle.odometer_km, vehicle.odometer_at)
+    return Odometer(vehicle.odometer_km, vehicle.odometer_at)
 
 
 def _reading(row: Any, one: Judged, now: datetime) -> dict[str, Any]:
@@ -184,7 +185,7 @@ def _reading(row: Any, one: Judged, now: datetime) -> dict[str, Any]:
     }
 
 
-async def last_holding(session: AsyncSession, *, before: Mapping[UUID, datetime]) -> dict[UUID, Known]:
+async def last_holding(session: AsyncSession, *, before: Mapping[UUID, datetime]) -> dict[UUID, Odometer]:
     """Return the last reading that holds of each vehicle before its instant."""
     rows = await session.execute(
         text(
@@ -200,7 +201,7 @@ async def last_holding(session: AsyncSession, *, before: Mapping[UUID, datetime]
         ),
         {"vehicles": list(before), "instants": list(before.values())},
     )
-    return {row.vehicle_id: Known(row.km, row.read_at) for row in rows}
+    return {row.vehicle_id: Odometer(row.km, row.read_at) for row in rows}
 
 
 async def correct_reading(

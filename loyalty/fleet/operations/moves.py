@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
-from loyalty.cards.model import Card, CardStatus
+from loyalty.cards.model import HOLDING, Card
 from loyalty.cards.queries import CardNotFound, lock_cards
 from loyalty.errors import Refusal
 from loyalty.fleet.model_allocations import Direction, PoolMove
@@ -25,9 +25,6 @@ from loyalty.money import shown
 from loyalty.policy import Policy
 from loyalty.topups.operations import AmountNotPositive
 from loyalty.topups.rules import require_under_cap
-
-HOLDING = frozenset({CardStatus.ISSUED, CardStatus.ACTIVE, CardStatus.SUSPENDED})
-"""A card that may be given money; any card's money may be gathered."""
 
 
 class PoolTooSmall(Refusal):

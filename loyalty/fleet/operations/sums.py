@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.fleet.model import Vehicle
+from loyalty.fleet.model_fills import NOBODY
 
 # A day's fills are found by their instants: a station's day lies within a day of the same day in UTC.
 _DAYS: Final = """
@@ -79,17 +80,19 @@ async def lock_sums(session: AsyncSession, *, company_ids: Collection[UUID]) -> 
 async def sum_touched(session: AsyncSession, *, touched: Iterable[Any]) -> None:
     """Sum anew the days and the vehicles' periods of fills: rows with `company_id`, `vehicle_id` and `day`."""
     rows = list(touched)
-    days = sorted({(row.company_id, row.day) for row in rows})
-    if days:
-        nobody = UUID(int=0)
-        await session.execute(
-            text(_DAYS), {"companies": [one for one, _day in days], "days": [day for _one, day in days], "nobody": nobody}
-        )
+    await _sum_days(session, days={(row.company_id, row.day) for row in rows})
     earliest: dict[UUID, date] = {}
     for row in rows:
         if row.vehicle_id is not None:
             earliest[row.vehicle_id] = min(row.day, earliest.get(row.vehicle_id, row.day))
     await sum_vehicles(session, since=earliest)
+
+
+async def _sum_days(session: AsyncSession, *, days: Collection[tuple[UUID, date]]) -> None:
+    """Sum anew each company's day."""
+    if days:
+        companies, dates = zip(*sorted(days), strict=True)
+        await session.execute(text(_DAYS), {"companies": list(companies), "days": list(dates), "nobody": NOBODY})
 
 
 async def sum_vehicles(session: AsyncSession, *, since: dict[UUID, date]) -> None:
@@ -122,11 +125,8 @@ async def sum_new_companies(session: AsyncSession, *, now: datetime) -> None:
             {"company": company_id},
         )
         earliest = {row.vehicle_id: row.day for row in rows if row.vehicle_id is not None}
-        days = await session.execute(
-            text("SELECT DISTINCT company_id, CAST(NULL AS uuid) AS vehicle_id, day FROM fleet_fills WHERE company_id = :company"),
-            {"company": company_id},
-        )
-        await sum_touched(session, touched=days.all())
+        days = await session.execute(text("SELECT DISTINCT day FROM fleet_fills WHERE company_id = :company"), {"company": company_id})
+        await _sum_days(session, days={(company_id, row.day) for row in days})
         await sum_vehicles(session, since=earliest)
         await session.execute(
             text(

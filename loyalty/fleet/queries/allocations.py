@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty.cards.model import Card
+from loyalty.cards.model import HOLDING, Card
 from loyalty.errors import NotFound
 from loyalty.fleet.allocation_rules import Consumer, Rate, Span, instants
 from loyalty.fleet.model import CardBinding, Department, Ownership, Vehicle, VehicleStatus
@@ -431,7 +431,7 @@ async def card_money(
         .join(Purse, principal, isouter=True)
         .join(CardBinding, and_(CardBinding.chain_id == Card.chain_id, CardBinding.until.is_(None)), isouter=True)
         .join(Vehicle, Vehicle.vehicle_id == CardBinding.vehicle_id, isouter=True)
-        .where(Card.account_id == company.account_id, Card.status.in_([1, 2, 3]), ~Card.is_main)
+        .where(Card.account_id == company.account_id, Card.status.in_(HOLDING), ~Card.is_main)
         .group_by(Card.card_id, Vehicle.plate)
         .order_by(Card.card_id)
     )
@@ -449,7 +449,7 @@ async def on_cards_minor(session: AsyncSession, *, company: CompanyView) -> int:
     statement = (
         select(func.sum(Purse.balance_minor))
         .join(Card, Card.card_id == Purse.card_id)
-        .where(Purse.account_id == company.account_id, Purse.kind == PurseKind.PRINCIPAL, Card.status.in_([1, 2, 3]), ~Card.is_main)
+        .where(Purse.account_id == company.account_id, Purse.kind == PurseKind.PRINCIPAL, Card.status.in_(HOLDING), ~Card.is_main)
     )
     return int(await session.scalar(statement) or 0)
 
@@ -483,7 +483,7 @@ async def card_keys(session: AsyncSession, *, company: CompanyView, departments:
         select(Card.chain_id, Card.number_tail, Card.number_index, Vehicle.plate_key)
         .join(CardBinding, and_(CardBinding.chain_id == Card.chain_id, CardBinding.until.is_(None)), isouter=True)
         .join(Vehicle, Vehicle.vehicle_id == CardBinding.vehicle_id, isouter=True)
-        .where(Card.account_id == company.account_id, Card.status.in_([1, 2, 3]), ~Card.is_main)
+        .where(Card.account_id == company.account_id, Card.status.in_(HOLDING), ~Card.is_main)
     )
     if departments is not None:
         statement = statement.where(func.coalesce(CardBinding.department_id, Vehicle.department_id).in_(list(departments)))

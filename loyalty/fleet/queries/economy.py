@@ -137,23 +137,14 @@ async def way_of(
     session: AsyncSession, *, company_id: UUID, first: date, period_day: int, departments: Collection[UUID] | None = None
 ) -> tuple[int, int]:
     """Return litres (thousandths) and kilometres of the vehicles whose way in a period is known."""
-    wanted = (
-        select(func.coalesce(func.sum(VehiclePeriod.quantity_milli), 0), func.coalesce(func.sum(VehiclePeriod.km), 0))
-        .join(Vehicle, Vehicle.vehicle_id == VehiclePeriod.vehicle_id)
-        .where(
-            VehiclePeriod.company_id == company_id,
-            VehiclePeriod.period_day == period_day,
-            VehiclePeriod.first == first,
-            VehiclePeriod.km.is_not(None),
-        )
-    )
-    if departments is not None:
-        wanted = wanted.where(Vehicle.department_id.in_(departments))
-    milli, km = (int(one or 0) for one in (await session.execute(wanted)).one())
+    columns = (func.sum(VehiclePeriod.quantity_milli), func.sum(VehiclePeriod.km))
+    wanted = _periods(columns, company_id=company_id, first=first, period_day=period_day, departments=departments)
+    milli, km = (int(one or 0) for one in (await session.execute(wanted.where(VehiclePeriod.km.is_not(None)))).one())
     return milli, km
 
 
-_RATE: Final = func.coalesce(VehiclePeriod.quantity_milli * 100 // VehiclePeriod.km, 0)
+# As `per_100_km` rounds: half up, to the hundredth of a litre.
+_RATE: Final = func.coalesce((VehiclePeriod.quantity_milli * 20 + VehiclePeriod.km) // (VehiclePeriod.km * 2) * 10, 0)
 _COST: Final = func.coalesce(VehiclePeriod.card_minor * 100 // VehiclePeriod.km, 0)
 _SORTS: Final[Mapping[str, Column]] = {
     "plate": Vehicle.plate,
@@ -325,7 +316,6 @@ async def near_limits(
     return [Near(row.level, row.subject_id, row.name, LimitKind(row.kind), Window(row.window), row.value, int(row.used)) for row in rows]
 
 
-# The latest price at or before now of each grade that a station sells: one index probe each.
 _STATIONS: Final = """
 SELECT s.station_id, coalesce(sum(d.quantity_milli), 0)::bigint AS milli, coalesce(sum(d.gross_minor), 0)::bigint AS gross,
     coalesce(sum(d.discount_minor), 0)::bigint AS discount, coalesce(sum(d.fills), 0)::bigint AS fills

@@ -125,7 +125,7 @@ def _row(fleet: FleetDesk, one: Line, median: int | None, trend: Sequence[Drunk]
         cells.count(fleet, one.km),
         _beside(fleet, one.per_100_km_milli, one.norm_milli),
         cells.quantity(fleet, one.norm_milli, None),
-        cells.quantity(fleet, None if median is None else (median + 5) // 10 * 10, None),
+        cells.quantity(fleet, median, None),
         _spark(fleet, trend),
         cells.money(fleet, one.card_minor, fleet.company.currency),
         _per_km(fleet, one.per_km_e2),
