@@ -11,7 +11,8 @@ from loyalty.db import transaction
 from loyalty.fleet.model import Vehicle
 from loyalty.fleet.model_fills import Doubt, FleetFill, OdometerReading, ReadingStatus
 from loyalty.fleet.operations.fills import ReadingCannotBe, ReadingNotFound, collect_fills, correct_reading
-from loyalty.fleet.readings import Known, doubt_of, judge_run
+from loyalty.fleet.readings import doubt_of, judge_run
+from loyalty.limits.presented import Odometer
 from tests.authorizations.conftest import bench, key_set, keys
 from tests.authorizations.desk import refund, said
 from tests.factories.fleet import give_vehicle, make_fleet
@@ -123,11 +124,11 @@ async def test_a_typo_is_doubtful_corrected_with_a_trace_and_never_built_upon(be
     ],
 )
 def test_it_must_rise_and_by_no_more_than_can_be_driven(km, days, doubt):
-    assert doubt_of(Known(100_000, T0), km=km, at=T0 + timedelta(days=days)) is doubt
+    assert doubt_of(Odometer(100_000, T0), km=km, at=T0 + timedelta(days=days)) is doubt
 
 
 def test_fuel_explains_the_way():
-    last, at = Known(100_000, T0), T0 + timedelta(days=30)
+    last, at = Odometer(100_000, T0), T0 + timedelta(days=30)
     assert doubt_of(last, km=110_000, at=at, litres_since_milli=300_000, norm_milli=30_000) is Doubt.NOT_BY_FUEL
     assert doubt_of(last, km=105_000, at=at, litres_since_milli=300_000, norm_milli=30_000) is None
 
@@ -146,5 +147,5 @@ def test_one_typo_in_an_honest_history_is_the_only_doubt(steps, data):
 
 
 def test_two_that_agree_are_believed():
-    judged = judge_run(Known(900_000, T0), [(90_500, T0 + timedelta(days=1)), (90_900, T0 + timedelta(days=2))])
+    judged = judge_run(Odometer(900_000, T0), [(90_500, T0 + timedelta(days=1)), (90_900, T0 + timedelta(days=2))])
     assert [one.doubt for one in judged] == [None, None]
