@@ -78,6 +78,7 @@ class Approval(Base):
     __table_args__ = (
         Index("ux_approvals_authorization_id", "account_id", "authorization_id", unique=True),
         Index("ix_approvals_company_id", "company_id", "approval_id"),
+        Index("ix_approvals_asked", "company_id", postgresql_where=text("status = 'asked'")),
         Index("ix_approvals_decide_at", "decide_at", postgresql_where=text("status = 'asked'")),
         one_of("status", ApprovalStatus),
         one_of("decided_by", DecidedBy),

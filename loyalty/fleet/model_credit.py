@@ -1,4 +1,4 @@
-"""Fuel on account (domain notes, on-account customers): terms made by one person and approved by another, bills by period, notices."""
+"""Fuel on account (domain notes, on-account customers): terms made by one person and approved by another, bills by period."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -98,22 +98,4 @@ class CreditBill(Base):
         CheckConstraint("billed_minor > 0 AND repaid_minor BETWEEN 0 AND billed_minor", name="amounts"),
         CheckConstraint("(repaid_minor = billed_minor) = (settled_at IS NOT NULL)", name="settled"),
         CheckConstraint("end_day > first_day AND due_day >= end_day", name="days"),
-    )
-
-
-class CreditNotice(Base):
-    """That a company was told of a late bill: once for each step."""
-
-    __tablename__ = "credit_notices"
-
-    bill_id: Mapped[UUID] = mapped_column(ForeignKey("credit_bills.bill_id"), primary_key=True)
-    step: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    """The days late from which it is said: 1, 15, 30."""
-    company_id: Mapped[UUID] = mapped_column(ForeignKey("companies.company_id"))
-    owed_minor: Mapped[int]
-    at: Mapped[datetime]
-
-    __table_args__ = (
-        Index("ix_credit_notices_company_id", "company_id", "at"),
-        CheckConstraint("step > 0", name="step"),
     )

@@ -17,6 +17,7 @@ class WebhookEvent(StrEnum):
     FILL_BOOKED = "fill.booked"
     FINDING_OPENED = "finding.opened"
     APPROVAL_ASKED = "approval.asked"
+    ALLOCATION_LOADED = "allocation.loaded"
 
 
 class DeliveryStatus(StrEnum):

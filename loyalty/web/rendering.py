@@ -77,6 +77,8 @@ class Frame:
     sign_out: str = ""
     """Where the sign-out form posts to; empty: no such form."""
     sign_out_label: str = ""
+    news: str = ""
+    """The address of a line above the page that comes by itself; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.checks.model import Scope
 from loyalty.checks.queries.credit import CHECKS
 from loyalty.db import make_engine, make_sessions, transaction
-from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, CreditNotice, ProposalStatus
+from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, ProposalStatus
+from loyalty.fleet.model_notices import CompanyNotice, NoticeKind
 from loyalty.fleet.operations.credit import (
     CreditProposalWaits,
     CreditStillDrawn,
@@ -148,7 +149,8 @@ async def test_periods_are_billed_repaid_oldest_first_and_a_late_one_blocks_unti
     assert await bills(bench) == [(3_000, 0), (4_000, 0)]
     assert await pool(bench, fleet) == (-7_000, 7_000), "the first is late: nothing more is drawn"
     async with transaction(bench.sessions) as session:
-        assert list(await session.scalars(select(CreditNotice.step).order_by(CreditNotice.step)))[:1] == [1]
+        told = select(CompanyNotice.step).where(CompanyNotice.kind == NoticeKind.BILL_LATE).order_by(CompanyNotice.step)
+        assert list(await session.scalars(told)) == [1, 15]
         assert await session.scalar(select(CompanyCredit.blocked_at)) is not None
     await repays(bench, fleet, 3_500)
     await tick(bench)

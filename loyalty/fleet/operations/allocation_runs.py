@@ -37,6 +37,7 @@ from loyalty.topups.rules import cap_of
 from loyalty.workdays import YearNotCovered
 
 from .allocation_decisions import submit, who
+from .allocation_news import tell_loaded, tell_prepared, tell_stopped
 from .allocations import SYSTEM, check_requests, propose_all
 from .moves import require_pool
 
@@ -115,7 +116,9 @@ async def prepare_run(session: AsyncSession, *, company_id: UUID, span: Span, ac
         if run is not None or today < due_day(span, check_day=company.check_day):
             return None
         alarm = f"{missing.code}:{missing.facts['year']}"
-        return Prepared(await _put_run(session, company, span, day=None, alarm=alarm, now=now), alarm, 0, {})
+        run_id = await _put_run(session, company, span, day=None, alarm=alarm, now=now)
+        await tell_stopped(session, company_id=company_id, run_id=run_id, period=span.first, year=int(str(missing.facts["year"])), now=now)
+        return Prepared(run_id, alarm, 0, {})
     if today < day:
         return None
     proposed = await propose_all(session, company_id=company_id, span=span, actor=actor, now=now)
@@ -124,6 +127,7 @@ async def prepare_run(session: AsyncSession, *, company_id: UUID, span: Span, ac
     run_id = await _put_run(session, company, span, day=day, alarm=None, now=now)
     facts = {"period": span.first.isoformat(), "check_on": day.isoformat(), "requests": proposed.cards, "held": held}
     await audit.record(session, actor=actor, action="fleet.allocation_prepared", subject=("allocation_run", run_id), facts=facts, now=now)
+    await tell_prepared(session, company_id=company_id, run_id=run_id, period=span.first, cards=proposed.cards, held=held, now=now)
     return Prepared(run_id, None, proposed.cards, held)
 
 
@@ -350,6 +354,7 @@ async def load_chunk(session: AsyncSession, *, policy: Policy, company_id: UUID,
         await audit.record(
             session, actor=SYSTEM, action="fleet.allocation_loaded", subject=("allocation_run", run_id), facts=facts, now=now
         )
+        await tell_loaded(session, run=run, facts=facts, now=now)
     await session.flush()
     return Chunk(loaded, len(results) - loaded, left)
 

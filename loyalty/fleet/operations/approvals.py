@@ -19,12 +19,15 @@ from loyalty.db import locked
 from loyalty.errors import Refusal
 from loyalty.fleet.model import Company, SilencePolicy
 from loyalty.fleet.model_approvals import APPROVAL_MOVES, Approval, ApprovalStatus, CompanyDeputy, DecidedBy
+from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.model_webhooks import WebhookEvent
-from loyalty.fleet.operations.webhooks import tell
-from loyalty.fleet.queries.watching import ApprovalNotFound
+from loyalty.fleet.queries.watching import ApprovalNotFound, get_approval
 from loyalty.ids import uuid7
 from loyalty.limits.model import LimitChain
 from loyalty.limits.operations import release
+
+from .notices import News, notify
+from .webhooks import tell
 
 PASSES_FOR: Final = timedelta(minutes=30)
 """How long a yes waits for its retry."""
@@ -110,6 +113,7 @@ async def ask(session: AsyncSession, *, account_id: UUID, authorization_id: UUID
     await session.flush()
     facts = {"limit": made.limit, "minor": made.asked_minor, "milli": made.asked_milli}
     await tell(session, event=WebhookEvent.APPROVAL_ASKED, news=[(made.company_id, made.approval_id, facts)], now=now)
+    await _notify(session, made, NoticeKind.PUMP_ASKS, {}, now=now)
     await audit.record(session, actor=_SYSTEM, action="fleet.approval_asked", subject=("approval", made.approval_id), facts=facts, now=now)
     return made
 
@@ -181,6 +185,14 @@ async def _by_policy(session: AsyncSession, asked: Approval, *, now: datetime) -
     company = await session.get_one(Company, asked.company_id)
     yes = company.silence is SilencePolicy.APPROVE
     await _decide(session, asked, approve=yes, by=DecidedBy.POLICY, reason="", actor=_SYSTEM, now=now)
+    await _notify(session, asked, NoticeKind.PUMP_UNANSWERED, {"passed": yes}, now=now)
+
+
+async def _notify(session: AsyncSession, asked: Approval, kind: NoticeKind, facts: dict[str, Any], *, now: datetime) -> None:
+    """Tell the company, naming whose card it was."""
+    seen = await get_approval(session, company_id=asked.company_id, approval_id=asked.approval_id)
+    facts = {"who": seen.plate or seen.driver or f"•••• {seen.card_tail}", "zh": seen.station_zh, "en": seen.station_en} | facts
+    await notify(session, kind=kind, news=[News(asked.company_id, asked.approval_id, facts, seen.department_id)], at=now)
 
 
 async def _decide(

@@ -20,6 +20,7 @@ from loyalty.errors import NotFound, Refusal
 from loyalty.fleet.allocation_rules import before, instants, span_of
 from loyalty.fleet.model import Company
 from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, CreditProposal, ProposalStatus
+from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.queries.credit import drawn_of, loads_of, owed_of
 from loyalty.ids import uuid7
 from loyalty.ledger.credit import set_credit_limits
@@ -28,6 +29,8 @@ from loyalty.ledger.operations import ensure_purse
 from loyalty.money import shown
 from loyalty.topups.operations.traces import require_move, staff_of
 from loyalty.topups.rules import SecondPersonNeeded
+
+from .notices import News, notify
 
 STEPS: Final = (1, 15, 30)
 """Days late at which a company is told."""
@@ -69,15 +72,17 @@ WHERE c.company_id = ANY(:companies) GROUP BY c.company_id, m.account_id ORDER B
 _BLOCK: Final = """
 UPDATE company_credits SET blocked_at = CASE WHEN company_id = ANY(:late) THEN coalesce(blocked_at, CAST(:now AS timestamptz)) END
 WHERE company_id = ANY(:companies) AND (blocked_at IS NOT NULL) <> (company_id = ANY(:late))
+RETURNING company_id, blocked_at IS NOT NULL AS blocked
 """
-_TELL: Final = """
-INSERT INTO credit_notices (bill_id, step, company_id, owed_minor, at)
-SELECT b.bill_id, s.step, b.company_id, b.billed_minor - b.repaid_minor, CAST(:now AS timestamptz)
+_UNTOLD: Final = """
+SELECT b.company_id, b.bill_id, s.step, b.billed_minor - b.repaid_minor AS open_minor, b.due_day
 FROM credit_bills b JOIN companies m ON m.company_id = b.company_id
 JOIN unnest(CAST(:steps AS smallint[])) s(step)
     ON b.due_day + s.step <= CAST(CAST(:now AS timestamptz) AT TIME ZONE m.time_zone AS date)
-WHERE b.settled_at IS NULL AND b.company_id = ANY(:companies)
-ON CONFLICT DO NOTHING
+WHERE b.settled_at IS NULL AND b.company_id = ANY(:companies) AND NOT EXISTS (
+    SELECT FROM company_notices n
+    WHERE n.company_id = b.company_id AND n.kind = 'bill_late' AND n.subject_id = b.bill_id AND n.step = s.step)
+ORDER BY b.bill_id, s.step
 """
 
 
@@ -190,18 +195,19 @@ async def bill_due(session: AsyncSession, *, now: datetime) -> int:
         credit.billed_until = ended
         if unbilled > 0:
             made += 1
-            session.add(
-                CreditBill(
-                    bill_id=uuid7(now),
-                    company_id=credit.company_id,
-                    first_day=last.first,
-                    end_day=last.end,
-                    due_day=last.end + timedelta(days=credit.terms_days),
-                    billed_minor=unbilled,
-                    repaid_minor=0,
-                    made_at=now,
-                )
+            bill = CreditBill(
+                bill_id=uuid7(now),
+                company_id=credit.company_id,
+                first_day=last.first,
+                end_day=last.end,
+                due_day=last.end + timedelta(days=credit.terms_days),
+                billed_minor=unbilled,
+                repaid_minor=0,
+                made_at=now,
             )
+            session.add(bill)
+            told = News(credit.company_id, bill.bill_id, {"minor": unbilled, "due": bill.due_day.isoformat()})
+            await notify(session, kind=NoticeKind.BILL_MADE, news=[told], at=now)
         await session.flush()
     return made
 
@@ -217,12 +223,22 @@ async def _settle(session: AsyncSession, companies: list[UUID], *, now: datetime
     if not companies:
         return 0
     moved = await _pay(session, companies, now=now)
-    await session.execute(text(_TELL), {"companies": companies, "steps": list(STEPS), "now": now})
+    await _tell_late(session, companies, now=now)
     rows = (await session.execute(text(_LATE), {"companies": companies, "now": now})).all()
     late = [row.company_id for row in rows if row.late]
-    await session.execute(text(_BLOCK), {"companies": companies, "late": late, "now": now})
+    changed = (await session.execute(text(_BLOCK), {"companies": companies, "late": late, "now": now})).all()
+    for kind, blocked in ((NoticeKind.CREDIT_BLOCKED, True), (NoticeKind.CREDIT_LIFTED, False)):
+        await notify(session, kind=kind, news=[News(one.company_id, uuid7(now), {}) for one in changed if one.blocked is blocked], at=now)
     await set_credit_limits(session, {row.account_id: 0 if row.late else row.limit_minor for row in rows})
     return moved
+
+
+async def _tell_late(session: AsyncSession, companies: list[UUID], *, now: datetime) -> None:
+    rows = await session.execute(text(_UNTOLD), {"companies": companies, "steps": list(STEPS), "now": now})
+    news = [
+        News(one.company_id, one.bill_id, {"minor": one.open_minor, "due": one.due_day.isoformat()}, step=one.step) for one in rows.all()
+    ]
+    await notify(session, kind=NoticeKind.BILL_LATE, news=news, at=now)
 
 
 async def _pay(session: AsyncSession, companies: list[UUID], *, now: datetime) -> int:

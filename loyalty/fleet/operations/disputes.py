@@ -16,9 +16,12 @@ from loyalty.authorizations.operations.refunds import refund_sale
 from loyalty.db import locked
 from loyalty.errors import Refusal
 from loyalty.fleet.model_disputes import DISPUTE_MOVES, STANDING, DisputeReason, DisputeStatus, FillDispute
-from loyalty.fleet.queries.disputes import DisputeNotFound, FillNotFound
+from loyalty.fleet.model_notices import NoticeKind
+from loyalty.fleet.queries.disputes import DisputeNotFound, FillNotFound, get_dispute
 from loyalty.ids import uuid7
 from loyalty.policy import Policy
+
+from .notices import News, notify
 
 STATION_HAS: Final = timedelta(days=3)
 """How long a station may take before the office decides without its answer."""
@@ -154,6 +157,7 @@ async def answer_dispute(session: AsyncSession, *, dispute_id: UUID, agrees: boo
     found.answered_at, found.answered_by, found.answer, found.agrees = now, staff_id, words, agrees
     await session.flush()
     await _trail(session, found, "fleet.dispute_answered", {"agrees": agrees}, _staff(staff_id), now)
+    await _notify(session, found, NoticeKind.DISPUTE_ANSWERED, {"agrees": agrees}, now)
 
 
 async def reject_dispute(session: AsyncSession, *, dispute_id: UUID, words: str, staff_id: UUID, now: datetime) -> None:
@@ -166,6 +170,7 @@ async def reject_dispute(session: AsyncSession, *, dispute_id: UUID, words: str,
     found.decided_at, found.decided_by, found.decision = now, staff_id, words
     await session.flush()
     await _trail(session, found, "fleet.dispute_rejected", {}, _staff(staff_id), now)
+    await _notify(session, found, NoticeKind.DISPUTE_DECIDED, {"approved": False}, now)
 
 
 async def approve_dispute(
@@ -207,6 +212,7 @@ async def approve_dispute(
     found.refund_id, found.given_minor = refunded.refund_id, gross_minor
     await session.flush()
     await _trail(session, found, "fleet.dispute_approved", {"given_minor": gross_minor}, _staff(staff_id), now)
+    await _notify(session, found, NoticeKind.DISPUTE_DECIDED, {"approved": True, "minor": gross_minor}, now)
     return found
 
 
@@ -226,6 +232,12 @@ async def _locked(session: AsyncSession, dispute_id: UUID) -> FillDispute:
     if found is None:
         raise DisputeNotFound(dispute=dispute_id)
     return found
+
+
+async def _notify(session: AsyncSession, one: FillDispute, kind: NoticeKind, facts: dict[str, Any], now: datetime) -> None:
+    whose = await get_dispute(session, dispute_id=one.dispute_id, company_id=one.company_id)
+    facts = {"who": whose.plate or "", "wanted": one.wanted_minor} | facts
+    await notify(session, kind=kind, news=[News(one.company_id, one.dispute_id, facts, whose.department_id)], at=now)
 
 
 def _move(found: FillDispute, to: DisputeStatus) -> None:

@@ -14,14 +14,16 @@ from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
 from loyalty.db import locked
 from loyalty.errors import Refusal
-from loyalty.fleet.detecting import FillSeen, Kind, VehicleSeen, detect
+from loyalty.fleet.detecting import FillSeen, Kind, Severity, VehicleSeen, detect
 from loyalty.fleet.model_findings import DISPOSITION_MOVES, Disposition, FindingStep, MisuseFinding, VehicleThreshold
+from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.model_webhooks import WebhookEvent
 from loyalty.fleet.queries.watching import FindingNotFound
 from loyalty.ids import uuid7
 from loyalty.limits.rules import plate_key
 
 from .marks import lock_mark
+from .notices import News, notify
 from .webhooks import tell
 
 OVERLAP: Final = timedelta(minutes=10)
@@ -32,6 +34,8 @@ MOST: Final = 4.0
 _MARK: Final = "findings"
 _OLDEST: Final = timedelta(days=400)
 """How old a fill may be that is judged when it is booked."""
+_NEWS: Final = timedelta(days=7)
+"""A fill older than this is history, brought in late: nobody is called to it."""
 _HABIT: Final = 200
 """Fills before the new ones that are read again, so that habits are known."""
 
@@ -41,7 +45,7 @@ JOIN fleet_fills f ON f.company_id = c.company_id AND f.event_at >= :oldest AND 
 WHERE f.vehicle_id IS NOT NULL ORDER BY 1
 """
 _SAID: Final = """
-SELECT v.vehicle_id, v.tank_milli, v.product_code, v.plate_key, v.company_id, coalesce(v.norm_milli, (
+SELECT v.vehicle_id, v.tank_milli, v.product_code, v.plate_key, v.plate, v.department_id, v.company_id, coalesce(v.norm_milli, (
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY o.norm_milli) FROM vehicles o WHERE o.company_id = v.company_id AND o.type = v.type
 )) AS norm_milli
 FROM vehicles v WHERE v.vehicle_id = ANY(:vehicle_ids) ORDER BY v.vehicle_id
@@ -107,6 +111,14 @@ async def look_at(session: AsyncSession, *, vehicle_ids: Sequence[UUID], until: 
     new = set((await session.scalars(statement.returning(MisuseFinding.finding_id), made)).all())
     news = [(one["company_id"], one["finding_id"], _told(one)) for one in made if one["finding_id"] in new]
     await tell(session, event=WebhookEvent.FINDING_OPENED, news=news, now=now)
+    whose = {row.vehicle_id: row for row in said}
+    strong = [one for one in made if one["finding_id"] in new and one["severity"] is Severity.HIGH and one["event_at"] > now - _NEWS]
+    notices = [
+        News(one["company_id"], one["finding_id"], {"who": vehicle.plate, "kind": one["kind"].value}, vehicle.department_id)
+        for one in strong
+        for vehicle in (whose[one["vehicle_id"]],)
+    ]
+    await notify(session, kind=NoticeKind.FINDING, news=notices, at=now)
     return len(new)
 
 

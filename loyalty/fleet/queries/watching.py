@@ -154,13 +154,18 @@ async def deputies_of(session: AsyncSession, *, company_id: UUID) -> list[UUID]:
 
 async def waiting_of(session: AsyncSession, *, company_id: UUID, departments: Collection[UUID] | None = None) -> tuple[int, int]:
     """Return how many askings wait for an answer, and how many findings are open, of the whole company or of departments."""
-    asked = _approvals(company_id).where(Approval.status == ApprovalStatus.ASKED)
-    asked = _of_departments(asked, departments, CardBinding.department_id, Vehicle.department_id, Driver.department_id)
     odd = _findings(company_id).where(MisuseFinding.disposition == Disposition.OPEN)
     if departments is not None:
         odd = odd.where(Vehicle.department_id.in_(departments))
-    counts = [await session.scalar(select(func.count()).select_from(one.subquery())) for one in (asked, odd)]
-    return counts[0] or 0, counts[1] or 0
+    asked = await count_asked(session, company_id=company_id, departments=departments)
+    return asked, await session.scalar(select(func.count()).select_from(odd.subquery())) or 0
+
+
+async def count_asked(session: AsyncSession, *, company_id: UUID, departments: Collection[UUID] | None = None) -> int:
+    """Return how many askings of the pump wait for an answer."""
+    asked = _approvals(company_id).where(Approval.status == ApprovalStatus.ASKED)
+    asked = _of_departments(asked, departments, CardBinding.department_id, Vehicle.department_id, Driver.department_id)
+    return await session.scalar(select(func.count()).select_from(asked.subquery())) or 0
 
 
 async def open_by_severity(session: AsyncSession, *, company_id: UUID, departments: Collection[UUID] | None = None) -> dict[Severity, int]:

@@ -342,10 +342,13 @@ async def resume_portal_user(
     token: str,
     address: str | None = None,
     user_agent: str | None = None,
+    seen: bool = True,
     now: datetime,
     terms: SessionTerms = TERMS,
 ) -> PortalPrincipal:
     """Return who makes this request; role and department are read anew each time. `now` is real time.
+
+    `seen`: somebody is there, so that the session does not idle out; False where a page asks by itself.
 
     :raises NotSignedIn: if the token is no open session of a company's user whose log-in is open
     """
@@ -367,7 +370,7 @@ async def resume_portal_user(
     if pair is None:
         raise NotSignedIn
     row, user = pair
-    if row.last_seen_at <= now - terms.idle / 30:
+    if seen and row.last_seen_at <= now - terms.idle / 30:
         row.last_seen_at = now
         await session.flush()
     return PortalPrincipal(

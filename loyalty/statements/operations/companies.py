@@ -1,8 +1,8 @@
 """Closing companies' own periods: once each, with what their statements said."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,13 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor
 from loyalty.authorizations.operations.invoicing import open_pots
+from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.operations.fills import collect_between
+from loyalty.fleet.operations.notices import News, notify
 from loyalty.fleet.queries.companies import get_company, lock_company
 from loyalty.ledger.queries import require_settled
 from loyalty.statements.model_companies import CompanyPeriod
 from loyalty.statements.queries.companies import Part, StatedPeriod, digest_between, periods_of, totals_between
 from loyalty.statements.rules import totals_json
 
+_NEWS: Final = timedelta(days=40)
+"""A period that ended longer ago was closed late, with others: nobody is called to it."""
 # Who may have one: no period yet, or the last one ended more than a shortest period ago. Which it is, the calendar of each says.
 _DUE: Final = text(
     """
@@ -79,4 +83,8 @@ async def _close(
     await audit.record(
         session, actor=actor, action="statements.company_period_closed", subject=("company", company_id), facts=facts, now=now
     )
+    if end > now - _NEWS:
+        said = {"period": period.first.isoformat(), "minor": totals.figures.card_minor, "fills": fills}
+        once = uuid5(company_id, period.first.isoformat())
+        await notify(session, kind=NoticeKind.PERIOD_CLOSED, news=[News(company_id, once, said)], at=now)
     return row

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,12 +14,17 @@ from loyalty.audit.model import Actor
 from loyalty.authorizations.operations.invoicing import draw, give_up
 from loyalty.db import locked
 from loyalty.errors import Refusal
+from loyalty.fleet.model_notices import NoticeKind
+from loyalty.fleet.operations.notices import News, notify
 from loyalty.fleet.queries.companies import get_company, lock_company
 from loyalty.ids import uuid7
 from loyalty.money import round_half_up
 from loyalty.statements.model_companies import CompanyPeriod
 from loyalty.statements.model_invoices import GIVING_UP, INVOICE_MOVES, InvoiceLine, InvoiceRequest, InvoiceStatus, InvoiceTitle
 from loyalty.statements.queries.invoices import InvoiceNotFound, TitleNotFound, pots_of
+
+_TOLD: Final = {InvoiceStatus.ISSUED: 0, InvoiceStatus.REFUSED: 0, InvoiceStatus.RED_LETTERED: 1}
+"""What the company is told of, and as which telling: first the answer, later that it was taken back."""
 
 
 class PeriodNotClosed(Refusal):
@@ -244,6 +250,10 @@ async def _move(session: AsyncSession, row: InvoiceRequest, to: InvoiceStatus, a
         amounts = {line.product_id: line.amount_minor for line in lines}
         await give_up(session, account_id=company.account_id, begin=period.begins_at, amounts=amounts)
     await _tell(session, row, f"invoice_{to.value}", actor, now)
+    if to in _TOLD:
+        said = {"to": to.value, "minor": row.amount_minor, "number": row.red_number or row.number or ""}
+        told = News(row.company_id, row.invoice_id, said, step=_TOLD[to])
+        await notify(session, kind=NoticeKind.INVOICE_DECIDED, news=[told], at=now)
 
 
 async def _tell(session: AsyncSession, row: InvoiceRequest, action: str, actor: Actor, now: datetime) -> None:

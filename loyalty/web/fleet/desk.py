@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty import clock
 from loyalty.audit.model import Actor
 from loyalty.errors import NotFound
+from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.queries.companies import CompanyView, get_company
 from loyalty.fleet.queries.departments import subtree_of
+from loyalty.fleet.queries.notices import bell_of
 from loyalty.identity import operations as identity
 from loyalty.identity.model import Stage
 from loyalty.identity.portal_rules import FleetPermission, PortalPrincipal, fleet_may, fleet_require
@@ -22,12 +24,14 @@ from loyalty.web import csrf
 from loyalty.web.desk import AnyRequest, PageDesk, address_of
 from loyalty.web.doors import Door, SignInNeeded
 from loyalty.web.fleet.frame import frame_for
+from loyalty.web.fleet.notice_words import WORDINGS
 from loyalty.web.i18n import N_
 from loyalty.web.office.reading import Form, read_form
 from loyalty.web.operations import claim_form
 from loyalty.web.rendering import Frame, reader_of
 
 HOME: Final = "/fleet"
+NEWS: Final = f"{HOME}/news"
 DOOR: Final = Door(
     HOME,
     N_("Fleet"),
@@ -76,8 +80,19 @@ class FleetDesk(PageDesk):
         return self.principal.actor
 
     async def frame(self) -> Frame:
-        """Return what stands around the page."""
-        return frame_for(self)
+        """Return what stands around the page, with what waits."""
+        asked, new = await bell_of(
+            self.session,
+            company_id=self.company_id,
+            user_id=self.principal.user_id,
+            kinds=self.kinds_told(),
+            departments=self.departments,
+        )
+        return frame_for(self, {f"{HOME}/approvals": (asked, "bad"), f"{HOME}/notices": (new, "info")}, NEWS)
+
+    def kinds_told(self) -> frozenset[NoticeKind]:
+        """Return the kinds of notices that the reader may know."""
+        return frozenset(kind for kind, wording in WORDINGS.items() if self.may(wording.may))
 
     def may(self, permission: FleetPermission) -> bool:
         """Say whether to offer it."""
@@ -134,7 +149,12 @@ async def provide_fleet(request: AnyRequest, session: NamedDependency[AsyncSessi
     real_now = clock.real_now()
     try:
         principal = await identity.resume_portal_user(
-            session, token=token, address=address_of(request), user_agent=request.headers.get("user-agent"), now=real_now
+            session,
+            token=token,
+            address=address_of(request),
+            user_agent=request.headers.get("user-agent"),
+            seen=request.url.path != NEWS,
+            now=real_now,
         )
     except identity.NotSignedIn:
         raise SignInNeeded from None

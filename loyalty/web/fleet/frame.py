@@ -1,5 +1,6 @@
 """The portal's rail: where one can go, by what one's role may do."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from loyalty.identity.portal_rules import FleetPermission
@@ -14,6 +15,7 @@ _HOME: Final = "/fleet"
 # Each entry: its heading, its name, its address, and what it takes to see it.
 RAIL: Final = (
     ("", N_("Overview"), _HOME, FleetPermission.READ),
+    ("", N_("Notices"), "/fleet/notices", FleetPermission.READ),
     ("", N_("Asked at the pump"), "/fleet/approvals", FleetPermission.READ),
     ("", N_("Oddities"), "/fleet/findings", FleetPermission.READ),
     (N_("Fleet"), N_("Vehicles"), "/fleet/vehicles", FleetPermission.READ),
@@ -36,8 +38,8 @@ RAIL: Final = (
 )
 
 
-def frame_for(desk: "FleetDesk") -> Frame:
-    """Return the portal's frame for one reader."""
+def frame_for(desk: "FleetDesk", waiting: Mapping[str, tuple[int, str]], news: str) -> Frame:
+    """Return the portal's frame for one reader: `waiting` says by address how much waits there, and in which tone."""
     _ = desk.gettext
     path = desk.request.url.path
     here = max(
@@ -54,7 +56,9 @@ def frame_for(desk: "FleetDesk") -> Frame:
     for heading, label, address, permission in RAIL:
         if not desk.may(permission):
             continue
-        links.append(Link(address, _(label), current=address == here, group=_(heading) if heading != group and heading else ""))
+        count, tone = waiting.get(address, (0, ""))
+        above = _(heading) if heading != group and heading else ""
+        links.append(Link(address, _(label), count=count, tone=tone, current=address == here, group=above))
         group = heading
     return Frame(
         portal=_("Fleet"),
@@ -64,4 +68,5 @@ def frame_for(desk: "FleetDesk") -> Frame:
         own=f"{_HOME}/me",
         about=(desk.company.name, _(ROLE[desk.principal.role])),
         sign_out=f"{_HOME}/log-out",
+        news=news,
     )

@@ -24,6 +24,7 @@ from loyalty.web.fleet import (
     limit_profiles,
     limits,
     log_in,
+    notices,
     odometers,
     orders,
     people,
@@ -38,6 +39,7 @@ from loyalty.web.fleet.desk import DOOR, HOME, provide_fleet
 _PAGES = (
     log_in,
     home,
+    notices,
     vehicles,
     odometers,
     drivers,

@@ -30,6 +30,7 @@ EVENT: Final = {
     WebhookEvent.FILL_BOOKED: N_("A fill is booked"),
     WebhookEvent.FINDING_OPENED: N_("Something odd is found"),
     WebhookEvent.APPROVAL_ASKED: N_("The pump asks the company"),
+    WebhookEvent.ALLOCATION_LOADED: N_("An allocation is loaded"),
     WebhookEvent.TEST: N_("Test message"),
 }
 DELIVERY: Final = {

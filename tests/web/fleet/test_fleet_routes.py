@@ -21,6 +21,8 @@ def who_may(permission: FleetPermission) -> frozenset[str]:
 # The beginning of an address and who may see it. The longest that fits counts; whatever is missing here fails the walk below.
 RULES = {
     "/fleet": EVERYBODY,
+    "/fleet/news": EVERYBODY,
+    "/fleet/notices": EVERYBODY,
     "/fleet/vehicles": EVERYBODY,
     "/fleet/vehicles/sheet": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/vehicles/import": who_may(FleetPermission.EDIT_STRUCTURE),
