@@ -14,8 +14,10 @@ from jobs import (
     holds,
     housekeeping,
     limits,
+    outbox,
     partitions,
     periods,
+    reports,
     rewards,
     shadow,
     tiers,
@@ -52,5 +54,7 @@ JOBS: tuple[Job, ...] = (
     trail.JOB,
     housekeeping.JOB,
     webhooks.JOB,
+    reports.JOB,
+    outbox.JOB,
     checks.JOB,
 )

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from loyalty.cores import worker_on_each
 
 POLICIES = ("cn-single-purpose", "generic")
+SMTP_SCHEMES = ("smtp", "smtps")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -41,6 +43,11 @@ class Settings:
     own_cores: bool | None = None
     """Whether each web process and its database sessions keep to a core of their own (`LOYALTY_OWN_CORES`). None means that `loyalty up`
     decides: yes where it runs the database and starts a worker a core (see `cores.py`)."""
+    smtp_url: str | None = None
+    """The mail server (`LOYALTY_SMTP` or the file `LOYALTY_SMTP_FILE`): `smtp://name:password@host:587`, `smtps://…:465`. None: mail
+    is kept where the office reads it, and not sent."""
+    mail_from: str = "Loyalty <no-reply@localhost>"
+    """Who mail is from (`LOYALTY_MAIL_FROM`)."""
     log_level: str = "info"
     """`LOYALTY_LOG_LEVEL`."""
 
@@ -63,6 +70,8 @@ class Settings:
             public_url=(environ.get("LOYALTY_PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
             workers=_count(environ, "LOYALTY_WORKERS", default_workers()),
             own_cores=_switch(environ, "LOYALTY_OWN_CORES"),
+            smtp_url=_secret(environ, "LOYALTY_SMTP"),
+            mail_from=environ.get("LOYALTY_MAIL_FROM") or "Loyalty <no-reply@localhost>",
             log_level=_one_of(environ, "LOYALTY_LOG_LEVEL", LOG_LEVELS, default="info"),
         ).checked()
 
@@ -73,6 +82,8 @@ class Settings:
         """
         if self.keys_dir == self.data_dir or self.data_dir in self.keys_dir.parents:
             raise SettingRefused(f"The keys folder {self.keys_dir} lies inside the data folder {self.data_dir}; choose another (--keys).")
+        if self.smtp_url is not None and urlsplit(self.smtp_url).scheme not in SMTP_SCHEMES:
+            raise SettingRefused("LOYALTY_SMTP begins with smtp:// or smtps://, as in smtps://name:password@mail.example.com:465.")
         return self
 
     def with_data(self, data: Path | None, keys: Path | None = None) -> Self:
@@ -110,8 +121,9 @@ class Settings:
             "LOYALTY_WORKERS": str(self.workers),
             "LOYALTY_LOG_LEVEL": self.log_level,
         }
-        if self.database_url is not None:
-            variables["DATABASE_URL"] = self.database_url
+        variables["LOYALTY_MAIL_FROM"] = self.mail_from
+        secrets = {"DATABASE_URL": self.database_url, "LOYALTY_SMTP": self.smtp_url}
+        variables |= {name: secret for name, secret in secrets.items() if secret is not None}
         for name, switch in (("LOYALTY_DEMO", self.demo), ("LOYALTY_OWN_CORES", self.own_cores)):
             if switch is not None:
                 variables[name] = "1" if switch else "0"

@@ -212,8 +212,15 @@ async def history(
 
 async def status_before(session: AsyncSession, *, card_id: UUID, status: CardStatus) -> CardStatus | None:
     """Return the status from which a card last moved to `status`, None where it never did."""
-    statement = select(CardEvent.moved_from).where(CardEvent.card_id == card_id, CardEvent.moved_to == status)
-    return await session.scalar(statement.order_by(CardEvent.event_id.desc()).limit(1))
+    found = await last_move(session, card_id=card_id, to=status)
+    return None if found is None else found.moved_from
+
+
+async def last_move(session: AsyncSession, *, card_id: UUID, to: CardStatus) -> CardEvent | None:
+    """Return how a card last came to a status, None where it never did."""
+    statement = select(CardEvent).where(CardEvent.card_id == card_id, CardEvent.moved_to == to)
+    found: CardEvent | None = await session.scalar(statement.order_by(CardEvent.event_id.desc()).limit(1))
+    return found
 
 
 async def issue_of(session: AsyncSession, *, card_id: UUID) -> CardIssue | None:

@@ -26,9 +26,11 @@ class FleetPermission(StrEnum):
     READ = "read"
     EDIT_STRUCTURE = "edit_structure"
     """Departments, vehicles, drivers, and whose a card is."""
+    STOP_CARDS = "stop_cards"
+    """Suspend a card and let it live again, report it lost."""
     EDIT_LIMITS = "edit_limits"
     UNLOCK_DRIVERS = "unlock_drivers"
-    """Let a driver try a PIN again that three wrong tries locked."""
+    """Let a PIN be tried again that three wrong tries locked: a driver's, or a card's."""
     RELEASE_LIMITS = "release_limits"
     """Let one fill go beyond its limits, once: also the answer to a pump that asks."""
     REQUEST_ALLOCATION = "request_allocation"
@@ -52,6 +54,7 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
         {
             _P.READ,
             _P.EDIT_STRUCTURE,
+            _P.STOP_CARDS,
             _P.EDIT_LIMITS,
             _P.UNLOCK_DRIVERS,
             _P.RELEASE_LIMITS,
@@ -65,7 +68,7 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
     PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS, _P.INVOICES}),
     # The head's own department's statements: pages cut them to it.
     PortalRole.DEPARTMENT_HEAD: frozenset(
-        {_P.READ, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.READ_STATEMENTS}
+        {_P.READ, _P.STOP_CARDS, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.READ_STATEMENTS}
     ),
     PortalRole.VIEWER: frozenset({_P.READ, _P.READ_STATEMENTS}),
 }

@@ -111,6 +111,8 @@ class Permission(StrEnum):
     REVOKE_TERMINALS = "revoke_terminals"
     EDIT_STAFF = "edit_staff"
     GRANT_ROLES = "grant_roles"
+    MANAGE_OUTBOX = "manage_outbox"
+    """What leaves the house: read where it is kept, send again what came to nothing."""
 
 
 _READ_COUNTER: Final = frozenset({Permission.READ_STATION, Permission.READ_CUSTOMERS, Permission.READ_CARDS})
@@ -168,6 +170,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.MAKE_ADJUSTMENTS,
         Permission.EDIT_STAFF,
         Permission.GRANT_ROLES,
+        Permission.MANAGE_OUTBOX,
     },
     # Whoever checks an adjustment never makes one: maker and checker differ by role, and by person in the operation.
     Role.FINANCE: _READ_COUNTER
@@ -203,6 +206,7 @@ ISSUER_WIDE: Final = frozenset(
         Permission.ISSUE_INVOICES,
         Permission.PAY_OUT,
         Permission.CLOSE_PERIODS,
+        Permission.MANAGE_OUTBOX,
     }
 )
 """What belongs to the whole issuer: without a station it takes a role whose scope is everything."""

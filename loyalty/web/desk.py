@@ -11,18 +11,16 @@ from uuid import UUID
 import msgspec
 from litestar import Request
 from litestar.response import Response
-from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
 from loyalty.web import csrf
-from loyalty.web.formats import Formats
-from loyalty.web.i18n import Language
 from loyalty.web.listing import Listing
 from loyalty.web.office.parts import Act, Ask, Field, Part
 from loyalty.web.office.reading import Form
 from loyalty.web.operations import led_to
-from loyalty.web.rendering import Frame, macros, reader_of, redirect, render, wants_fragment
+from loyalty.web.rendering import Frame, reader_of, redirect, render, wants_fragment
+from loyalty.web.voice import Voice
 
 AnyRequest = Request[Any, Any, Any]
 Page = Response[str]
@@ -36,7 +34,7 @@ class Flash(msgspec.Struct):
     fields: dict[str, str] = {}
 
 
-class PageDesk(ABC):
+class PageDesk(Voice, ABC):
     """One request of a signed-in person."""
 
     base: ClassVar[str]
@@ -45,19 +43,14 @@ class PageDesk(ABC):
     density: ClassVar[str] = "compact"
 
     def __init__(self, request: AnyRequest, session: AsyncSession, form: Form, now: datetime, token: str, zone: str) -> None:
+        super().__init__(session, reader_of(request).language, zone, now)
         self.request = request
-        self.session = session
         self.form = form
         """The fields of the form that was sent."""
-        self.now = now
-        """The business instant: what is booked."""
         self.real_now = clock.real_now()
         """The clock of sessions, codes and roles."""
         self.token = token
         """The form token of this browser."""
-        self.words: Language = reader_of(request).language
-        self.zone = zone
-        self.f = Formats(self.words, self.zone, now)
         self.query = Form({name: [value] for name, value in request.query_params.items()}, self.words, self.zone)
         self._key = form.raw("idempotency_key")
 
@@ -69,26 +62,6 @@ class PageDesk(ABC):
     @abstractmethod
     async def frame(self) -> Frame:
         """Return what stands around the page."""
-
-    def gettext(self, message: str, **fields: object) -> str:
-        """Say a sentence to this reader."""
-        return self.words.gettext(message, **fields)
-
-    def either(self, zh: str, en: str) -> str:
-        """Choose the reader's one of two names."""
-        return self.words.either(zh, en or zh)
-
-    def macro(self, name: str) -> Any:
-        """Return the macros of `ui`, `form`, `table` or `chart` in the reader's language."""
-        return macros(self.words.locale, name)
-
-    def tag(self, label: str, tone: str = "") -> Markup:
-        """Draw a tag."""
-        return Markup(str(self.macro("ui").tag(label, tone)))  # noqa: S704 - a macro's own, escaped output
-
-    def link(self, href: str, label: Any) -> Markup:
-        """Draw a link."""
-        return Markup('<a href="{}">{}</a>').format(href, label)
 
     def listing(self, path: str, sort: str, names: Sequence[str]) -> Listing:
         """Return the list as its address says it."""

@@ -77,6 +77,7 @@ EXPECTED = {
     Permission.REVOKE_TERMINALS: "MDO",
     Permission.EDIT_STAFF: "O",
     Permission.GRANT_ROLES: "O",
+    Permission.MANAGE_OUTBOX: "O",
 }
 
 

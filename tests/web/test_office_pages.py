@@ -94,6 +94,7 @@ PAGES: list[tuple[str, frozenset[str]]] = [
     ("/office/freezes/{freeze}/lift", OFFICE),
     ("/office/closures", LEDGER),
     ("/office/failures", OFFICE | FINANCE | AUDITOR),
+    ("/office/outbox", OFFICE),
     ("/office/stations", EVERYBODY),
     ("/office/stations/{S1}", EVERYBODY),
     ("/office/stations/{S1}/edit", OFFICE),

@@ -153,7 +153,7 @@ async def unlock_pin(
     require_living(card)
     if card.bearer:
         raise CardIsBearer(card=card_id)
-    if not identity_seen or actor.kind not in {ActorKind.STAFF, ActorKind.CUSTOMER}:
+    if not identity_seen or actor.kind not in {ActorKind.STAFF, ActorKind.CUSTOMER, ActorKind.COMPANY_USER}:
         raise IdentityNotSeen(card=card_id)
     card.pin_tries = 0
     card.version += 1

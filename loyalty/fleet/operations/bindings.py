@@ -16,7 +16,7 @@ from loyalty.audit.model import Actor
 from loyalty.cards.model import LIVING, Card
 from loyalty.cards.queries import CardNotFound
 from loyalty.errors import Refusal
-from loyalty.fleet.model import CardBinding, Company, Driver, DriverStatus, Vehicle, VehicleStatus
+from loyalty.fleet.model import CardBinding, Company, Driver, DriverStatus, Ownership, Vehicle, VehicleStatus
 from loyalty.fleet.queries.bindings import BindingView, among, cards_of_company, standing_bindings
 from loyalty.fleet.queries.companies import lock_company
 from loyalty.fleet.queries.departments import get_department, parents_of
@@ -25,6 +25,8 @@ from loyalty.fleet.queries.vehicles import get_vehicle_row
 from loyalty.fleet.rules import upwards
 from loyalty.limits import operations as limits
 from loyalty.limits.model import LimitChain
+
+from .stops import RecallReason, recall
 
 NO_MOVES: Mapping[UUID, tuple[UUID | None, UUID | None]] = {}
 CHUNK = 5_000
@@ -115,6 +117,7 @@ async def bind_card(
     :raises DriverNotFound: if the driver is none of the company's
     :raises DriverNotHere: if they are away or have left
     :raises DepartmentNotFound: if the department is none of the company's, or closed
+    :raises AccountNotOpen: if the driver's private vehicle has a card to be recalled, and the company's account is closed
     """
     company = await lock_company(session, company_id=company_id)
     if vehicle_id is None and driver_id is None and department_id is None:
@@ -138,6 +141,7 @@ async def bind_card(
         answers = answers or driver.department_id
     wanted = Binding(chain_id, vehicle_id, driver_id, answers)
     await put_bindings(session, company=company, wanted=[wanted], actor=actor, now=now)
+    await recall_private(session, company=company, bound=[wanted], actor=actor, now=now)
 
 
 async def unbind_card(session: AsyncSession, *, company_id: UUID, chain_id: UUID, actor: Actor, now: datetime) -> None:
@@ -191,6 +195,44 @@ async def put_bindings(
     return len(changed)
 
 
+async def recall_private(session: AsyncSession, *, company: Company, bound: Sequence[Binding], actor: Actor, now: datetime) -> list[UUID]:
+    """Recall the cards of private vehicles whose drivers have a company car by now; return their chains.
+
+    `bound` is what was just bound. A private vehicle in company use has its card until a company car is assigned.
+    """
+    assigned = [one.driver_id for one in bound if one.driver_id is not None and one.vehicle_id is not None]
+    if not assigned:
+        return []
+    with_car = (
+        select(CardBinding.driver_id)
+        .join(Vehicle, Vehicle.vehicle_id == CardBinding.vehicle_id)
+        .where(
+            CardBinding.company_id == company.company_id,
+            CardBinding.until.is_(None),
+            CardBinding.driver_id.in_(assigned),
+            Vehicle.ownership == Ownership.COMPANY,
+        )
+    )
+    private = (
+        select(CardBinding.chain_id, Driver.name, Vehicle.plate)
+        .join(Vehicle, Vehicle.vehicle_id == CardBinding.vehicle_id)
+        .join(Driver, Driver.driver_id == CardBinding.driver_id)
+        .where(
+            CardBinding.company_id == company.company_id,
+            CardBinding.until.is_(None),
+            CardBinding.driver_id.in_(with_car),
+            Vehicle.ownership == Ownership.PRIVATE,
+        )
+        .order_by(CardBinding.chain_id)
+    )
+    found = (await session.execute(private)).all()
+    await put_bindings(session, company=company, wanted=[Binding(one.chain_id) for one in found], actor=actor, now=now)
+    for one in found:
+        who = f"{one.name} · {one.plate}"
+        await recall(session, company=company, chain_ids=[one.chain_id], why=RecallReason.CAR, who=who, actor=actor, now=now)
+    return [one.chain_id for one in found]
+
+
 async def unbind(
     session: AsyncSession,
     *,
@@ -200,15 +242,24 @@ async def unbind(
     actor: Actor,
     now: datetime,
 ) -> list[UUID]:
-    """Take a vehicle's cards from it, or a driver's: theirs alone end, a vehicle's stay the vehicle's. Return the chains that ended."""
+    """Take a vehicle's cards from it, or a driver's: theirs alone end, and their private vehicle's; another vehicle's stay the vehicle's.
+
+    Return the chains that ended.
+    """
     if vehicle_id is not None:
         standing = await standing_bindings(session, company_id=company.company_id, vehicle_ids=[vehicle_id])
         wanted = [Binding(one.chain_id) for one in standing]
     else:
         assert driver_id is not None, "one of the two"
         standing = await standing_bindings(session, company_id=company.company_id, driver_ids=[driver_id])
+        cars = [one.vehicle_id for one in standing if one.vehicle_id is not None]
+        private = set(
+            await session.scalars(select(Vehicle.vehicle_id).where(Vehicle.vehicle_id.in_(cars), Vehicle.ownership == Ownership.PRIVATE))
+        )
         wanted = [
-            Binding(one.chain_id) if one.vehicle_id is None else Binding(one.chain_id, one.vehicle_id, None, one.department_id)
+            Binding(one.chain_id)
+            if one.vehicle_id is None or one.vehicle_id in private
+            else Binding(one.chain_id, one.vehicle_id, None, one.department_id)
             for one in standing
         ]
     await put_bindings(session, company=company, wanted=wanted, actor=actor, now=now)

@@ -24,7 +24,7 @@ from loyalty.fleet.rules import DriverFacts, sound_driver
 from loyalty.ids import uuid7
 
 from .bindings import follow_moves, unbind
-from .moves import gather_chains
+from .stops import RecallReason, recall
 
 KEPT = ("number", "name", "licence_class", "licence_until", "department_id")
 """What of a driver's facts their row keeps under the same name."""
@@ -155,10 +155,10 @@ async def unlock_driver_pin(session: AsyncSession, *, company_id: UUID, driver_i
 async def move_driver(
     session: AsyncSession, *, company_id: UUID, driver_id: UUID, to: DriverStatus, actor: Actor, reason: str = "", now: datetime
 ) -> list[UUID]:
-    """Let a driver be sent away, leave or come back; return the chains of cards recalled, which were theirs alone.
+    """Let a driver be sent away, leave or come back; return the chains of cards recalled: theirs alone, or their private vehicle's.
 
-    What those cards hold of their own, without what fills still hold, goes back to the pool. A vehicle's card stays
-    the vehicle's, without its driver. Nobody's PIN outlives their leaving.
+    Those cards are stopped; what they hold of their own, without what fills still hold, goes back to the pool. A company
+    vehicle's card stays the vehicle's, without its driver. Nobody's PIN outlives their leaving.
 
     :raises CompanyNotFound: if there is no such company
     :raises DriverNotFound: if there is no such driver
@@ -172,7 +172,8 @@ async def move_driver(
     recalled: list[UUID] = []
     if to is not DriverStatus.ACTIVE:
         recalled = await unbind(session, company=company, driver_id=driver_id, actor=actor, now=now)
-        await gather_chains(session, company_id=company_id, chain_ids=recalled, reason="driver gone", actor=actor, now=now)
+        why = RecallReason.LEFT if to is DriverStatus.LEFT else RecallReason.AWAY
+        await recall(session, company=company, chain_ids=recalled, why=why, who=row.name, actor=actor, now=now)
     facts = {"from": row.status, "to": to, "reason": reason, "recalled": recalled}
     row.status = to
     row.left_at = now if to is DriverStatus.LEFT else None

@@ -18,7 +18,7 @@ from loyalty.fleet.rules import plain
 from loyalty.fleet.sheets import BINDING_COLUMNS, Cells, RowState, SheetLine, read_cells
 from loyalty.limits.rules import plate_key
 
-from .bindings import Binding, put_bindings
+from .bindings import Binding, put_bindings, recall_private
 from .importing_rows import Judged
 
 
@@ -51,6 +51,7 @@ async def write_bindings(session: AsyncSession, company: Company, judged: Sequen
     """Bind and unbind as the good rows say."""
     wanted = [one.sound for one in judged if one.state in {RowState.NEW, RowState.CHANGE}]
     await put_bindings(session, company=company, wanted=wanted, actor=actor, now=now, told_at_once=False)
+    await recall_private(session, company=company, bound=wanted, actor=actor, now=now)
 
 
 async def _known(session: AsyncSession, company: CompanyView) -> _Known:

@@ -23,7 +23,7 @@ from loyalty.stations.model import ProductCategory
 from loyalty.stations.queries import snapshot_products
 
 from .bindings import Binding, follow_moves, put_bindings, unbind
-from .moves import gather_chains
+from .stops import RecallReason, recall
 
 KEPT = (
     "plate",
@@ -218,7 +218,7 @@ async def return_vehicle(
 async def close_vehicle(
     session: AsyncSession, *, company_id: UUID, vehicle_id: UUID, actor: Actor, reason: str = "", now: datetime
 ) -> ClosedVehicle:
-    """Close a vehicle: its cards belong to it no more, and what they hold of their own goes back to the pool.
+    """Close a vehicle: its cards belong to it no more and are stopped; what they hold of their own goes back to the pool.
 
     :raises CompanyNotFound: if there is no such company
     :raises VehicleNotFound: if there is no such vehicle
@@ -236,7 +236,7 @@ async def close_vehicle(
     chains = await unbind(session, company=company, vehicle_id=vehicle_id, actor=actor, now=now)
     row.closed_at = now
     await _move(session, row, VehicleStatus.CLOSED, {"reason": reason, "chains": chains}, actor, now)
-    gathered = await gather_chains(session, company_id=company_id, chain_ids=chains, reason="vehicle closed", actor=actor, now=now)
+    gathered = await recall(session, company=company, chain_ids=chains, why=RecallReason.CLOSED, who=row.plate, actor=actor, now=now)
     return ClosedVehicle(chains, gathered.amount_minor, gathered.held_minor)
 
 

@@ -9,7 +9,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from loyalty.cards.model import CardStatus
-from loyalty.cards.queries import CardNotFound
 from loyalty.fleet.operations.bindings import bind_card, unbind_card
 from loyalty.fleet.queries.drivers import DriverNotFound, find_driver
 from loyalty.fleet.queries.vehicles import VehicleNotFound, find_vehicle
@@ -17,6 +16,7 @@ from loyalty.identity.portal_rules import FleetPermission
 from loyalty.paging import Page as Found
 from loyalty.web.desk import Page
 from loyalty.web.fleet import queries
+from loyalty.web.fleet.card_acts import acts_of, card_of
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.queries import CardLine
 from loyalty.web.fleet.vehicles import rooms_of
@@ -89,24 +89,12 @@ async def cards(fleet: NamedDependency[FleetDesk]) -> Any:
     )
 
 
-async def _one(fleet: FleetDesk, card_id: UUID) -> CardLine:
-    """Return a card that the reader may see.
-
-    :raises NotFound: if it is another company's, or another department's
-    """
-    one = await queries.get_company_card(fleet.session, account_id=fleet.company.account_id, card_id=card_id)
-    if one is None:
-        raise CardNotFound
-    fleet.within(one.department_id)
-    return one
-
-
 @get("/cards/{card_id:uuid}")
 async def card(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID]) -> Page:
     """Show one card."""
     fleet.require(FleetPermission.READ)
     _ = fleet.gettext
-    one = await _one(fleet, card_id)
+    one = await card_of(fleet, card_id)
     facts = Facts(
         title=_("Whose it is"),
         pairs=[
@@ -120,6 +108,7 @@ async def card(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID]) -> Pa
         acts.append(Act(_("Bind"), f"{PATH}/{card_id}/bind", primary=True))
         if one.vehicle_id or one.driver_id or one.department_id:
             acts.append(Act(_("Unbind"), f"{PATH}/{card_id}/unbind", danger=True))
+    acts += acts_of(fleet, one)
     title = f"•••• {one.number_tail}"
     return await fleet.page(
         title, crumbs=[(_("Cards"), PATH), (title, "")], tags=[cells.tag(fleet, one.status, CARD_STATUS).show], acts=acts, main=[facts]
@@ -131,7 +120,7 @@ async def ask_bind(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID]) -
     """Ask whose a card shall be."""
     fleet.offer(_EDIT)
     _ = fleet.gettext
-    one = await _one(fleet, card_id)
+    one = await card_of(fleet, card_id)
     fields = [
         field("plate", _("Plate"), value=one.plate or "", required=False, autofocus=True),
         field("driver", _("Driver's number"), required=False, inputmode="numeric"),
@@ -154,7 +143,7 @@ async def bind(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID]) -> Pa
     """Bind a card to a vehicle, a driver, a department."""
     fleet.require(_EDIT)
     _, form = fleet.gettext, fleet.form
-    one = await _one(fleet, card_id)
+    one = await card_of(fleet, card_id)
     vehicle_id = driver_id = None
     if plate := form.raw("plate"):
         vehicle = await find_vehicle(fleet.session, company_id=fleet.company_id, plate=plate)
@@ -179,7 +168,10 @@ async def bind(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID]) -> Pa
         actor=fleet.actor,
         now=fleet.now,
     )
-    return await fleet.done(f"{PATH}/{card_id}", _("Bound"))
+    stopped = one.status is CardStatus.SUSPENDED
+    return await fleet.done(
+        f"{PATH}/{card_id}", _("Bound. It is suspended: let it live again before it is used.") if stopped else _("Bound")
+    )
 
 
 @get("/cards/{card_id:uuid}/unbind")
@@ -187,7 +179,7 @@ async def ask_unbind(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID])
     """Ask once."""
     fleet.offer(_EDIT)
     _ = fleet.gettext
-    one = await _one(fleet, card_id)
+    one = await card_of(fleet, card_id)
     note = _("It stays the company's, under the company's own limits and its own.")
     return await fleet.ask(
         _("Unbind"), [], submit=_("Unbind"), danger=True, back=f"{PATH}/{card_id}", note=note, crumbs=_crumbs(fleet, one)
@@ -198,7 +190,7 @@ async def ask_unbind(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID])
 async def unbind(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID]) -> Page:
     """End what a card is bound to."""
     fleet.require(_EDIT)
-    one = await _one(fleet, card_id)
+    one = await card_of(fleet, card_id)
     await unbind_card(fleet.session, company_id=fleet.company_id, chain_id=one.chain_id, actor=fleet.actor, now=fleet.now)
     return await fleet.done(f"{PATH}/{card_id}", fleet.gettext("Done"))
 

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
 from loyalty.audit.model import Actor
-from loyalty.errors import NotFound
 from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.queries.companies import CompanyView, get_company
 from loyalty.fleet.queries.departments import subtree_of
@@ -25,6 +24,7 @@ from loyalty.web.desk import AnyRequest, PageDesk, address_of
 from loyalty.web.doors import Door, SignInNeeded
 from loyalty.web.fleet.frame import frame_for
 from loyalty.web.fleet.notice_words import WORDINGS
+from loyalty.web.fleet.voice import FleetVoice
 from loyalty.web.i18n import N_
 from loyalty.web.office.reading import Form, read_form
 from loyalty.web.operations import claim_form
@@ -40,7 +40,7 @@ DOOR: Final = Door(
 )
 
 
-class FleetDesk(PageDesk):
+class FleetDesk(PageDesk, FleetVoice):
     """One request of a signed-in user of a company; its session sees that company's rows only."""
 
     base = HOME
@@ -62,17 +62,11 @@ class FleetDesk(PageDesk):
         self.principal = principal
         self.company = company
         self.departments = departments
-        """What lists are cut to: a department head's own and those below it; None is the whole company."""
 
     @property
     def session_id(self) -> UUID:
         """The browser's session: a form counts once within it."""
         return self.principal.session_id
-
-    @property
-    def company_id(self) -> UUID:
-        """The tenant."""
-        return self.principal.company_id
 
     @property
     def actor(self) -> Actor:
@@ -119,14 +113,6 @@ class FleetDesk(PageDesk):
             return self.departments
         wanted = frozenset({department_id})
         return wanted if self.departments is None else wanted & self.departments
-
-    def within(self, department_id: UUID | None) -> None:
-        """Let the reader see what a department answers for.
-
-        :raises NotFound: if it is none of the reader's departments: the answer is as for what does not exist
-        """
-        if self.departments is not None and department_id not in self.departments:
-            raise NotFound
 
 
 async def enter_tenant(session: AsyncSession, company_id: UUID) -> None:

@@ -33,6 +33,7 @@ RAIL: Final = (
     (N_("Money"), N_("Disputes"), "/fleet/disputes", FleetPermission.READ),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
+    (N_("Company"), N_("Reports by mail"), "/fleet/reports", FleetPermission.READ_STATEMENTS),
     (N_("Company"), N_("Interfaces"), "/fleet/api", FleetPermission.API_KEYS),
     (N_("Company"), N_("Settings"), "/fleet/settings", FleetPermission.SETTINGS),
 )

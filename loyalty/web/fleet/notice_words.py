@@ -100,8 +100,10 @@ WORDINGS: Final[Mapping[NoticeKind, Wording]] = {
         {
             "car": N_("Recall the card of %(who)s: a company car is assigned"),
             "away": N_("Recall the card of %(who)s: sent away for long"),
+            "left": N_("Recall the card of %(who)s: no longer with the company"),
+            "closed": N_("Recall the card of %(who)s: the vehicle is closed"),
         },
-        "/fleet/cards/{id}",
+        "/fleet/cards/{card}",
         FleetPermission.EDIT_STRUCTURE,
     ),
 }
@@ -116,7 +118,7 @@ _WHICH: Final[Mapping[NoticeKind, str]] = {
 
 def leads_to(one: NoticeView) -> str:
     """Return the address that a notice is about."""
-    return WORDINGS[one.kind].leads.format(id=one.subject_id, period=one.facts.get("period", ""))
+    return WORDINGS[one.kind].leads.format(id=one.subject_id, period=one.facts.get("period", ""), card=one.facts.get("card", ""))
 
 
 def sentence(fleet: "FleetDesk", one: NoticeView) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.authorizations.model import Sale
 from loyalty.authorizations.queries import SaleLine
 from loyalty.authorizations.queries.sales import sale_lines
-from loyalty.cards.model import LIVING, Card, CardStatus
+from loyalty.cards.model import LIVING, PIN_TRIES, Card, CardStatus
 from loyalty.fleet.model import CardBinding, Department, Driver, Vehicle
 from loyalty.fleet.queries.bindings import among
 from loyalty.identity.model_portal import PortalInvitation, PortalRole, PortalUser
@@ -34,6 +34,7 @@ class CardLine(msgspec.Struct, frozen=True):
     driver: str | None
     department_id: UUID | None
     department: str | None
+    pin_locked: bool
 
 
 class PersonView(msgspec.Struct, frozen=True):
@@ -189,6 +190,7 @@ def _cards() -> Select[*tuple[Any, ...]]:
             Driver.name,
             CardBinding.department_id,
             Department.name,
+            Card.pin_tries >= PIN_TRIES,
         )
         .outerjoin(CardBinding, (CardBinding.chain_id == Card.chain_id) & CardBinding.until.is_(None))
         .outerjoin(Vehicle, Vehicle.vehicle_id == CardBinding.vehicle_id)

@@ -7,7 +7,6 @@ from typing import Any, Final
 from loyalty.statements.queries.companies import Line, Whose, all_lines, by_driver, by_vehicle, moves_between
 from loyalty.web.exports import Cell as Exported
 from loyalty.web.exports import Money, workbook
-from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.statement_tables import (
     Stated,
     days_of,
@@ -20,6 +19,7 @@ from loyalty.web.fleet.statement_tables import (
     whose_columns,
     whose_row,
 )
+from loyalty.web.fleet.voice import FleetVoice
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.labels import TRANSFER_KIND
@@ -34,7 +34,7 @@ _MOVES: Final = 50_000
 Make = Callable[[], bytes]
 
 
-async def statement_xlsx(fleet: FleetDesk, statement: Stated) -> Make:
+async def statement_xlsx(fleet: FleetVoice, statement: Stated) -> Make:
     """Read a statement's sheets: summary, by vehicle, by driver, fills, and, of the company, top-ups and allocations."""
     _ = fleet.gettext
     vehicles, drivers, lines, whole = await _read(fleet, statement, XLSX_LINES)
@@ -61,7 +61,7 @@ async def statement_xlsx(fleet: FleetDesk, statement: Stated) -> Make:
     return partial(workbook, sheets, zone=fleet.zone)
 
 
-async def statement_pdf(fleet: FleetDesk, statement: Stated) -> Make:
+async def statement_pdf(fleet: FleetVoice, statement: Stated) -> Make:
     """Read a statement's A4 document: totals, grades, vehicles, then the lines."""
     _ = fleet.gettext
     vehicles, _drivers, lines, whole = await _read(fleet, statement, PDF_LINES)
@@ -95,7 +95,7 @@ async def statement_pdf(fleet: FleetDesk, statement: Stated) -> Make:
     return partial(typst_pdf, "statement", words)
 
 
-async def _read(fleet: FleetDesk, statement: Stated, most: int) -> tuple[list[Whose], list[Whose], list[Line], bool]:
+async def _read(fleet: FleetVoice, statement: Stated, most: int) -> tuple[list[Whose], list[Whose], list[Line], bool]:
     period, part = statement.period, statement.part
     vehicles = await by_vehicle(fleet.session, part=part, begin=period.begins_at, end=period.ends_at)
     drivers = await by_driver(fleet.session, part=part, begin=period.begins_at, end=period.ends_at)
@@ -103,14 +103,14 @@ async def _read(fleet: FleetDesk, statement: Stated, most: int) -> tuple[list[Wh
     return vehicles, drivers, lines, whole
 
 
-def _state(fleet: FleetDesk, statement: Stated) -> str:
+def _state(fleet: FleetVoice, statement: Stated) -> str:
     _ = fleet.gettext
     if statement.period.closed_at is None:
         return _("running, as of %(now)s", now=fleet.f.instant(fleet.now))
     return _("closed %(at)s", at=fleet.f.instant(statement.period.closed_at))
 
 
-def _summary(fleet: FleetDesk, statement: Stated) -> list[list[Exported]]:
+def _summary(fleet: FleetVoice, statement: Stated) -> list[list[Exported]]:
     _, currency = fleet.gettext, fleet.company.currency
     rows: list[list[Exported]] = [
         [_("Company"), fleet.company.name],
@@ -125,7 +125,7 @@ def _summary(fleet: FleetDesk, statement: Stated) -> list[list[Exported]]:
     return rows
 
 
-async def _moves(fleet: FleetDesk, statement: Stated) -> tuple[str, list[str], list[list[Exported]]]:
+async def _moves(fleet: FleetVoice, statement: Stated) -> tuple[str, list[str], list[list[Exported]]]:
     _, period = fleet.gettext, statement.period
     found = await moves_between(
         fleet.session, account_id=statement.part.account_id, begin=period.begins_at, end=period.ends_at, most=_MOVES
@@ -144,11 +144,11 @@ async def _moves(fleet: FleetDesk, statement: Stated) -> tuple[str, list[str], l
     return _("Top-ups and allocations"), [_("When"), _("Kind"), _("Direction"), _("Card"), _("Amount")], rows
 
 
-def _named(fleet: FleetDesk, one: Whose) -> Cell:
+def _named(fleet: FleetVoice, one: Whose) -> Cell:
     return cells.text(one.name or fleet.gettext("Without one"))
 
 
-def _line(fleet: FleetDesk, statement: Stated, line: Line) -> list[Cell]:
+def _line(fleet: FleetVoice, statement: Stated, line: Line) -> list[Cell]:
     return line_row(fleet, statement, line, plate=cells.text(line.plate), driver=cells.text(line.driver))
 
 

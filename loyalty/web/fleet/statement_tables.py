@@ -17,7 +17,7 @@ from loyalty.fleet.queries.vehicles import get_vehicle
 from loyalty.statements.queries.companies import Line, Part, StatedPeriod, Whose, periods_of, products_of, totals_between
 from loyalty.statements.rules import Figures, Totals
 from loyalty.web.exports import Quantity
-from loyalty.web.fleet.desk import FleetDesk
+from loyalty.web.fleet.voice import FleetVoice
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.lookups import product_name
@@ -56,7 +56,7 @@ class Stated:
         return f"{PATH}/{self.scope.value}/{self.whose}/{self.period.first.isoformat()}"
 
 
-async def stated(fleet: FleetDesk, scope: Scope, whose: UUID, first: date | None) -> Stated:
+async def stated(fleet: FleetVoice, scope: Scope, whose: UUID, first: date | None) -> Stated:
     """Read a statement's head: of a period that begins on `first`, else of the running one.
 
     :raises NotFound: if there is no such period, or whose it is is none of the reader's
@@ -74,7 +74,7 @@ async def stated(fleet: FleetDesk, scope: Scope, whose: UUID, first: date | None
     return Stated(period=period, periods=periods, scope=scope, whose=whose, name=name, part=part, totals=totals, products=products)
 
 
-async def _part(fleet: FleetDesk, scope: Scope, whose: UUID) -> tuple[Part, str]:
+async def _part(fleet: FleetVoice, scope: Scope, whose: UUID) -> tuple[Part, str]:
     account_id, rooms = fleet.company.account_id, fleet.departments
     if scope is Scope.VEHICLE:
         vehicle = await get_vehicle(fleet.session, company_id=fleet.company_id, vehicle_id=whose)
@@ -95,14 +95,14 @@ async def _part(fleet: FleetDesk, scope: Scope, whose: UUID) -> tuple[Part, str]
     return Part(account_id), fleet.company.name
 
 
-def days_of(fleet: FleetDesk, period: StatedPeriod) -> str:
+def days_of(fleet: FleetVoice, period: StatedPeriod) -> str:
     """Say a period's days."""
     return fleet.gettext(
         "%(first)s to %(last)s", first=fleet.f.full_day(period.first), last=fleet.f.full_day(period.end - timedelta(days=1))
     )
 
 
-def money_pairs(fleet: FleetDesk, totals: Totals) -> list[tuple[str, int]]:
+def money_pairs(fleet: FleetVoice, totals: Totals) -> list[tuple[str, int]]:
     """Return how the company's money moved, name and signed amount, the closing balance last; nothing for a part of it."""
     _, money = fleet.gettext, totals.money
     if money is None:
@@ -117,7 +117,7 @@ def money_pairs(fleet: FleetDesk, totals: Totals) -> list[tuple[str, int]]:
     ]
 
 
-def figure_cells(fleet: FleetDesk, figures: Figures, unit: str | None = "L") -> list[Cell]:
+def figure_cells(fleet: FleetVoice, figures: Figures, unit: str | None = "L") -> list[Cell]:
     """Return fills, quantity, gross, saving, paid."""
     currency = fleet.company.currency
     return [
@@ -129,14 +129,14 @@ def figure_cells(fleet: FleetDesk, figures: Figures, unit: str | None = "L") -> 
     ]
 
 
-def figure_columns(fleet: FleetDesk) -> list[Column]:
+def figure_columns(fleet: FleetVoice) -> list[Column]:
     """Return their heads."""
     _ = fleet.gettext
     names = (_("Fills"), _("Quantity"), _("At posted price"), _("Saving"), _("Paid by card"))
     return [Column(name, "num") for name in names]
 
 
-def grade_rows(fleet: FleetDesk, statement: Stated) -> list[list[Cell]]:
+def grade_rows(fleet: FleetVoice, statement: Stated) -> list[list[Cell]]:
     """Return a row a grade."""
     rows = []
     for product_id, figures in statement.totals.grades.items():
@@ -145,25 +145,25 @@ def grade_rows(fleet: FleetDesk, statement: Stated) -> list[list[Cell]]:
     return rows
 
 
-def whose_columns(fleet: FleetDesk, head: str, *, driven: bool) -> list[Column]:
+def whose_columns(fleet: FleetVoice, head: str, *, driven: bool) -> list[Column]:
     """Return the heads of a table of vehicles or drivers."""
     _ = fleet.gettext
     way = [Column(_("Kilometres"), "num"), Column(_("L/100 km"), "num")] if driven else []
     return [Column(head), *figure_columns(fleet), *way]
 
 
-def whose_row(fleet: FleetDesk, one: Whose, name: Cell, *, driven: bool) -> list[Cell]:
+def whose_row(fleet: FleetVoice, one: Whose, name: Cell, *, driven: bool) -> list[Cell]:
     """Return a vehicle's or a driver's row."""
     way = [cells.count(fleet, one.km), _per_100_km(fleet, one)] if driven else []
     return [name, *figure_cells(fleet, one.figures), *way]
 
 
-def _per_100_km(fleet: FleetDesk, one: Whose) -> Cell:
+def _per_100_km(fleet: FleetVoice, one: Whose) -> Cell:
     shown = "—" if one.per_100_km_milli is None else fleet.f.quantity(round(one.per_100_km_milli, -2), None, digits=1)
     return Cell(shown, None if one.per_100_km_milli is None else Quantity(one.per_100_km_milli))
 
 
-def line_columns(fleet: FleetDesk) -> list[Column]:
+def line_columns(fleet: FleetVoice) -> list[Column]:
     """Return the heads of a statement's lines."""
     _ = fleet.gettext
     return [
@@ -183,7 +183,7 @@ def line_columns(fleet: FleetDesk) -> list[Column]:
     ]
 
 
-def line_row(fleet: FleetDesk, statement: Stated, line: Line, *, plate: Cell, driver: Cell) -> list[Cell]:
+def line_row(fleet: FleetVoice, statement: Stated, line: Line, *, plate: Cell, driver: Cell) -> list[Cell]:
     """Return one line: the time is the station's, a refund's figures are negative."""
     _, currency = fleet.gettext, fleet.company.currency
     product, unit = statement.products.get(line.product_id, ("", "L")) if line.product_id else (_("Shop goods"), None)
@@ -209,7 +209,7 @@ def line_row(fleet: FleetDesk, statement: Stated, line: Line, *, plate: Cell, dr
     ]
 
 
-def mark_of(fleet: FleetDesk, statement: Stated, line: Line) -> list[str]:
+def mark_of(fleet: FleetVoice, statement: Stated, line: Line) -> list[str]:
     """Say what is special about a line."""
     _ = fleet.gettext
     said = []

@@ -55,6 +55,7 @@ _RAIL: Final = (
     (N_("Terms"), N_("Referral"), "/office/referrals", Permission.READ_CUSTOMERS),
     (N_("Terms"), N_("Blank cards"), "/office/stock", Permission.READ_STATION),
     (N_("People"), N_("Staff"), "/office/staff", Permission.READ_STAFF),
+    (N_("People"), N_("Outgoing mail"), "/office/outbox", Permission.MANAGE_OUTBOX),
     (N_("People"), N_("Audit trail"), "/office/audit", Permission.READ_AUDIT),
 )
 

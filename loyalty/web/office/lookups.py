@@ -17,6 +17,7 @@ from loyalty.web.listing import Listing
 from loyalty.web.office.actions import ACTION
 from loyalty.web.office.labels import ACTOR, CARD_EVENT
 from loyalty.web.office.parts import Field
+from loyalty.web.voice import Voice
 
 Options = list[tuple[str, str]]
 
@@ -56,7 +57,7 @@ async def card_products(desk: PageDesk) -> dict[UUID, str]:
     return {one.product_id: desk.either(one.name_zh, one.name_en) for one in await cards.list_products(desk.session)}
 
 
-def product_name(desk: PageDesk, code: str, zh: str | None, en: str | None) -> str:
+def product_name(desk: Voice, code: str, zh: str | None, en: str | None) -> str:
     """Name a product with its code, said once."""
     name = desk.either(zh or code, en or code)
     return name if code.lower() in name.lower() else f"{code} {name}"
