@@ -1,4 +1,7 @@
-"""Fuel on account (domain notes, on-account customers): terms made by one person and approved by another, bills by period."""
+"""Fuel on account (domain notes, on-account customers): terms made by one person and approved by another, bills by period.
+
+The chain's own use is agreed the same way: nobody is billed, each day's fills become its expense.
+"""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -45,6 +48,8 @@ class CompanyCredit(Base):
     billed_until: Mapped[datetime]
     """The end of the last period that was looked at."""
     blocked_at: Mapped[datetime | None]
+    own_use: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The chain's own vehicles, without stored value: each day's fills are booked as its expense, the limit is what a day may take."""
     updated_at: Mapped[datetime]
 
     __table_args__ = (CheckConstraint(_TERMS, name="terms"),)
@@ -60,6 +65,7 @@ class CreditProposal(Base):
     limit_minor: Mapped[int]
     terms_days: Mapped[int] = mapped_column(SmallInteger)
     block_after_days: Mapped[int] = mapped_column(SmallInteger)
+    own_use: Mapped[bool] = mapped_column(server_default=text("false"))
     note: Mapped[str]
     status: Mapped[ProposalStatus]
     made_by: Mapped[UUID]
@@ -98,4 +104,22 @@ class CreditBill(Base):
         CheckConstraint("billed_minor > 0 AND repaid_minor BETWEEN 0 AND billed_minor", name="amounts"),
         CheckConstraint("(repaid_minor = billed_minor) = (settled_at IS NOT NULL)", name="settled"),
         CheckConstraint("end_day > first_day AND due_day >= end_day", name="days"),
+    )
+
+
+class CreditRepayment(Base):
+    """What was repaid of a bill at one time. Never changed."""
+
+    __tablename__ = "credit_repayments"
+
+    bill_id: Mapped[UUID] = mapped_column(ForeignKey("credit_bills.bill_id"), primary_key=True)
+    repaid_minor: Mapped[int] = mapped_column(primary_key=True)
+    """What was repaid of the bill with it."""
+    company_id: Mapped[UUID] = mapped_column(ForeignKey("companies.company_id"))
+    amount_minor: Mapped[int]
+    at: Mapped[datetime]
+
+    __table_args__ = (
+        Index("ix_credit_repayments_company_id", "company_id", "at"),
+        CheckConstraint("amount_minor > 0 AND amount_minor <= repaid_minor", name="amount"),
     )

@@ -92,6 +92,8 @@ class HouseCode(StrEnum):
     PAYOUT = "payout"
     WRITE_OFF = "receivable_write_off"
     ADJUSTMENT = "adjustment"
+    OWN_USE = "own_use"
+    """What the chain's own vehicles used, by company: an expense."""
     POINTS = "points"
     """By funder, in points; what was redeemed or expired has a reference of its own."""
 

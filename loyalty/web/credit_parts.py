@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from loyalty.fleet.queries.credit import Ageing, BillView, CreditView
+from loyalty.fleet.queries.credit import Ageing, BillView, CreditView, ProposalView
 from loyalty.web.desk import PageDesk
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
@@ -25,16 +25,36 @@ def credit_tiles(desk: PageDesk, credit: CreditView, *, drawn_minor: int, open_n
     return Tiles(tiles)
 
 
+def own_use_tiles(desk: PageDesk, credit: CreditView, *, drawn_minor: int, booked_minor: int, currency: str) -> Tiles:
+    """Return what the chain's own vehicles may take a day, what they took and what was booked of it in this period."""
+    _, money = desk.gettext, desk.f.money
+    return Tiles(
+        [
+            Tile(_("A day's limit"), money(credit.limit_minor, currency)),
+            Tile(_("Used, booked at midnight"), money(drawn_minor, currency)),
+            Tile(_("May still be used today"), money(max(credit.limit_minor - drawn_minor, 0), currency)),
+            Tile(_("The chain's expense in this period"), money(booked_minor, currency)),
+        ]
+    )
+
+
+def terms_pairs(desk: PageDesk, terms: CreditView | ProposalView, currency: str) -> list[tuple[str, Any]]:
+    """Return terms, name and value."""
+    _ = desk.gettext
+    if terms.own_use:
+        return [(_("Who fuels"), _("The chain itself")), (_("A day's limit"), desk.f.money(terms.limit_minor, currency))]
+    return [
+        (_("Limit on account"), desk.f.money(terms.limit_minor, currency)),
+        (_("Due after"), _("%(days)s days", days=terms.terms_days)),
+        (_("Blocked when late by"), _("%(days)s days", days=terms.block_after_days)),
+    ]
+
+
 def terms_part(desk: PageDesk, credit: CreditView, currency: str) -> Facts:
     """Return what is agreed, in words."""
     _ = desk.gettext
-    pairs: list[tuple[str, Any]] = [
-        (_("Limit on account"), desk.f.money(credit.limit_minor, currency)),
-        (_("Due after"), _("%(days)s days", days=credit.terms_days)),
-        (_("Blocked when late by"), _("%(days)s days", days=credit.block_after_days)),
-    ]
     note = _("Nothing more is drawn until what is late is paid.") if credit.blocked_at else ""
-    return Facts(title=_("Terms on account"), pairs=pairs, note=note)
+    return Facts(title=_("Terms on account"), pairs=terms_pairs(desk, credit, currency), note=note)
 
 
 def bills_part(desk: PageDesk, bills: Sequence[BillView], currency: str, today: date) -> Rows:

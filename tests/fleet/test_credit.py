@@ -22,15 +22,20 @@ from loyalty.fleet.operations.credit import (
     propose_credit,
     settle_credit,
 )
+from loyalty.fleet.queries.companies import get_company
+from loyalty.fleet.queries.credit import ageing_of, own_use_of
 from loyalty.policy import load_policy
 from loyalty.settings import Settings
 from loyalty.topups.model import Tender
 from loyalty.topups.operations import load as top_up
+from loyalty.topups.operations import void_topup
 from loyalty.topups.operations.traces import CannotMove
 from loyalty.topups.rules import SecondPersonNeeded
 from tests.authorizations.conftest import bench, key_set, keys
+from tests.authorizations.desk import said
 from tests.factories.fleet import make_fleet
 from tests.factories.world import SYSTEM, load
+from tests.topups.conftest import hire
 
 __all__ = ["bench", "key_set", "keys"]
 
@@ -44,10 +49,10 @@ async def fleet(bench):
         return await make_fleet(session, bench.world, pool_minor=10_000, cards=1)
 
 
-async def propose(bench, fleet, limit_minor: int, actor=MAKER):
+async def propose(bench, fleet, limit_minor: int, actor=MAKER, *, own_use: bool = False):
     async with transaction(bench.sessions) as session:
         terms = {"limit_minor": limit_minor, "terms_days": 10, "block_after_days": 5, "note": "signed"}
-        made = await propose_credit(session, company_id=fleet.company_id, **terms, actor=actor, now=bench.now())
+        made = await propose_credit(session, company_id=fleet.company_id, **terms, own_use=own_use, actor=actor, now=bench.now())
         return made.proposal_id
 
 
@@ -163,6 +168,7 @@ async def test_periods_are_billed_repaid_oldest_first_and_a_late_one_blocks_unti
     [
         ("UPDATE purses SET credit_limit_minor = 90000 WHERE kind = 1 AND card_id IS NULL", "credit-limit"),
         ("UPDATE credit_bills SET billed_minor = billed_minor + 1000", "credit-bills"),
+        ("INSERT INTO credit_repayments SELECT bill_id, 7, company_id, 5, now() FROM credit_bills", "credit-repayments"),
     ],
 )
 async def test_what_does_not_fit_the_agreement_is_named(bench, fleet, wrong, code):
@@ -194,29 +200,88 @@ async def test_the_job_bills_and_settles_with_the_rights_it_has(bench, fleet, tm
     await engine.dispose()
 
 
-async def test_a_top_up_repays_even_where_it_is_drawn_again_at_once(bench, fleet):
-    await agree(bench, fleet, 50_000)
-    await buys(bench, fleet, 13_000)
-    bench.later = timedelta(days=4)
-    await tick(bench)
-    assert await bills(bench) == [(3_000, 0)]
+async def pays_in(bench, fleet, minor: int):
+    """Top the account up at a till."""
     async with transaction(bench.sessions) as session:
-        await top_up(
+        return await top_up(
             session,
             policy=load_policy("generic"),
             account_id=fleet.account_id,
             card_id=None,
-            amount_minor=2_000,
+            amount_minor=minor,
             tender=Tender.CARD,
-            reference="4200000001",
+            reference=f"42{minor:08}",
             station_id=bench.world.station_id,
             terminal_id=bench.world.terminal_ids[0],
             actor=SYSTEM,
             event_at=bench.now(),
             now=bench.now(),
         )
+
+
+async def test_a_top_up_repays_even_where_it_is_drawn_again_at_once(bench, fleet):
+    await agree(bench, fleet, 50_000)
+    await buys(bench, fleet, 13_000)
+    bench.later = timedelta(days=4)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 0)]
+    await pays_in(bench, fleet, 2_000)
     await buys(bench, fleet, 1_500)
     assert (await pool(bench, fleet))[0] == -2_500
     await tick(bench)
     await tick(bench)
     assert await bills(bench) == [(3_000, 2_000)], "once, and what is drawn anew is another period's"
+
+
+async def test_the_chain_s_own_vehicles_are_booked_as_its_expense_day_by_day(bench, fleet):
+    async with transaction(bench.sessions) as session:
+        company = await get_company(session, company_id=fleet.company_id)
+    await decide(bench, await propose(bench, fleet, 20_000, own_use=True))
+    await buys(bench, fleet, 10_000)
+    await buys(bench, fleet, 15_000)
+    assert await pool(bench, fleet) == (-15_000, 20_000), "what was paid in is used first"
+    assert said(await buys(bench, fleet, 5_001))["outcome"] == "declined", "a day's limit"
+    await tick(bench)
+    assert await pool(bench, fleet) == (-15_000, 20_000), "the day is not over"
+    bench.later = timedelta(days=1)
+    await tick(bench)
+    await tick(bench)
+    assert await pool(bench, fleet) == (0, 20_000), "once"
+    await buys(bench, fleet, 7_000)
+    bench.later = timedelta(days=34)
+    await tick(bench)
+    assert await bills(bench) == []
+    async with transaction(bench.sessions) as session:
+        assert await own_use_of(session, company=company, since=bench.now() - timedelta(days=60)) == 22_000
+        assert await ageing_of(session, now=bench.now()) == []
+
+
+async def test_who_owes_is_not_made_the_chain_s_own(bench, fleet):
+    await agree(bench, fleet, 50_000)
+    await buys(bench, fleet, 13_000)
+    with pytest.raises(CreditStillDrawn):
+        await propose(bench, fleet, 50_000, own_use=True)
+    await repays(bench, fleet, 3_000)
+    await decide(bench, await propose(bench, fleet, 50_000, own_use=True))
+    await buys(bench, fleet, 4_000)
+    with pytest.raises(CreditStillDrawn):
+        await propose(bench, fleet, 50_000)
+
+
+async def test_a_voided_top_up_is_owed_again_on_the_next_bill(bench, fleet):
+    await agree(bench, fleet, 50_000)
+    await buys(bench, fleet, 13_000)
+    bench.later = timedelta(days=4)
+    await tick(bench)
+    paid = await pays_in(bench, fleet, 3_000)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 3_000)]
+    async with transaction(bench.sessions) as session:
+        undone = {"topup_id": paid.topup_id, "reason": "typed twice", "reversal_reference": "42x"}
+        clerk = await hire(session, "clerk", bench.now())
+        await void_topup(session, policy=load_policy("generic"), **undone, actor=clerk, now=bench.now())
+    await tick(bench)
+    assert (await pool(bench, fleet))[0] == -3_000
+    bench.later = timedelta(days=34)
+    await tick(bench)
+    assert await bills(bench) == [(3_000, 3_000), (3_000, 0)], "nothing is lost"

@@ -18,6 +18,16 @@ CHECKS = (
     ),
     proved_by(
         """
+        SELECT b.bill_id, b.repaid_minor, coalesce(r.repaid, 0) AS rows FROM credit_bills b
+        LEFT JOIN (SELECT bill_id, sum(amount_minor) AS repaid FROM credit_repayments GROUP BY bill_id) r ON r.bill_id = b.bill_id
+        WHERE b.repaid_minor <> coalesce(r.repaid, 0)
+        """,
+        code="credit-repayments",
+        invariant=4,
+        says="what is repaid of a bill is the sum of its repayments",
+    ),
+    proved_by(
+        """
         SELECT b.company_id, b.owed, greatest(-coalesce(p.balance_minor, 0), 0) AS drawn
         FROM (SELECT company_id, sum(billed_minor - repaid_minor) AS owed FROM credit_bills WHERE settled_at IS NULL GROUP BY 1) b
         JOIN companies m ON m.company_id = b.company_id

@@ -5,7 +5,7 @@ late, back up once it is paid.
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -14,24 +14,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
 from loyalty.audit import operations as audit
-from loyalty.audit.model import Actor
+from loyalty.audit.model import Actor, ActorKind
 from loyalty.db import locked
 from loyalty.errors import NotFound, Refusal
-from loyalty.fleet.allocation_rules import before, instants, span_of
+from loyalty.fleet.allocation_rules import Span, before, instants, span_of
 from loyalty.fleet.model import Company
 from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, CreditProposal, ProposalStatus
 from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.queries.credit import drawn_of, loads_of, owed_of
 from loyalty.ids import uuid7
 from loyalty.ledger.credit import set_credit_limits
-from loyalty.ledger.model import PurseKind
-from loyalty.ledger.operations import ensure_purse
+from loyalty.ledger.model import HouseCode, PurseKind, TransferKind
+from loyalty.ledger.operations import Leg, ensure_house, ensure_purse, post
 from loyalty.money import shown
 from loyalty.topups.operations.traces import require_move, staff_of
 from loyalty.topups.rules import SecondPersonNeeded
 
 from .notices import News, notify
 
+_SYSTEM: Final = Actor(ActorKind.SYSTEM, "credit")
 STEPS: Final = (1, 15, 30)
 """Days late at which a company is told."""
 
@@ -55,7 +56,10 @@ WITH seen AS (
 ), settled AS (
     UPDATE credit_bills b SET repaid_minor = b.repaid_minor + paid.pays,
         settled_at = CASE WHEN paid.pays = paid.owed THEN CAST(:now AS timestamptz) END
-    FROM paid WHERE paid.bill_id = b.bill_id AND paid.pays > 0 RETURNING b.bill_id
+    FROM paid WHERE paid.bill_id = b.bill_id AND paid.pays > 0 RETURNING b.bill_id, b.company_id, b.repaid_minor, paid.pays
+), noted AS (
+    INSERT INTO credit_repayments (bill_id, repaid_minor, company_id, amount_minor, at)
+    SELECT bill_id, repaid_minor, company_id, pays, CAST(:now AS timestamptz) FROM settled
 ), marked AS (
     UPDATE company_credits c SET loads_seen_minor = s.loads FROM seen s
     WHERE s.company_id = c.company_id AND c.loads_seen_minor <> s.loads RETURNING c.company_id
@@ -120,17 +124,20 @@ async def propose_credit(
     limit_minor: int,
     terms_days: int,
     block_after_days: int,
+    own_use: bool = False,
     note: str,
     actor: Actor,
     now: datetime,
 ) -> CreditProposal:
     """Propose a company's terms; a limit of nothing means prepaid again. Nothing moves until somebody else approves.
 
-    :raises CreditStillDrawn: if it shall be prepaid and still owes
+    `own_use`: it is the chain itself; its fills are booked as the chain's expense day by day, and the limit is a day's.
+
+    :raises CreditStillDrawn: if it shall be prepaid or the chain's own and still owes
     :raises CreditProposalWaits: if other terms wait
     """
     company = await session.get_one(Company, company_id)
-    await _refuse_drawn(session, company, limit_minor)
+    await _refuse_drawn(session, company, limit_minor, own_use=own_use)
     made: CreditProposal | None = await session.scalar(
         upsert(CreditProposal)
         .values(
@@ -139,6 +146,7 @@ async def propose_credit(
             limit_minor=limit_minor,
             terms_days=terms_days,
             block_after_days=block_after_days,
+            own_use=own_use,
             note=note,
             status=ProposalStatus.PROPOSED,
             made_by=staff_of(actor),
@@ -170,7 +178,7 @@ async def decide_credit(session: AsyncSession, *, proposal_id: UUID, to: Proposa
     found.status, found.decided_by, found.decided_at = to, staff_of(actor), now
     if to is ProposalStatus.APPROVED:
         company = await session.get_one(Company, found.company_id)
-        await _refuse_drawn(session, company, found.limit_minor)
+        await _refuse_drawn(session, company, found.limit_minor, own_use=found.own_use)
         await _agree(session, company, found, now=now)
     await session.flush()
     await _trace(session, found, f"fleet.credit_{to.value}", actor, now)
@@ -178,10 +186,16 @@ async def decide_credit(session: AsyncSession, *, proposal_id: UUID, to: Proposa
 
 
 async def bill_due(session: AsyncSession, *, now: datetime) -> int:
-    """Bill every period that ended since the last look: what is drawn and on no bill yet. Return how many bills were made."""
+    """Bill every period that ended since the last look: what is drawn and on no bill yet; book what the chain itself used.
+
+    Return how many bills and bookings were made.
+    """
     made = 0
     lines = select(CompanyCredit, Company).join(Company, Company.company_id == CompanyCredit.company_id)
     for credit, company in (await session.execute(lines.order_by(CompanyCredit.company_id).with_for_update(of=CompanyCredit))).all():
+        if credit.own_use:
+            made += await _book_own_use(session, credit, company, now=now)
+            continue
         last = before(span_of(clock.local_date(now, company.time_zone), period_day=company.period_day))
         ended = instants(last, company.time_zone)[1]
         if credit.billed_until >= ended:
@@ -210,6 +224,27 @@ async def bill_due(session: AsyncSession, *, now: datetime) -> int:
             await notify(session, kind=NoticeKind.BILL_MADE, news=[told], at=now)
         await session.flush()
     return made
+
+
+async def _book_own_use(session: AsyncSession, credit: CompanyCredit, company: Company, *, now: datetime) -> bool:
+    """Book what the chain's own vehicles drew until today began as its expense; what is under way or refunded meets the next day's."""
+    today = clock.local_date(now, company.time_zone)
+    begins = instants(Span(today, today + timedelta(days=1)), company.time_zone)[0]
+    if credit.billed_until >= begins:
+        return False
+    at_end = await drawn_of(session, account_id=company.account_id, at=begins)
+    used = min(at_end, await drawn_of(session, account_id=company.account_id))
+    credit.billed_until = begins
+    await session.flush()
+    if used <= 0:
+        return False
+    pool = await ensure_purse(session, account_id=company.account_id, kind=PurseKind.PRINCIPAL, unit=company.currency, now=now)
+    expense = await ensure_house(session, code=HouseCode.OWN_USE, currency=company.currency, reference=str(company.company_id), now=now)
+    leg = Leg(expense, pool, used, TransferKind.ADJUSTMENT, company.currency)
+    await post(session, account_id=company.account_id, legs=[leg], operation_id=uuid7(now), event_at=now, now=now)
+    facts = {"day": today.isoformat(), "amount_minor": used}
+    await audit.record(session, actor=_SYSTEM, action="fleet.own_use_booked", subject=("company", company.company_id), facts=facts, now=now)
+    return True
 
 
 async def settle_credit(session: AsyncSession, *, now: datetime) -> int:
@@ -250,24 +285,32 @@ async def _agree(session: AsyncSession, company: Company, terms: CreditProposal,
         "limit_minor": terms.limit_minor,
         "terms_days": terms.terms_days,
         "block_after_days": terms.block_after_days,
+        "own_use": terms.own_use,
         "updated_at": now,
     }
     loads = await loads_of(session, account_id=company.account_id)
-    today = span_of(clock.local_date(now, company.time_zone), period_day=company.period_day)
-    first = {"company_id": company.company_id, "loads_seen_minor": loads, "billed_until": instants(today, company.time_zone)[0]}
+    today = clock.local_date(now, company.time_zone)
+    span = Span(today, today) if terms.own_use else span_of(today, period_day=company.period_day)
+    first = {"company_id": company.company_id, "loads_seen_minor": loads, "billed_until": instants(span, company.time_zone)[0]}
+    known = await session.get(CompanyCredit, company.company_id)
+    changed = agreed if known is None or known.own_use == terms.own_use else first | agreed
     await session.execute(
-        upsert(CompanyCredit).values(first | agreed).on_conflict_do_update(index_elements=[CompanyCredit.company_id], set_=agreed)
+        upsert(CompanyCredit).values(first | agreed).on_conflict_do_update(index_elements=[CompanyCredit.company_id], set_=changed)
     )
     await ensure_purse(session, account_id=company.account_id, kind=PurseKind.PRINCIPAL, unit=company.currency, now=now)
     await _settle(session, [company.company_id], now=now)
 
 
-async def _refuse_drawn(session: AsyncSession, company: Company, limit_minor: int) -> None:
+async def _refuse_drawn(session: AsyncSession, company: Company, limit_minor: int, *, own_use: bool) -> None:
+    """Hold that a debt is settled before nobody bills it any more: by the company, or by the chain's expense."""
+    known = await session.get(CompanyCredit, company.company_id)
+    changes = own_use != (known is not None and known.own_use)
     drawn = await drawn_of(session, account_id=company.account_id)
-    if limit_minor == 0 and drawn > 0:
+    if (limit_minor == 0 or changes) and drawn > 0:
         raise CreditStillDrawn(drawn=shown(drawn, company.currency))
 
 
 async def _trace(session: AsyncSession, one: CreditProposal, action: str, actor: Actor, now: datetime) -> None:
-    facts = {"limit_minor": one.limit_minor, "terms_days": one.terms_days, "block_after_days": one.block_after_days, "note": one.note}
+    facts: dict[str, Any] = {"limit_minor": one.limit_minor, "terms_days": one.terms_days, "block_after_days": one.block_after_days}
+    facts |= {"own_use": one.own_use, "note": one.note}
     await audit.record(session, actor=actor, action=action, subject=("company", one.company_id), facts=facts, now=now)

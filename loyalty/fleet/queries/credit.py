@@ -9,7 +9,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.fleet.model_credit import CompanyCredit, CreditBill, CreditProposal, ProposalStatus
+from loyalty.fleet.queries.companies import CompanyView
 from loyalty.ids import uuid7_floor
+from loyalty.ledger.model import HouseCode, Transfer
+from loyalty.ledger.rules import house_id
 from loyalty.paging import PAGE_SIZE, Key, Page, one_as, page_as
 from loyalty.topups.model import Topup, TopupStatus
 
@@ -53,6 +56,8 @@ class CreditView(msgspec.Struct, frozen=True):
     terms_days: int
     block_after_days: int
     blocked_at: datetime | None
+    own_use: bool
+    """The chain's own: nobody is billed, the limit is a day's."""
 
 
 class ProposalView(msgspec.Struct, frozen=True):
@@ -62,6 +67,7 @@ class ProposalView(msgspec.Struct, frozen=True):
     limit_minor: int
     terms_days: int
     block_after_days: int
+    own_use: bool
     note: str
     made_by: UUID
     made_at: datetime
@@ -107,23 +113,22 @@ LEFT JOIN LATERAL (
     SELECT x.billed_minor - x.repaid_minor AS open, (CAST(:now AS timestamptz) AT TIME ZONE m.time_zone)::date - x.due_day AS late
     FROM credit_bills x WHERE x.company_id = c.company_id AND x.settled_at IS NULL
 ) b ON true
-WHERE CAST(:company AS uuid) IS NULL OR c.company_id = :company
+WHERE NOT c.own_use AND (CAST(:company AS uuid) IS NULL OR c.company_id = :company)
 GROUP BY c.company_id, u.name, m.currency, c.limit_minor, c.blocked_at
 """
 
 
 async def get_credit(session: AsyncSession, *, company_id: UUID) -> CreditView | None:
     """Return what stands agreed with a company; None where it always paid in advance."""
-    one = CompanyCredit
-    statement = select(one.limit_minor, one.terms_days, one.block_after_days, one.blocked_at).where(one.company_id == company_id)
-    return await one_as(session, CreditView, statement)
+    columns = [getattr(CompanyCredit, name) for name in CreditView.__struct_fields__]
+    return await one_as(session, CreditView, select(*columns).where(CompanyCredit.company_id == company_id))
 
 
 async def proposal_of(session: AsyncSession, *, company_id: UUID) -> ProposalView | None:
     """Return the terms that wait for their checker."""
-    one = CreditProposal
-    statement = select(one.proposal_id, one.limit_minor, one.terms_days, one.block_after_days, one.note, one.made_by, one.made_at)
-    return await one_as(session, ProposalView, statement.where(one.company_id == company_id, one.status == ProposalStatus.PROPOSED))
+    statement = select(*(getattr(CreditProposal, name) for name in ProposalView.__struct_fields__))
+    waiting = statement.where(CreditProposal.company_id == company_id, CreditProposal.status == ProposalStatus.PROPOSED)
+    return await one_as(session, ProposalView, waiting)
 
 
 async def list_bills(session: AsyncSession, *, company_id: UUID, cursor: str | None = None, limit: int = PAGE_SIZE) -> Page[BillView]:
@@ -139,3 +144,13 @@ async def ageing_of(session: AsyncSession, *, company_id: UUID | None = None, no
     statement = text(f"{_AGEING} ORDER BY total DESC, u.name LIMIT 500")
     rows = await session.execute(statement, {"company": company_id, "now": now})
     return [Ageing(*row) for row in rows]
+
+
+async def own_use_of(session: AsyncSession, *, company: CompanyView, since: datetime) -> int:
+    """Return what was booked as the chain's own use of a company's vehicles since an instant, minor units."""
+    booked = select(func.sum(Transfer.amount_minor)).where(
+        Transfer.account_id == company.account_id,
+        Transfer.transfer_id >= uuid7_floor(since),
+        Transfer.debit_id == house_id(HouseCode.OWN_USE, company.currency, str(company.company_id)),
+    )
+    return int(await session.scalar(booked) or 0)

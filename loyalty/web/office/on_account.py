@@ -8,16 +8,17 @@ from litestar.params import FromPath
 
 from loyalty.clock import local_date
 from loyalty.errors import NotFound
+from loyalty.fleet.allocation_rules import instants, span_of
 from loyalty.fleet.model_credit import ProposalStatus
 from loyalty.fleet.operations.credit import CreditProposalNotFound, decide_credit, propose_credit
 from loyalty.fleet.queries.companies import CompanyNotFound, CompanyView, get_company
-from loyalty.fleet.queries.credit import ageing_of, drawn_of, get_credit, list_bills, proposal_of
+from loyalty.fleet.queries.credit import ageing_of, drawn_of, get_credit, list_bills, own_use_of, proposal_of
 from loyalty.identity.rules import Permission
-from loyalty.web.credit_parts import bills_part, credit_tiles, terms_part
+from loyalty.web.credit_parts import bills_part, credit_tiles, own_use_tiles, terms_pairs, terms_part
 from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.lookups import area, field
+from loyalty.web.office.lookups import area, chips, field
 from loyalty.web.office.parts import Act, Cell, Facts, Part, Rows, Said
 
 RECEIVABLES = "/office/receivables"
@@ -78,9 +79,14 @@ async def credit(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> Pa
     aside: list[Part] = []
     if agreed is not None:
         drawn = await drawn_of(desk.session, account_id=company.account_id)
+        aside.append(terms_part(desk, agreed, company.currency))
+    if agreed is not None and agreed.own_use:
+        first = span_of(local_date(desk.now, company.time_zone), period_day=company.period_day)
+        booked = await own_use_of(desk.session, company=company, since=instants(first, company.time_zone)[0])
+        top.append(own_use_tiles(desk, agreed, drawn_minor=drawn, booked_minor=booked, currency=company.currency))
+    elif agreed is not None:
         open_now = next(iter(await ageing_of(desk.session, company_id=customer_id, now=desk.now)), None)
         top.append(credit_tiles(desk, agreed, drawn_minor=drawn, open_now=open_now, currency=company.currency))
-        aside.append(terms_part(desk, agreed, company.currency))
     else:
         top.append(Said(title=_("The company pays in advance"), then=_("Terms that one person proposes and another approves change that.")))
     if asked is not None:
@@ -92,9 +98,7 @@ async def credit(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> Pa
         elif desk.may(_CHECK):
             acts += [Act(_("Approve"), f"{base}/credit/approved", primary=True), Act(_("Reject"), f"{base}/credit/rejected", danger=True)]
         pairs = [
-            (_("Limit on account"), desk.f.money(asked.limit_minor, company.currency)),
-            (_("Due after"), _("%(days)s days", days=asked.terms_days)),
-            (_("Blocked when late by"), _("%(days)s days", days=asked.block_after_days)),
+            *terms_pairs(desk, asked, company.currency),
             (_("Maker"), cells.named(makers, asked.made_by)),
             (_("Why"), asked.note or "—"),
         ]
@@ -121,8 +125,23 @@ async def ask_terms(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) ->
     base = f"/office/customers/{customer_id}/credit"
     agreed = await get_credit(desk.session, company_id=customer_id)
     limit = "" if agreed is None else desk.f.amount(agreed.limit_minor, company.currency)
+    own_use = agreed is not None and agreed.own_use
     fields = [
-        field("limit", _("Limit on account"), num=True, value=limit, after=company.currency, autofocus=True, help=_("0: prepaid again.")),
+        chips(
+            "use",
+            _("Who fuels"),
+            [("company", _("A company, billed by the period")), ("own", _("The chain itself: its expense, no stored value"))],
+            value="own" if own_use else "company",
+        ),
+        field(
+            "limit",
+            _("Limit on account"),
+            num=True,
+            value=limit,
+            after=company.currency,
+            autofocus=True,
+            help=_("0: prepaid again. The chain itself: what a day may take."),
+        ),
         field("terms", _("Days from the period's end until a bill is due"), num=True, value=15 if agreed is None else agreed.terms_days),
         field("block", _("Days late until nothing more is drawn"), num=True, value=15 if agreed is None else agreed.block_after_days),
         area("note", _("Why")),
@@ -152,6 +171,7 @@ async def propose(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> P
         limit_minor=limit,
         terms_days=terms,
         block_after_days=block,
+        own_use=desk.form.raw("use") == "own",
         note=note,
         actor=desk.actor,
         now=desk.now,

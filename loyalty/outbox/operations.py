@@ -4,68 +4,28 @@ A message that is claimed is committed as *sending* before its sender tries. Whe
 whether it left: such a message becomes *uncertain* and is sent again only by hand. What did not get through is tried again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, delete, select, text, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
 from loyalty.crypto import Purpose, open_, open_text, seal, seal_text
-from loyalty.db import Base, locked, one_of
-from loyalty.errors import NotFound, Refusal
+from loyalty.db import locked
+from loyalty.errors import Refusal
 from loyalty.ids import uuid7
-from loyalty.paging import PAGE_SIZE, Key, Page, one_as, page_as
+
+from .model import MESSAGE_MOVES, TABLE, Channel, MessageStatus, OutboxMessage
+from .queries import MessageNotFound
 
 WAITS: Final = tuple(timedelta(minutes=one) for one in (1, 5, 30, 120, 360, 1440))
 """How long after each failed try the next one comes; after the last there is none."""
 LEASE: Final = timedelta(minutes=15)
 """Longer than any sending takes."""
 KEPT: Final = timedelta(days=90)
-_TABLE: Final = "outbox_messages"
-
-
-class Channel(StrEnum):
-    """How it leaves."""
-
-    MAIL = "mail"
-
-
-class MessageStatus(StrEnum):
-    """What became of a message."""
-
-    WAITING = "waiting"
-    SENDING = "sending"
-    SENT = "sent"
-    CAPTURED = "captured"
-    """Kept here instead of sent: no server is set."""
-    UNCERTAIN = "uncertain"
-    """Its sender died while sending: it may have left."""
-    DEAD = "dead"
-
-
-MESSAGE_MOVES: dict[MessageStatus, frozenset[MessageStatus]] = {
-    MessageStatus.WAITING: frozenset({MessageStatus.SENDING, MessageStatus.DEAD}),
-    MessageStatus.SENDING: frozenset(
-        {MessageStatus.SENT, MessageStatus.CAPTURED, MessageStatus.WAITING, MessageStatus.DEAD, MessageStatus.UNCERTAIN}
-    ),
-    MessageStatus.SENT: frozenset(),
-    MessageStatus.CAPTURED: frozenset({MessageStatus.WAITING}),
-    MessageStatus.UNCERTAIN: frozenset({MessageStatus.WAITING}),
-    MessageStatus.DEAD: frozenset({MessageStatus.WAITING}),
-}
-
-
-class MessageNotFound(NotFound):
-    """Unknown."""
-
-    zh = "没有找到该消息。"
-    en = "There is no such message."
 
 
 class MessageCannotGo(Refusal):
@@ -76,42 +36,6 @@ class MessageCannotGo(Refusal):
     en = "The message is {status}; it cannot be sent again."
     next_zh = "请刷新页面查看最新状态。"
     next_en = "Reload the page."
-
-
-class OutboxMessage(Base):
-    """One message to one recipient. Whom it goes to and what it says are sealed; what it says is forgotten once it left."""
-
-    __tablename__ = "outbox_messages"
-
-    message_id: Mapped[UUID] = mapped_column(primary_key=True)
-    channel: Mapped[Channel]
-    once: Mapped[str] = mapped_column(Text)
-    """What makes it one message, for ever."""
-    about: Mapped[str] = mapped_column(Text)
-    """What it is, as a code: `fleet.report.period`."""
-    company_id: Mapped[UUID | None] = mapped_column(ForeignKey("companies.company_id"))
-    recipient: Mapped[bytes]
-    recipient_shown: Mapped[str] = mapped_column(Text)
-    """Enough to recognise it by: `w•••@example.com`."""
-    payload: Mapped[bytes | None]
-    made_at: Mapped[datetime]
-    due_at: Mapped[datetime]
-    """When it may be sent; while it is being sent, when its sender is given up."""
-    attempts: Mapped[int] = mapped_column(Integer)
-    status: Mapped[MessageStatus]
-    ended_at: Mapped[datetime | None]
-    error: Mapped[str | None] = mapped_column(Text)
-    """Why it did not leave: the kind, and what the server said, without whom it was for."""
-
-    __table_args__ = (
-        Index("ux_outbox_messages_once", "once", unique=True),
-        Index("ix_outbox_messages_due_at", "due_at", postgresql_where=text("status IN ('waiting', 'sending')")),
-        Index("ix_outbox_messages_company_id", "company_id", "message_id", postgresql_where=text("company_id IS NOT NULL")),
-        one_of("channel", Channel),
-        one_of("status", MessageStatus),
-        CheckConstraint("(status IN ('waiting', 'sending')) = (ended_at IS NULL) AND attempts >= 0", name="ended"),
-        CheckConstraint("(status = 'sent') = (payload IS NULL)", name="payload"),
-    )
 
 
 class Outgoing(NamedTuple):
@@ -127,24 +51,6 @@ class Result(NamedTuple):
 
     status: MessageStatus
     error: str | None = None
-
-
-class MessageView(msgspec.Struct, frozen=True):
-    """One message as the office sees it."""
-
-    message_id: UUID
-    channel: Channel
-    about: str
-    recipient_shown: str
-    made_at: datetime
-    due_at: datetime
-    attempts: int
-    status: MessageStatus
-    ended_at: datetime | None
-    error: str | None
-
-
-_COLUMNS: Final = [getattr(OutboxMessage, name) for name in MessageView.__struct_fields__]
 
 
 async def put(
@@ -166,9 +72,9 @@ async def put(
         once=once,
         about=about,
         company_id=company_id,
-        recipient=seal_text(Purpose.CONTACT, table=_TABLE, column="recipient", row_id=message_id, plaintext=recipient),
+        recipient=seal_text(Purpose.CONTACT, table=TABLE, column="recipient", row_id=message_id, plaintext=recipient),
         recipient_shown=shown(recipient),
-        payload=seal(Purpose.CONTACT, table=_TABLE, column="payload", row_id=message_id, plaintext=payload),
+        payload=seal(Purpose.CONTACT, table=TABLE, column="payload", row_id=message_id, plaintext=payload),
         made_at=now,
         due_at=now,
         attempts=0,
@@ -193,8 +99,8 @@ async def claim(session: AsyncSession, *, channel: Channel, now: datetime, most:
     for row in await session.scalars(due):
         assert row.payload is not None, "only what left is forgotten"
         row.status, row.attempts, row.due_at = MessageStatus.SENDING, row.attempts + 1, now + LEASE
-        to = open_text(Purpose.CONTACT, table=_TABLE, column="recipient", row_id=row.message_id, envelope=row.recipient)
-        said = open_(Purpose.CONTACT, table=_TABLE, column="payload", row_id=row.message_id, envelope=row.payload)
+        to = open_text(Purpose.CONTACT, table=TABLE, column="recipient", row_id=row.message_id, envelope=row.recipient)
+        said = open_(Purpose.CONTACT, table=TABLE, column="payload", row_id=row.message_id, envelope=row.payload)
         found.append(Outgoing(row.message_id, to, said))
     await session.flush()
     return found
@@ -242,38 +148,6 @@ async def forget(session: AsyncSession, *, now: datetime) -> int:
     """Remove what ended long ago; return how many."""
     gone = delete(OutboxMessage).where(OutboxMessage.ended_at < now - KEPT).returning(OutboxMessage.message_id)
     return len((await session.scalars(gone)).all())
-
-
-async def list_messages(
-    session: AsyncSession, *, statuses: Sequence[MessageStatus] = (), cursor: str | None = None, limit: int = PAGE_SIZE
-) -> Page[MessageView]:
-    """Return messages, the latest first."""
-    statement = select(*_COLUMNS)
-    if statuses:
-        statement = statement.where(OutboxMessage.status.in_(statuses))
-    return await page_as(session, MessageView, statement, keys=[Key(OutboxMessage.message_id, descending=True)], cursor=cursor, limit=limit)
-
-
-async def get_message(session: AsyncSession, *, message_id: UUID) -> MessageView:
-    """Return one message.
-
-    :raises MessageNotFound: if there is none
-    """
-    found = await one_as(session, MessageView, select(*_COLUMNS).where(OutboxMessage.message_id == message_id))
-    if found is None:
-        raise MessageNotFound(message=message_id)
-    return found
-
-
-async def payload_of(session: AsyncSession, *, message_id: UUID) -> bytes:
-    """Return what a captured message says.
-
-    :raises MessageNotFound: if there is none, or it left
-    """
-    row = await session.get(OutboxMessage, message_id)
-    if row is None or row.payload is None or row.status is not MessageStatus.CAPTURED:
-        raise MessageNotFound(message=message_id)
-    return open_(Purpose.CONTACT, table=_TABLE, column="payload", row_id=message_id, envelope=row.payload)
 
 
 def shown(recipient: str) -> str:
