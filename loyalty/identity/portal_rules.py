@@ -40,6 +40,8 @@ class FleetPermission(StrEnum):
     """Between the pool and the cards."""
     DISPUTE = "dispute"
     READ_STATEMENTS = "read_statements"
+    READ_GROUP = "read_group"
+    """The sums of the companies below this one."""
     INVOICES = "invoices"
     """Ask for VAT invoices and keep the titles they are made out to."""
     MANAGE_PEOPLE = "manage_people"
@@ -62,15 +64,16 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
             _P.APPROVE_DEPARTMENT,
             _P.DISPUTE,
             _P.READ_STATEMENTS,
+            _P.READ_GROUP,
         }
     ),
     # Whoever moves the money approves what others asked for, and neither edits vehicles nor asks for more.
-    PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS, _P.INVOICES}),
+    PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS, _P.READ_GROUP, _P.INVOICES}),
     # The head's own department's statements: pages cut them to it.
     PortalRole.DEPARTMENT_HEAD: frozenset(
         {_P.READ, _P.STOP_CARDS, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.READ_STATEMENTS}
     ),
-    PortalRole.VIEWER: frozenset({_P.READ, _P.READ_STATEMENTS}),
+    PortalRole.VIEWER: frozenset({_P.READ, _P.READ_STATEMENTS, _P.READ_GROUP}),
 }
 
 FLEET_STEP_UP: Final = frozenset({_P.UNLOCK_DRIVERS, _P.MOVE_MONEY, _P.MANAGE_PEOPLE, _P.SETTINGS, _P.API_KEYS})

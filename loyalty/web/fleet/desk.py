@@ -14,6 +14,7 @@ from loyalty.audit.model import Actor
 from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.queries.companies import CompanyView, get_company
 from loyalty.fleet.queries.departments import subtree_of
+from loyalty.fleet.queries.group import heads_a_group
 from loyalty.fleet.queries.notices import bell_of
 from loyalty.identity import operations as identity
 from loyalty.identity.model import Stage
@@ -60,6 +61,8 @@ class FleetDesk(PageDesk, FleetVoice):
     ) -> None:
         super().__init__(request, session, form, now, token, company.time_zone)
         self.principal = principal
+        self.heads_group = False
+        """Other companies stand below this one."""
         self.company = company
         self.departments = departments
 
@@ -144,6 +147,7 @@ async def provide_fleet(request: AnyRequest, session: NamedDependency[AsyncSessi
         )
     except identity.NotSignedIn:
         raise SignInNeeded from None
+    heads = await heads_a_group(session, company_id=principal.company_id)
     await enter_tenant(session, principal.company_id)
     company = await get_company(session, company_id=principal.company_id)
     fields = await read_form(request) if request.method == "POST" else {}
@@ -155,4 +159,6 @@ async def provide_fleet(request: AnyRequest, session: NamedDependency[AsyncSessi
     departments = None
     if principal.department_id is not None:
         departments = await subtree_of(session, company_id=principal.company_id, department_id=principal.department_id)
-    return FleetDesk(request, session, principal, company, departments, form, now, DOOR.form_token(request) or "")
+    desk = FleetDesk(request, session, principal, company, departments, form, now, DOOR.form_token(request) or "")
+    desk.heads_group = heads
+    return desk

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from loyalty.web.fleet.desk import FleetDesk
 
 _HOME: Final = "/fleet"
+_GROUP: Final = "/fleet/group"
 # Each entry: its heading, its name, its address, and what it takes to see it.
 RAIL: Final = (
     ("", N_("Overview"), _HOME, FleetPermission.READ),
@@ -31,6 +32,7 @@ RAIL: Final = (
     (N_("Money"), N_("Invoices"), "/fleet/invoices", FleetPermission.INVOICES),
     (N_("Money"), N_("On account"), "/fleet/account", FleetPermission.INVOICES),
     (N_("Money"), N_("Disputes"), "/fleet/disputes", FleetPermission.READ),
+    (N_("Company"), N_("Group"), _GROUP, FleetPermission.READ_GROUP),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
     (N_("Company"), N_("Reports by mail"), "/fleet/reports", FleetPermission.READ_STATEMENTS),
@@ -55,7 +57,7 @@ def frame_for(desk: "FleetDesk", waiting: Mapping[str, tuple[int, str]], news: s
     links: list[Link] = []
     group = ""
     for heading, label, address, permission in RAIL:
-        if not desk.may(permission):
+        if not desk.may(permission) or (address == _GROUP and not desk.heads_group):
             continue
         count, tone = waiting.get(address, (0, ""))
         above = _(heading) if heading != group and heading else ""

@@ -19,6 +19,7 @@ from loyalty.web.fleet import (
     economy,
     fills,
     findings,
+    group,
     home,
     invoices,
     limit_dates,
@@ -70,6 +71,7 @@ _PAGES = (
     api_keys,
     webhooks,
     company,
+    group,
 )
 
 fleet = Router(

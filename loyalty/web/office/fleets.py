@@ -9,7 +9,8 @@ from litestar.params import FromPath
 from loyalty.customers.model import CustomerKind, CustomerStatus
 from loyalty.customers.queries import CustomerView, get_customer
 from loyalty.errors import NotFound
-from loyalty.fleet.operations.companies import is_company, make_company
+from loyalty.fleet.operations.companies import is_company, join_group, make_company
+from loyalty.fleet.queries.companies import get_company, list_companies
 from loyalty.identity import operations as identity
 from loyalty.identity.model_portal import PortalRole
 from loyalty.identity.rules import Permission
@@ -22,6 +23,8 @@ from loyalty.web.office.lookups import Options, field, hidden, select
 from loyalty.web.office.parts import Act, Facts
 
 _PATH = "/office/customers"
+_COMPANIES = 500
+"""As many as one may choose a group from."""
 
 
 async def fleet_part(desk: Desk, one: CustomerView) -> Facts:
@@ -36,6 +39,7 @@ async def fleet_part(desk: Desk, one: CustomerView) -> Facts:
         acts=[
             *([Act(label, f"{_PATH}/{one.customer_id}/fleet")] if may else []),
             *([Act(_("On account"), f"{_PATH}/{one.customer_id}/credit")] if opened and desk.may(Permission.READ_LEDGER) else []),
+            *([Act(_("Group"), f"{_PATH}/{one.customer_id}/group")] if opened and may else []),
         ],
     )
 
@@ -89,6 +93,34 @@ async def open_fleet(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -
     )
 
 
+@get("/customers/{customer_id:uuid}/group")
+async def ask_group(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> Page:
+    """Ask which company reads this one's figures."""
+    desk.offer(Permission.GRANT_ROLES)
+    _ = desk.gettext
+    one = await _organisation(desk, customer_id)
+    company = await get_company(desk.session, company_id=customer_id)
+    known = await list_companies(desk.session, sort="name", limit=_COMPANIES)
+    options = [(str(other.company_id), other.name) for other in known.rows if other.company_id != customer_id]
+    parent = select("parent", _("Group it belongs to"), options, value=str(company.parent_id or ""), blank=_("No group"), required=False)
+    note = _("The group's company sees this one's sums by period: litres, spend, cards, oddities, pool; no fill, and moves no money.")
+    title = _("Group")
+    crumbs = [(_("Customers"), _PATH), (one.name, f"{_PATH}/{customer_id}"), (title, "")]
+    return await desk.ask(title, [parent], submit=_("Save"), note=note, back=f"{_PATH}/{customer_id}", crumbs=crumbs)
+
+
+@post("/customers/{customer_id:uuid}/group", status_code=303)
+async def put_into_group(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> Page:
+    """Put a company under another, or take it out."""
+    desk.require(Permission.GRANT_ROLES)
+    _ = desk.gettext
+    await _organisation(desk, customer_id)
+    parent_id = desk.form.uuid("parent", _("Group it belongs to"), required=False)
+    desk.form.check()
+    await join_group(desk.session, company_id=customer_id, parent_id=parent_id, actor=desk.actor, now=desk.now)
+    return await desk.done(f"{_PATH}/{customer_id}", _("Saved"))
+
+
 async def _organisation(desk: Desk, customer_id: UUID) -> CustomerView:
     one = await get_customer(desk.session, customer_id=customer_id)
     if one.kind is not CustomerKind.ORGANISATION:
@@ -102,4 +134,4 @@ async def _accounts(desk: Desk, customer_id: UUID) -> Options:
     return [(str(one.account_id), f"{one.currency} · {str(one.account_id)[-6:]}") for one in open_ones]
 
 
-handlers = [ask_fleet, open_fleet]
+handlers = [ask_fleet, open_fleet, ask_group, put_into_group]

@@ -25,6 +25,7 @@ from loyalty.fleet.model_findings import Disposition, MisuseFinding
 from loyalty.fleet.model_webhooks import WebhookEvent
 from loyalty.fleet.operations.api_keys import make_api_key
 from loyalty.fleet.operations.bindings import bind_card
+from loyalty.fleet.operations.companies import join_group
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver
 from loyalty.fleet.operations.vehicles import add_vehicle
@@ -339,6 +340,10 @@ async def opened_portal(url: str, folder):
             "ours": await fill_firm(session, world, "ours", "钱塘物流有限公司", "浙A1234"),
             "theirs": await fill_firm(session, world, "theirs", "长江货运有限公司", "沪B5678"),
         }
+        for name, firm in (("钱塘冷链有限公司", "ours"), ("长江冷链有限公司", "theirs")):
+            below = await make_fleet(session, world, name=name, cards=1)
+            parent = firms[firm].company_id
+            await join_group(session, company_id=below.company_id, parent_id=parent, actor=SYSTEM, now=world.now)
     app = create_app(settings)
     async with app.lifespan():
         yield Portal(app, sessions, firms, world)

@@ -22,6 +22,7 @@ def who_may(permission: FleetPermission) -> frozenset[str]:
 RULES = {
     "/fleet": EVERYBODY,
     "/fleet/news": EVERYBODY,
+    "/fleet/group": who_may(FleetPermission.READ_GROUP),
     "/fleet/notices": EVERYBODY,
     "/fleet/reports": who_may(FleetPermission.READ_STATEMENTS),
     "/fleet/vehicles": EVERYBODY,
