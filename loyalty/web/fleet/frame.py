@@ -32,7 +32,7 @@ RAIL: Final = (
     (N_("Money"), N_("Invoices"), "/fleet/invoices", FleetPermission.INVOICES),
     (N_("Money"), N_("On account"), "/fleet/account", FleetPermission.INVOICES),
     (N_("Money"), N_("Disputes"), "/fleet/disputes", FleetPermission.READ),
-    (N_("Company"), N_("Group"), _GROUP, FleetPermission.READ_GROUP),
+    (N_("Company"), N_("Group of companies"), _GROUP, FleetPermission.READ_GROUP),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
     (N_("Company"), N_("Reports by mail"), "/fleet/reports", FleetPermission.READ_STATEMENTS),

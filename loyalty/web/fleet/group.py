@@ -50,7 +50,7 @@ async def group(fleet: NamedDependency[FleetDesk]) -> Any:
     return await show(
         fleet,
         List(
-            title=_("Group"),
+            title=_("Group of companies"),
             sub=_days(fleet, span),
             listing=listing,
             columns=[Column(_("Company")), *(Column(head, "num") for head in heads)],

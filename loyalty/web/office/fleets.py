@@ -39,7 +39,7 @@ async def fleet_part(desk: Desk, one: CustomerView) -> Facts:
         acts=[
             *([Act(label, f"{_PATH}/{one.customer_id}/fleet")] if may else []),
             *([Act(_("On account"), f"{_PATH}/{one.customer_id}/credit")] if opened and desk.may(Permission.READ_LEDGER) else []),
-            *([Act(_("Group"), f"{_PATH}/{one.customer_id}/group")] if opened and may else []),
+            *([Act(_("Group of companies"), f"{_PATH}/{one.customer_id}/group")] if opened and may else []),
         ],
     )
 
@@ -104,7 +104,7 @@ async def ask_group(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) ->
     options = [(str(other.company_id), other.name) for other in known.rows if other.company_id != customer_id]
     parent = select("parent", _("Group it belongs to"), options, value=str(company.parent_id or ""), blank=_("No group"), required=False)
     note = _("The group's company sees this one's sums by period: litres, spend, cards, oddities, pool; no fill, and moves no money.")
-    title = _("Group")
+    title = _("Group of companies")
     crumbs = [(_("Customers"), _PATH), (one.name, f"{_PATH}/{customer_id}"), (title, "")]
     return await desk.ask(title, [parent], submit=_("Save"), note=note, back=f"{_PATH}/{customer_id}", crumbs=crumbs)
 

@@ -289,6 +289,7 @@ PICTURES = (
     Picture("transfers", "/office/transfers"),
     Picture("invoices", "/office/invoices"),
     Picture("receivables", "/office/receivables"),
+    Picture("outbox", "/office/outbox"),
     Picture("disputes", "/office/disputes"),
     Picture("adjustments", "/office/adjustments"),
     Picture("adjustment", "/office/adjustments", then=first()),
