@@ -11,7 +11,7 @@ from loyalty.identity.portal_rules import FleetPermission
 from loyalty.paging import Page as Found
 from loyalty.web.fleet import queries
 from loyalty.web.fleet.desk import FleetDesk
-from loyalty.web.fleet.home import fill_columns, fill_row
+from loyalty.web.fleet.home import fill_columns, fill_rows
 from loyalty.web.office.lists import List, show, three
 from loyalty.web.office.lookups import field
 from loyalty.web.office.parts import Cell
@@ -24,7 +24,7 @@ async def fills(fleet: NamedDependency[FleetDesk]) -> Any:
     """List what the company's cards paid for, the latest first."""
     fleet.require(FleetPermission.READ)
     _ = fleet.gettext
-    listing = fleet.listing(PATH, "", ["since", "until"])
+    listing = fleet.listing(PATH, "", ["since", "until", "plate", "driver"])
     begin, end = fleet.query.days("since", "until")
 
     async def fetch(cursor: str | None, limit: int) -> Found[SaleLine]:
@@ -34,12 +34,14 @@ async def fills(fleet: NamedDependency[FleetDesk]) -> Any:
             departments=fleet.departments,
             begin=begin,
             end=end,
+            plate=listing.filters["plate"],
+            driver=listing.filters["driver"],
             cursor=cursor,
             limit=limit,
         )
 
     async def rows(found: Sequence[SaleLine]) -> list[list[Cell]]:
-        return [fill_row(fleet, one) for one in found]
+        return await fill_rows(fleet, found)
 
     return await show(
         fleet,
@@ -50,6 +52,8 @@ async def fills(fleet: NamedDependency[FleetDesk]) -> Any:
             fetch=fetch,
             rows=rows,
             filters=[
+                field("plate", _("Vehicle"), value=listing.filters["plate"], required=False, key="F1"),
+                field("driver", _("Driver"), value=listing.filters["driver"], required=False),
                 field("since", _("From"), value=listing.filters["since"], type="date", required=False),
                 field("until", _("To"), value=listing.filters["until"], type="date", required=False),
             ],

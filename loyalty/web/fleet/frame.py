@@ -16,7 +16,7 @@ _GROUP: Final = "/fleet/group"
 # Each entry: its heading, its name, its address, and what it takes to see it.
 RAIL: Final = (
     ("", N_("Overview"), _HOME, FleetPermission.READ),
-    ("", N_("Notices"), "/fleet/notices", FleetPermission.READ),
+    ("", N_("Inbox"), "/fleet/notices", FleetPermission.READ),
     ("", N_("Asked at the pump"), "/fleet/approvals", FleetPermission.READ),
     ("", N_("Oddities"), "/fleet/findings", FleetPermission.READ),
     (N_("Fleet"), N_("Vehicles"), "/fleet/vehicles", FleetPermission.READ),
@@ -35,7 +35,6 @@ RAIL: Final = (
     (N_("Company"), N_("Group of companies"), _GROUP, FleetPermission.READ_GROUP),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
-    (N_("Company"), N_("Reports by mail"), "/fleet/reports", FleetPermission.READ_STATEMENTS),
     (N_("Company"), N_("Interfaces"), "/fleet/api", FleetPermission.API_KEYS),
     (N_("Company"), N_("Settings"), "/fleet/settings", FleetPermission.SETTINGS),
 )

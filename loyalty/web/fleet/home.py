@@ -1,5 +1,6 @@
 """The portal's first page: what was used, what is odd, what waits."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -65,7 +66,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     fills = Rows(
         title=_("Latest fills"),
         columns=fill_columns(fleet),
-        rows=[fill_row(fleet, one) for one in found.rows],
+        rows=await fill_rows(fleet, found.rows),
         empty=_("No fill yet"),
         empty_then=_("They stand here as soon as a card was used."),
         acts=[Act(_("All fills"), "/fleet/fills")] if found.rows else [],
@@ -150,27 +151,27 @@ def _trend(fleet: FleetDesk, now: int, then: int) -> str:
 def fill_columns(desk: PageDesk) -> list[Column]:
     """Return the heads of a list of fills."""
     _ = desk.gettext
-    return [
-        Column(_("When")),
-        Column(_("Card")),
-        Column(_("Station")),
-        Column(_("Product")),
-        Column(_("Quantity"), "num"),
-        Column(_("Discount"), "num"),
-        Column(_("Paid by card"), "num"),
-    ]
+    heads = [_("When"), _("Vehicle"), _("Driver"), _("Card"), _("Station"), _("Product")]
+    return [*map(Column, heads), Column(_("Quantity"), "num"), Column(_("Discount"), "num"), Column(_("Paid by card"), "num")]
 
 
-def fill_row(desk: PageDesk, one: SaleLine) -> list[Cell]:
-    """Return one fill's line."""
+async def fill_rows(fleet: FleetDesk, found: Sequence[SaleLine]) -> list[list[Cell]]:
+    """Return fills' lines, with whose they were."""
+    whose = await queries.whose_were(fleet.session, account_id=fleet.company.account_id, sale_ids=[one.sale_id for one in found])
+    return [_fill_row(fleet, one, *whose.get(one.sale_id, (None, None))) for one in found]
+
+
+def _fill_row(fleet: FleetDesk, one: SaleLine, plate: str | None, driver: str | None) -> list[Cell]:
     return [
-        cells.linked(desk, f"/fleet/fills/{one.sale_id}", cells.when(desk, one.event_at)),
+        cells.linked(fleet, f"/fleet/fills/{one.sale_id}", cells.when(fleet, one.event_at)),
+        cells.plate(fleet, plate),
+        cells.text(driver),
         cells.text(f"•••• {one.card_tail}" if one.card_tail else None),
-        cells.text(desk.words.either(one.station_name_zh, one.station_name_en)),
-        cells.text(desk.words.either(one.product_name_zh or "", one.product_name_en or "")),
-        cells.quantity(desk, one.quantity_milli, None),
-        cells.money(desk, one.discount_minor, one.currency),
-        cells.money(desk, one.card_minor, one.currency),
+        cells.text(fleet.words.either(one.station_name_zh, one.station_name_en)),
+        cells.text(fleet.words.either(one.product_name_zh or "", one.product_name_en or "")),
+        cells.quantity(fleet, one.quantity_milli, None),
+        cells.money(fleet, one.discount_minor, one.currency),
+        cells.money(fleet, one.card_minor, one.currency),
     ]
 
 

@@ -60,7 +60,7 @@ async def notices(fleet: NamedDependency[FleetDesk]) -> Any:
     shown = await show(
         fleet,
         List(
-            title=_("Notices"),
+            title=_("Inbox"),
             listing=listing,
             columns=[Column(_("What happened")), Column(_("Kind")), Column(_("When")), Column("")],
             fetch=fetch,

@@ -144,7 +144,7 @@ PICTURES = (
     Picture("invoice-title-new", "/fleet/invoices/titles/new"),
     Picture("economy", "/fleet/economy"),
     Picture("stations", "/fleet/stations"),
-    Picture("reports", "/fleet/reports"),
+    Picture("reports", "/fleet/statements/mail"),
     Picture("group", "/fleet/group"),
     Picture("card-suspend", "/fleet/cards", then=_first("/fleet/cards", "/suspend")),
     Picture("departments", "/fleet/departments"),

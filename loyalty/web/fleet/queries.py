@@ -14,6 +14,7 @@ from loyalty.authorizations.queries import SaleLine
 from loyalty.authorizations.queries.sales import sale_lines
 from loyalty.cards.model import LIVING, PIN_TRIES, Card, CardStatus
 from loyalty.fleet.model import CardBinding, Department, Driver, Vehicle
+from loyalty.fleet.model_fills import FleetFill
 from loyalty.fleet.queries.bindings import among
 from loyalty.identity.model_portal import PortalInvitation, PortalRole, PortalUser
 from loyalty.ids import uuid7_floor
@@ -69,10 +70,12 @@ async def list_fills(
     departments: Collection[UUID] | None = None,
     begin: datetime | None = None,
     end: datetime | None = None,
+    plate: str = "",
+    driver: str = "",
     cursor: str | None = None,
     limit: int = PAGE_SIZE,
 ) -> Page[SaleLine]:
-    """Read a page of a company's sales, the latest booked first."""
+    """Read a page of a company's sales, the latest booked first; of vehicles and drivers whose plate, name or number has what is said."""
     statement = sale_lines().where(Sale.account_id == account_id)
     if begin is not None:
         statement = statement.where(Sale.sale_id >= uuid7_floor(begin))
@@ -80,7 +83,24 @@ async def list_fills(
         statement = statement.where(Sale.sale_id < uuid7_floor(end))
     if departments is not None:
         statement = statement.where(_answered(departments))
+    if said := plate.strip():
+        vehicles = select(Vehicle.vehicle_id).where(Vehicle.plate.icontains(said, autoescape=True))
+        statement = statement.where(_was(account_id, FleetFill.vehicle_id.in_(vehicles)))
+    if said := driver.strip():
+        drivers = select(Driver.driver_id).where(or_(Driver.name.icontains(said, autoescape=True), Driver.number == said))
+        statement = statement.where(_was(account_id, FleetFill.driver_id.in_(drivers)))
     return await page_as(session, SaleLine, statement, keys=[Key(Sale.sale_id, descending=True)], cursor=cursor, limit=limit)
+
+
+async def whose_were(session: AsyncSession, *, account_id: UUID, sale_ids: Collection[UUID]) -> dict[UUID, tuple[str | None, str | None]]:
+    """Return whose fills were, plate and driver's name; those of the last minute are not collected yet and not named."""
+    wanted = (
+        select(FleetFill.sale_id, func.coalesce(Vehicle.plate, FleetFill.plate), Driver.name)
+        .outerjoin(Vehicle, Vehicle.vehicle_id == FleetFill.vehicle_id)
+        .outerjoin(Driver, Driver.driver_id == FleetFill.driver_id)
+        .where(FleetFill.account_id == account_id, FleetFill.sale_id.in_(sale_ids))
+    )
+    return {sale_id: (plate, driver) for sale_id, plate, driver in await session.execute(wanted)}
 
 
 async def list_company_cards(
@@ -197,6 +217,11 @@ def _cards() -> Select[*tuple[Any, ...]]:
         .outerjoin(Driver, Driver.driver_id == CardBinding.driver_id)
         .outerjoin(Department, Department.department_id == CardBinding.department_id)
     )
+
+
+def _was(account_id: UUID, whose: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Say that a sale was collected as somebody's."""
+    return Sale.sale_id.in_(select(FleetFill.sale_id).where(FleetFill.account_id == account_id, whose))
 
 
 def _answered(departments: Collection[UUID]) -> ColumnElement[bool]:

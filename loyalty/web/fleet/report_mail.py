@@ -132,7 +132,7 @@ async def _put(
 ) -> bool:
     _ = to.gettext
     why = _("You chose this mail in the portal; there you can end it.")
-    reports = f"{settings.public_url}/fleet/reports"
+    reports = f"{settings.public_url}/fleet/statements/mail"
     lines = [letter.title, "", *(f"{name}: {value}{f' ({note})' if note else ''}" for name, value, note in letter.facts), ""]
     lines += [*([letter.note, ""] if letter.note else []), f"{letter.link_label}: {letter.link}", "", f"{why} {reports}"]
     html = environment(to.words.locale).get_template("fleet/mail.html").render(letter=letter, why=why, reports=reports, lang=to.words.tag)

@@ -13,11 +13,12 @@ from loyalty.statements.queries.companies import periods_of
 from loyalty.web.desk import Page, new_key
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.report_mail import put_period
+from loyalty.web.fleet.statement_tables import tabs_of
 from loyalty.web.i18n import N_
 from loyalty.web.office.lookups import check, chips
 from loyalty.web.office.parts import Part, Text
 
-PATH: Final = "/fleet/reports"
+PATH: Final = "/fleet/statements/mail"
 _MAY: Final = FleetPermission.READ_STATEMENTS
 FILES: Final = {
     ReportFiles.NONE: N_("No mail"),
@@ -27,7 +28,7 @@ FILES: Final = {
 }
 
 
-@get("/reports")
+@get("/statements/mail")
 async def reports(fleet: NamedDependency[FleetDesk]) -> Page:
     """Show what the reader gets by mail."""
     fleet.require(_MAY)
@@ -56,10 +57,10 @@ async def reports(fleet: NamedDependency[FleetDesk]) -> Page:
         lines=[_("In the language that you use here, cut to what you may see.")],
         note=_("Who may no longer come in gets nothing more."),
     )
-    return await fleet.page(_("Reports by mail"), main=main, aside=[about])
+    return await fleet.page(_("Statement"), sub=_("Reports by mail"), tabs=tabs_of(fleet, PATH), main=main, aside=[about])
 
 
-@post("/reports", status_code=303)
+@post("/statements/mail", status_code=303)
 async def choose(fleet: NamedDependency[FleetDesk]) -> Page:
     """Keep what the reader wants."""
     fleet.require(_MAY)
@@ -80,7 +81,7 @@ async def choose(fleet: NamedDependency[FleetDesk]) -> Page:
     return await fleet.done(PATH, _("Saved"))
 
 
-@post("/reports/now", status_code=303)
+@post("/statements/mail/now", status_code=303)
 async def send_now(fleet: NamedDependency[FleetDesk]) -> Page:
     """Send the last closed period's statement once more."""
     fleet.require(_MAY)

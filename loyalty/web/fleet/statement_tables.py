@@ -95,6 +95,13 @@ async def _part(fleet: FleetVoice, scope: Scope, whose: UUID) -> tuple[Part, str
     return Part(account_id), fleet.company.name
 
 
+def tabs_of(fleet: FleetVoice, here: str) -> list[tuple[str, str, bool, int]]:
+    """Return the views that stand beside one another: the statement, which periods are closed, what is mailed."""
+    _ = fleet.gettext
+    tabs = [(_("Statement"), PATH), (_("Periods"), f"{PATH}/periods"), (_("By mail"), f"{PATH}/mail")]
+    return [(label, address, address == here, 0) for label, address in tabs]
+
+
 def days_of(fleet: FleetVoice, period: StatedPeriod) -> str:
     """Say a period's days."""
     return fleet.gettext(

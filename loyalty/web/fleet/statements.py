@@ -39,6 +39,7 @@ from loyalty.web.fleet.statement_tables import (
     line_row,
     money_pairs,
     stated,
+    tabs_of,
     whose_columns,
     whose_row,
 )
@@ -104,13 +105,6 @@ async def statements(fleet: NamedDependency[FleetDesk]) -> Page:
         listing=listing,
         filters=filters,
     )
-
-
-def tabs_of(fleet: FleetDesk, here: str) -> list[tuple[str, str, bool, int]]:
-    """Return the views that stand beside one another: the statement, and which periods are closed."""
-    _ = fleet.gettext
-    tabs = [(_("Statement"), PATH), (_("Periods"), f"{PATH}/periods")]
-    return [(label, address, address == here, 0) for label, address in tabs]
 
 
 def _asked(fleet: FleetDesk) -> tuple[Scope, UUID]:

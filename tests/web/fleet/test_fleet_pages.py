@@ -107,3 +107,19 @@ async def test_the_trail_names_the_companys_user(portal):
             text("SELECT actor_kind, actor_id FROM audit_entries WHERE action = 'fleet.driver_added' ORDER BY entry_id DESC LIMIT 1")
         )
         assert tuple(found.one()) == ("company_user", str(portal.firms["ours"].ids["fleet_manager"]))
+
+
+async def test_fills_are_found_by_vehicle_and_driver(portal):
+    owner = await portal.at("ours", "owner")
+    sale = f"/fleet/fills/{portal.firms['ours'].ids['sale']}"
+    whole = (await owner.get("/fleet/fills")).text
+    assert sale in whole
+    assert "浙A12340" in whole
+    for asked, found in (
+        ("plate=12340", True),
+        ("plate=99999", False),
+        ("driver=司机0", True),
+        ("driver=100", True),
+        ("driver=Nobody", False),
+    ):
+        assert (sale in (await owner.get(f"/fleet/fills?{asked}")).text) is found, asked

@@ -24,7 +24,7 @@ RULES = {
     "/fleet/news": EVERYBODY,
     "/fleet/group": who_may(FleetPermission.READ_GROUP),
     "/fleet/notices": EVERYBODY,
-    "/fleet/reports": who_may(FleetPermission.READ_STATEMENTS),
+    "/fleet/statements/mail": who_may(FleetPermission.READ_STATEMENTS),
     "/fleet/vehicles": EVERYBODY,
     "/fleet/vehicles/sheet": who_may(FleetPermission.EDIT_STRUCTURE),
     "/fleet/vehicles/import": who_may(FleetPermission.EDIT_STRUCTURE),

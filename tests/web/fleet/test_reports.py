@@ -41,7 +41,7 @@ async def mails(portal) -> list[tuple[str, email.message.EmailMessage]]:
 async def choose(portal, role: str, at_close: str, *, weekly: bool = False, **headers: str) -> None:
     browser = await portal.at("ours", role)
     chosen = {"at_close": at_close, **({"weekly": "1"} if weekly else {})}
-    assert (await browser.send("/fleet/reports", chosen, **headers)).status_code == 303
+    assert (await browser.send("/fleet/statements/mail", chosen, **headers)).status_code == 303
 
 
 async def as_if_chosen_earlier(portal) -> None:
@@ -52,7 +52,7 @@ async def as_if_chosen_earlier(portal) -> None:
 async def test_nothing_of_what_was_over_when_it_was_chosen_is_sent(portal):
     await choose(portal, "owner", "pdf", weekly=True)
     assert await tick(portal) == 0
-    shown = (await (await portal.at("ours", "owner")).get("/fleet/reports")).text
+    shown = (await (await portal.at("ours", "owner")).get("/fleet/statements/mail")).text
     assert 'value="pdf" checked' in shown
     assert 'name="weekly" value="1" checked' in shown
 
@@ -74,7 +74,7 @@ async def test_a_closed_period_is_mailed_once_with_its_files_in_its_readers_lang
     assert "对账单" in finance["Subject"]
     said = owner.get_body(("plain",)).get_content()
     assert "https://cards.example/fleet/statements?period=" in said
-    assert "https://cards.example/fleet/reports" in said
+    assert "https://cards.example/fleet/statements/mail" in said
     assert "Closing balance" in said
     assert "Closing balance" in owner.get_body(("html",)).get_content()
 
@@ -107,8 +107,8 @@ async def test_a_head_gets_the_department_and_who_left_gets_nothing(portal):
 
 async def test_the_last_statement_comes_at_once_when_asked_for(portal):
     owner = await portal.at("ours", "owner")
-    fields = await owner.fields("/fleet/reports")
-    sent = await owner.client.post("/fleet/reports/now", data=fields, follow_redirects=False)
+    fields = await owner.fields("/fleet/statements/mail")
+    sent = await owner.client.post("/fleet/statements/mail/now", data=fields, follow_redirects=False)
     assert sent.status_code == 303, sent.text[:500]
     async with transaction(portal.sessions) as session:
         row = (await session.scalars(select(OutboxMessage))).one()
