@@ -87,6 +87,7 @@ def _state(till: Till, ref: str, asked: Approval) -> dict[str, Any]:
         "waits": asked.status is ApprovalStatus.ASKED,
         "passes": asked.status is ApprovalStatus.APPROVED,
         "passes_until": None if asked.decided_at is None else asked.decided_at + approvals.PASSES_FOR,
+        "deputies": till.now >= asked.deputy_at,
         "nobody": asked.decided_by is DecidedBy.POLICY,
         "again": f"{card}/authorise" if then == BEFORE_FILLING else card if fill is None else f"{card}?fill={fill}",
     }
