@@ -12,13 +12,12 @@ async def said_parts(desk: Desk, one: SaleView) -> list[Part]:
     if said is None:
         return []
     _ = desk.gettext
-    unknown = _("%(what)s, as it was said")
     driver = None if said.driver_name is None else f"{said.driver_name} · {said.driver_number}"
     pairs = [
-        (_("Driver"), driver or (said.driver_said and unknown % {"what": said.driver_said})),
-        (_("Order number"), said.order_number or (said.order_said and unknown % {"what": said.order_said})),
+        (_("Driver"), driver or (said.driver_said and _("%(what)s, as it was said", what=said.driver_said))),
+        (_("Order number"), said.order_number or (said.order_said and _("%(what)s, as it was said", what=said.order_said))),
         (_("Odometer"), None if said.odometer_km is None else f"{desk.f.count(said.odometer_km)} km"),
         (_("Number plate"), said.plate),
     ]
     kept = [(name, value) for name, value in pairs if value]
-    return [Facts(title=_("Said at the pump"), pairs=kept)] if kept else []
+    return [Facts(title=_("Said with the card"), pairs=kept)] if kept else []
