@@ -17,6 +17,7 @@ from loyalty.ids import uuid7
 from loyalty.limits.model import LimitKind, Needs, Reaction, Window
 from loyalty.limits.operations import NewLimit, NewOrder, add_orders, replace_limits, set_needs
 from tests.browser.counter import come_in, writing
+from tests.browser.test_cashier_looks import Walk
 from tests.browser.test_cashier_sells import find
 from tests.factories.fleet import give_vehicle, make_fleet
 from tests.factories.world import PIN, SYSTEM
@@ -199,3 +200,28 @@ async def test_nobody_answers_and_the_companys_setting_is_said(page, counter_sit
         assert await decide_due(session, now=counter.now + timedelta(hours=1)) >= 1
     await page.wait_for_selector("#asking .verdict[role=alert]")
     assert "超时无人答复" in await page.locator("#asking").inner_text()
+
+
+@pytest.mark.parametrize(("locale", "theme", "width"), [("zh_CN", "light", 1360), ("en", "dark", 390)])
+async def test_axe_finds_no_serious_fault_where_more_is_said(
+    reader, faults_of, counter_site, counter_station, counter, fleet, locale, theme, width
+):
+    page = await reader(locale=locale, theme=theme, width=width)
+    walk = Walk(page, counter_site, faults_of, width)
+    await needs(counter_station, fleet.company_id, Needs.DRIVER | Needs.ODOMETER | Needs.PLATE)
+    await only_so_much(counter_station, counter, fleet)
+    await come_in(page, counter_site, counter)
+    await walk.go(f"/cashier/cards/{fleet.cards[0].card_id}/authorise")
+    await walk.look("before filling")
+    await walk.go(f"/cashier/cards/{fleet.cards[0].card_id}?fill={counter.fills[0]}")
+    await walk.send("#f-driver[aria-invalid=true]", driver="999", pin_driver=DRIVER_PIN, odometer="9400", plate="浙A12345", pin=PIN)
+    await walk.look("a wrong number")
+    await walk.send(".verdict form button", driver="007")
+    await walk.look("a limit that may be asked about")
+    await page.locator(".verdict form button").press("Enter")
+    await page.wait_for_selector("#asking .verdict.warn")
+    await walk.look("waiting")
+    await asked(counter_station, fleet, approve=True)
+    await page.wait_for_selector("#asking .verdict.good")
+    await walk.look("the company's yes")
+    assert walk.found == {}
