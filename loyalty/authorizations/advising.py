@@ -18,9 +18,23 @@ from .decision import Decision
 from .facts import CardFacts, CardTerms, Place, Product
 from .model import Flag, Flow, Status
 from .offering import Offer
-from .rules import encode, flag_names, limits_of, product_refuses
+from .prompting import told_with
+from .rules import encode, flag_names, is_private, limits_of, product_refuses
 from .settling import detail_of, goods_of, price_fuel, taken_from
-from .wire import Credential, FuelLine, Instant, Nozzle, Record, SaleAnswer, SaleRequest, ShopLine, Tender, reference
+from .wire import (
+    Credential,
+    DriverNumber,
+    FuelLine,
+    Instant,
+    Nozzle,
+    OrderNumber,
+    Record,
+    SaleAnswer,
+    SaleRequest,
+    ShopLine,
+    Tender,
+    reference,
+)
 
 _ACTIVE: Final = 2
 
@@ -47,6 +61,9 @@ class Advice(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     tenders: Annotated[list[Tender], Meta(max_length=5)] = []
     plate: Annotated[str, Meta(max_length=16)] | None = None
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
+    driver_number: DriverNumber | None = None
+    """Who said to drive. A PIN cannot be checked offline, so none is told."""
+    order_number: OrderNumber | None = None
     nozzle: Nozzle | None = None
     staff_id: UUID | None = None
     why: Literal["offline", "stand_in", "late"] = "offline"
@@ -78,6 +95,15 @@ def decide_advice(
     if advice.plate or advice.odometer_km is not None:
         decision.prompts = {"plate": advice.plate, "odometer_km": advice.odometer_km}
     decision.flags |= Flag.OFFLINE | _card_flags(card, local)
+    card, as_said = told_with(
+        decision,
+        card,
+        driver_number=advice.driver_number,
+        order_number=advice.order_number,
+        product_code=None if advice.fuel is None else advice.fuel.product,
+        place=place,
+        local=local,
+    )
     _goods(decision, advice, product, shop, published_e4, place.digits)
     outcome = None if offer is None else _benefits(decision, advice, product, shop, offer, place.digits)
     saved = 0 if outcome is None else outcome.discount_minor
@@ -106,10 +132,9 @@ def decide_advice(
     decision.counted = (share, decision.quantity_milli, 1)
     decision.counter_day = local.date()
     decision.status = Status.COMPLETED
-    decision.detail = _detail(request, advice, product)
     if card is not None and card.above is not None:
         levelling.happened(decision, card.above)
-        decision.detail = (decision.detail or {}) | levelling.said(decision)
+    decision.detail = _detail(decision, request, advice, product, card, as_said)
     if outcome is not None and offer is not None:
         kept = offering.documents(outcome, place.station_id, offer.share, decision.counts)
         decision.detail = (decision.detail or {}) | kept or None
@@ -200,7 +225,9 @@ def _limit_flags(
     return Flag.NONE
 
 
-def _detail(request: SaleRequest, advice: Advice, product: Product | None) -> dict[str, Any] | None:
+def _detail(
+    decision: Decision, request: SaleRequest, advice: Advice, product: Product | None, card: CardFacts | None, as_said: dict[str, Any]
+) -> dict[str, Any] | None:
     detail = detail_of(request)
     if advice.fuel is not None and product is None:
         detail["product"] = advice.fuel.product
@@ -208,4 +235,7 @@ def _detail(request: SaleRequest, advice: Advice, product: Product | None) -> di
         detail["why"] = advice.why
     if advice.card is not None and advice.card.pin_verified:
         detail["pin_verified"] = True
-    return detail or None
+    if card is None or not is_private(card):
+        # By what was said somebody finds out whose it is.
+        detail |= {name: value for name, value in (decision.prompts or {}).items() if value is not None}
+    return detail | as_said or None

@@ -39,7 +39,8 @@ def begin(decision: Decision, above: Above | None, local: datetime) -> None:
 def happened(decision: Decision, above: Above) -> None:
     """Count what has happened, whatever the limits."""
     assert decision.counted is not None, "only what counts is counted"
-    decision.levels = settled_counts(above.subjects, decision.counter_day, decision.counted)
+    order = [] if above.order is None else [Lasting(str(above.order.order_id))]
+    decision.levels = settled_counts([*above.subjects, *order], decision.counter_day, decision.counted)
     _remember(decision, above)
 
 

@@ -124,6 +124,10 @@ class Flag(IntFlag):
     PRODUCT_DIFFERS = 2048
     ODOMETER = 4096
     """The reading was said twice although it cannot be."""
+    DRIVER = 8192
+    """Offline: the driver who was named is nobody, does not drive, or may not use the card."""
+    ORDER = 16384
+    """Offline: the order that was named is none, was used up, had passed, or is for something else."""
 
 
 class FillStatus(IntEnum):

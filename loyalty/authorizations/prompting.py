@@ -4,8 +4,9 @@ What is missing is asked for in one list; a wrong field is marked without tellin
 batch that answers, before the answer leaves.
 """
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from loyalty.crypto import DRIVER_PIN, pin_matches
@@ -15,7 +16,7 @@ from loyalty.limits.presented import OrderFacts, PumpDriver, can_be
 
 from . import levelling
 from .decision import Decision
-from .facts import CardFacts
+from .facts import CardFacts, Place
 from .model import Flag
 from .reasons import Reason
 from .rules import PIN_TRIES, Presented, Refused
@@ -24,6 +25,8 @@ from .wire import AuthorizationRequest, SaleRequest
 _DRIVES: Final = "active"
 _STANDS: Final = frozenset({OrderStatus.OPEN.value, OrderStatus.USED.value})
 """Whether it is used up its counter says; the status follows later."""
+_STOOD: Final = _STANDS | {OrderStatus.EXPIRED.value}
+"""What is told afterwards may have happened while it still stood."""
 _FLAG_ODOMETER: Final = int(Flag.ODOMETER)
 
 
@@ -66,12 +69,60 @@ def said_with(
         return card, Refused(Reason.DRIVER_NEEDED if second else Reason.MORE_NEEDED, needs=missing)
     refused = _driver_refuses(decision, above, request, presented, needs)
     if refused is None:
-        refused = _order_refuses(above, request, card.chain_id, local) or _odometer_refuses(decision, card, above, request, needs, local)
+        refused = _order_refuses(above, request.order_number, card.chain_id, local)
+    if refused is None:
+        refused = _odometer_refuses(decision, card, above, request, needs, local)
     if refused is None and Needs.PERMIT in needs and not presented.quotes and not above.permits(local):
         refused = Refused(Reason.PERMIT_NEEDED, limit=PERMIT, may_ask=True)
     if above.driver is not None and refused is None:
         card = card._replace(above=above.driven_by(above.driver.driver_id))
     return card, refused
+
+
+def told_with(
+    decision: Decision,
+    card: CardFacts | None,
+    *,
+    driver_number: str | None,
+    order_number: str | None,
+    product_code: str | None,
+    place: Place,
+    local: datetime,
+) -> tuple[CardFacts | None, dict[str, Any]]:
+    """Take what was said at a fill that has happened, of which nothing is refused: what cannot be is flagged, and kept as it was said.
+
+    A driver who is known counts, whether or not they may drive. An order counts where it stood at that time and is for this fill. Return
+    the card as it stands with that, and what is kept as said.
+    """
+    kept: dict[str, Any] = {}
+    above = None if card is None else card.above
+    if driver_number is not None:
+        driver = None if above is None else above.driver
+        if card is None or above is None or driver is None:
+            kept["driver_number"] = driver_number
+        else:
+            decision.prompts = (decision.prompts or {}) | {levelling.DRIVER: str(driver.driver_id)}
+            above = above.driven_by(driver.driver_id)
+        if card is None or driver is None or not _may_drive(driver, card, above):
+            decision.flags |= Flag.DRIVER
+    if order_number is not None:
+        order = None if above is None else above.order
+        if (
+            card is None
+            or above is None
+            or order is None
+            or not order.is_for(product_code, place.station_id)
+            or _order_refuses(above, order_number, card.chain_id, local, stands=_STOOD) is not None
+        ):
+            kept["order_number"] = order_number
+            decision.flags |= Flag.ORDER
+            above = None if above is None else above.without_order()
+    return card if card is None else card._replace(above=above), kept
+
+
+def _may_drive(driver: PumpDriver, card: CardFacts, above: Above | None) -> bool:
+    """Say whether a driver drives, and with this card."""
+    return driver.status == _DRIVES and (Needs.RELATED not in needs_of(card) or (above is not None and _is_related(driver, above)))
 
 
 def _driver_refuses(
@@ -113,16 +164,18 @@ def _is_related(driver: PumpDriver, above: Above) -> bool:
     return driver.is_bound or (driver.department_id is not None and driver.department_id in above.subjects)
 
 
-def _order_refuses(above: Above, request: AuthorizationRequest | SaleRequest, chain_id: UUID, local: datetime) -> Refused | None:
+def _order_refuses(
+    above: Above, number: str | None, chain_id: UUID, local: datetime, *, stands: Collection[str] = _STANDS
+) -> Refused | None:
     """Judge the order that was named; station and product are judged with the limits."""
-    if request.order_number is None:
+    if number is None:
         return None
     order: OrderFacts | None = above.order
     if order is None:
         return Refused(Reason.ORDER_UNKNOWN, needs=["order_number"])
     if order.chain_id not in {None, chain_id} or (order.vehicle_id is not None and order.vehicle_id not in above.subjects):
         return Refused(Reason.ORDER_DIFFERS, limit="order")
-    if order.status not in _STANDS or not order.valid_from <= local < order.valid_until:
+    if order.status not in stands or not order.valid_from <= local < order.valid_until:
         return Refused(Reason.ORDER_EXPIRED, limit="order")
     return Refused(Reason.ORDER_USED, limit="order", remaining_minor=0, remaining_milli=0) if order.is_used else None
 

@@ -107,6 +107,10 @@ class Above:
         kept = [one for one in self.levels if one.level != Level.DRIVER or one.subject_id == driver_id]
         return self if len(kept) == len(self.levels) else self._with(kept, self.reliefs, self.order)
 
+    def without_order(self) -> "Above":
+        """Return it as it is where the order that was named counts for nothing."""
+        return self._with(self.levels, self.reliefs, None)
+
     def known_driver(self, tries: int) -> None:
         """Note the tries that the typed driver's PIN has had by now: another request of the batch tried it too."""
         if self.driver is not None:
@@ -181,7 +185,7 @@ class Above:
         said = _within(most_restrictive(judged), reliefs, amount_minor, quantity_milli)
         if self.order is None:
             return said
-        if product_code is None or (self.order.product_code not in {None, product_code}) or self.order.station_id not in {None, station}:
+        if not self.order.is_for(product_code, station):
             return Judgement(Block(Reason.ORDER, ORDER), said.flags, 0, 0, said.remaining_count, ORDER, ORDER)
         return _at_most(said, self.order.left_minor, self.order.left_milli, ORDER, amount_minor, quantity_milli)
 

@@ -91,7 +91,8 @@ ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.OPEN: frozenset({OrderStatus.USED, OrderStatus.EXPIRED, OrderStatus.CANCELLED}),
     # What was taken on it was taken back.
     OrderStatus.USED: frozenset({OrderStatus.OPEN}),
-    OrderStatus.EXPIRED: frozenset(),
+    # Fuelled on in time, and told of late.
+    OrderStatus.EXPIRED: frozenset({OrderStatus.USED}),
     OrderStatus.CANCELLED: frozenset(),
 }
 

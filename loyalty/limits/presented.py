@@ -57,6 +57,10 @@ class OrderFacts(NamedTuple):
     used_milli: int
     used_count: int
 
+    def is_for(self, product_code: str | None, station_id: UUID) -> bool:
+        """Say whether it is an order for this product at this station."""
+        return product_code is not None and self.product_code in {None, product_code} and self.station_id in {None, station_id}
+
     @property
     def is_used(self) -> bool:
         """Say whether nothing more may be taken on it."""

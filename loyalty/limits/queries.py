@@ -14,7 +14,7 @@ from loyalty.paging import all_as
 from .levels import Above, LevelFacts, Relief
 from .model import CardLimit, LevelCounter, LimitChange, LimitProfile, LimitRelease, LimitSetRow, Needs
 from .presented import Odometer, OrderFacts, PumpDriver
-from .rules import LimitSet, compiled
+from .rules import Compiled, LimitSet, compiled
 
 ABOVE: Final = """
 LEFT JOIN LATERAL (
@@ -154,10 +154,7 @@ def above_of(
 ) -> Above:
     """Build what stands over a card from what `ABOVE` gives."""
     return Above(
-        [
-            LevelFacts(one[0], one[1], None if one[2] is None else compiled(one[2]), [value or 0 for value in one[3:12]], one[12])
-            for one in levels or ()
-        ],
+        [LevelFacts(one[0], one[1], _limits_in(one[2]), [value or 0 for value in one[3:12]], one[12]) for one in levels or ()],
         [Relief(one[0], None if one[1] is None else frozenset(one[1]), *one[2:8]) for one in reliefs or ()],
         needs,
         None if driver is None else PumpDriver(*driver),
@@ -166,11 +163,23 @@ def above_of(
     )
 
 
-async def above_at(session: AsyncSession, *, account_id: UUID, chain_id: UUID, day: date) -> Above | None:
-    """Return what stands over a company account's chain on a station's `day`; None where nothing does.
+def _limits_in(document: Any) -> Compiled | None:
+    """Read a level's document: the pump's own connection gives its text, a session what the driver made of it."""
+    if document is None:
+        return None
+    return compiled(document) if isinstance(document, str) else Compiled(msgspec.convert(document, LimitSet))
 
-    No driver and no order is asked for.
-    """
+
+async def above_at(
+    session: AsyncSession,
+    *,
+    account_id: UUID,
+    chain_id: UUID,
+    day: date,
+    driver_number: str | None = None,
+    order_number: str | None = None,
+) -> Above | None:
+    """Return what stands over a company account's chain on a station's `day`, with whom and what was named; None where nothing does."""
     row = (
         await session.execute(
             text(
@@ -180,13 +189,20 @@ async def above_at(session: AsyncSession, *, account_id: UUID, chain_id: UUID, d
                 CROSS JOIN (SELECT 'company' AS kind) a
                 CROSS JOIN (
                     SELECT d.day, date_trunc('week', d.day::timestamp)::date AS week, date_trunc('month', d.day::timestamp)::date AS month,
-                        CAST(NULL AS text) AS driver_number, CAST(NULL AS text) AS order_number, false AS says_odometer
+                        CAST(:driver_number AS text) AS driver_number, CAST(:order_number AS text) AS order_number,
+                        false AS says_odometer
                     FROM (SELECT CAST(:day AS date) AS day) d
                 ) r
                 {ABOVE}
                 """.replace("::", "\\:\\:")  # noqa: S608 - put together from this file's constants
             ),
-            {"account_id": account_id, "chain_id": chain_id, "day": day},
+            {
+                "account_id": account_id,
+                "chain_id": chain_id,
+                "day": day,
+                "driver_number": driver_number,
+                "order_number": order_number,
+            },
         )
     ).one()
     return None if row.needs is None else above_of(*row)

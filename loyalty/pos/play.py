@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -16,13 +16,15 @@ from loyalty.pos_client import Card, Fuel, MemoryStore, OfflineRefusedError, Pro
 
 from .line import Line
 from .plan import Kind, Visit
-from .stage import COUNTER, PUMP, Scene
+from .stage import COUNTER, PUMP, Crew, Scene
 from .tally import Tally
 
 FLOAT_MINOR: Final = 50_000
 LOAD_MINOR: Final = 50_000
 CARDS_A_PURCHASE: Final = 10
 LEAST_MILLI: Final = 1_000
+KM_A_FILL: Final = 8
+OFFLINE_NEEDS: Final = frozenset({"plate", "order_number", "odometer_km"})
 
 
 @dataclass
@@ -53,6 +55,7 @@ class StationDay:
         self.digits = minor_digits(scene.station.currency)
         self._waiting: dict[UUID, tuple[Fuel | None, tuple[Shop, ...], tuple[Tender, ...]]] = {}
         """Offline sales that are not reported yet, by their key."""
+        self._driven_km = 0
 
     async def open(self) -> None:
         """Enrol both tills, take the offline package, open the shifts, sell and load the cards."""
@@ -200,16 +203,20 @@ class StationDay:
         due = (fuel.amount_minor if fuel else 0) + sum(line.amount_minor for line in shop)
         tenders = self._tenders(visit, due)
         key = key or uuid4()
-        try:
-            answer = await self.tills[COUNTER].sell(
+
+        async def ask(**said: Any) -> dict[str, Any]:
+            return await self.tills[COUNTER].sell(
                 Card(number=card.number, pin=pin or card.pin, check_value=card.check_value),
                 fuel=fuel,
                 shop=shop,
                 tenders=tenders,
                 fill_id=fill_id,
-                key=key,
                 offline_in=self.scene.station.zone if visit.offline else None,
+                **said,
             )
+
+        try:
+            answer = await self._answering(card, ask, key, offline=visit.offline)
         except OfflineRefusedError:
             self._waiting[key] = (fuel, shop, tenders)
             raise
@@ -220,6 +227,30 @@ class StationDay:
         self._note(answer)
         return answer
 
+    async def _answering(self, card: Card, ask: Callable[..., Awaitable[dict[str, Any]]], key: UUID, *, offline: bool) -> dict[str, Any]:
+        """Ask; where the pump wants more said, let the card's crew say it and ask once more, under `key`.
+
+        Without a line nobody asks for it: it is said at once.
+        """
+        crew = self.scene.crews.get(card)
+        if crew is None:
+            return await ask(key=key)
+        if offline:
+            return await ask(key=key, driver=crew.driver, **self._says(crew, OFFLINE_NEEDS))
+        first = uuid4()
+        answer = await ask(key=first)
+        if answer["outcome"] != "more_data":
+            return answer
+        self._note(answer)
+        driver = crew.driver if "driver_number" in answer["needs"] else None
+        return await ask(key=key, continues=first, driver=driver, **self._says(crew, answer["needs"]))
+
+    def _says(self, crew: Crew, needs: Collection[str]) -> dict[str, Any]:
+        """Return what the crew says of what is asked; the odometer runs on from fill to fill."""
+        self._driven_km += KM_A_FILL
+        said = {"plate": crew.plate, "order_number": crew.order_number, "odometer_km": crew.odometer_km + self._driven_km}
+        return {name: value for name, value in said.items() if name in needs}
+
     async def _preset(self, visit: Visit) -> None:
         await self._authorised(visit, self.tills[COUNTER], self.tallies[COUNTER], amount_minor=visit.load_minor)
 
@@ -228,7 +259,12 @@ class StationDay:
 
     async def _authorised(self, visit: Visit, till: Till, tally: Tally, **wanted: Any) -> None:
         card, grade = self._card(visit), self._grade(visit)
-        said = await till.authorise(Card(number=card.number, pin=card.pin), product=grade["product_code"], nozzle=visit.nozzle, **wanted)
+
+        async def ask(**more: Any) -> dict[str, Any]:
+            shown = Card(number=card.number, pin=card.pin)
+            return await till.authorise(shown, product=grade["product_code"], nozzle=visit.nozzle, **wanted, **more)
+
+        said = await self._answering(card, ask, uuid4(), offline=False)
         self._note(said)
         if said["outcome"] not in {"approved", "partial"}:
             return
@@ -249,9 +285,12 @@ class StationDay:
 
     async def _not_lifted(self, visit: Visit) -> None:
         card, till = self._card(visit), self.tills[PUMP]
-        said = await till.authorise(
-            Card(number=card.number, pin=card.pin), product=self._grade(visit)["product_code"], nozzle=visit.nozzle, flow="pump"
-        )
+
+        async def ask(**more: Any) -> dict[str, Any]:
+            shown = Card(number=card.number, pin=card.pin)
+            return await till.authorise(shown, product=self._grade(visit)["product_code"], nozzle=visit.nozzle, flow="pump", **more)
+
+        said = await self._answering(card, ask, uuid4(), offline=False)
         self._note(said)
         if said["outcome"] in {"approved", "partial"}:
             self._note(await till.nozzle_not_lifted(said["authorization"]))
@@ -322,7 +361,8 @@ class StationDay:
     # What a visit is made of
 
     def _card(self, visit: Visit) -> Card:
-        return self.scene.cards[visit.card % len(self.scene.cards)]
+        all_cards = (*self.scene.cards, *self.scene.crews)
+        return all_cards[visit.card % len(all_cards)]
 
     def _grade(self, visit: Visit) -> dict[str, Any]:
         return self.fuels[visit.fuel % len(self.fuels)]

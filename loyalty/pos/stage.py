@@ -4,8 +4,10 @@ Two tills a station with enrolment codes, a cashier with card and PIN, blank ano
 """
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -23,7 +25,7 @@ from loyalty.identity.model_terminals import EnrolmentUse
 from loyalty.identity.operations import grant_role, hire, issue_enrolment_code, issue_staff_card, set_staff_pin
 from loyalty.identity.queries import staff_by_card
 from loyalty.ids import StationId
-from loyalty.pos_client import Card, Staff
+from loyalty.pos_client import Card, Driver, Staff
 from loyalty.stations.model import StationStatus, TerminalKind
 from loyalty.stations.operations import add_terminal
 from loyalty.stations.queries import StationFilter, StationView, find_terminal, list_stations
@@ -38,6 +40,16 @@ class StageError(Exception):
     for_people = True
 
 
+class Crew(NamedTuple):
+    """Who comes with a company's card, and what they say when the pump asks."""
+
+    driver: Driver
+    plate: str
+    order_number: str | None
+    odometer_km: int
+    """As it stands in the morning."""
+
+
 class Scene(NamedTuple):
     """One station, ready to be played."""
 
@@ -47,6 +59,8 @@ class Scene(NamedTuple):
     cashier: Staff
     cards: tuple[Card, ...]
     """Blank cards in this station's stock, with the PINs their holders will choose."""
+    crews: Mapping[Card, Crew] = MappingProxyType({})
+    """Companies' cards that come here, active and with money."""
 
 
 async def set_stage(sessions: Sessions, *, stations: int, cards: int) -> list[Scene]:

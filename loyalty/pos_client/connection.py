@@ -30,7 +30,7 @@ from loyalty.crypto import (
 )
 from loyalty.signing import sign_request
 
-from .parts import Body, Card, Staff, plain
+from .parts import Body, Card, Driver, Staff, plain
 from .problems import NotEnrolledError, ProblemError, TillError, UnreachableError
 from .state import Answer, Entry, Pending, Store, TillState
 
@@ -177,10 +177,10 @@ class Connection:
         key = uuid4()
         return await self._exchange("POST", path, "", msgspec.json.encode(await self._sealed(body, key, card, ())), key)
 
-    async def as_curl(self, path: str, body: Body, *, card: Card | None = None) -> str:
+    async def as_curl(self, path: str, body: Body, *, card: Card | None = None, driver: Driver | None = None) -> str:
         """Return a signed POST as a command line for curl, for those who want to see the wire. It stands outside the chain of records."""
         key = uuid4()
-        content = msgspec.json.encode(await self._sealed(body, key, card, ()))
+        content = msgspec.json.encode(await self._sealed(body, key, card, (), driver))
         session = await self.session()
         signed = sign_request(
             method="POST",
@@ -204,6 +204,7 @@ class Connection:
         *,
         card: Card | None = None,
         staff: tuple[tuple[str, Staff | None], ...] = (),
+        driver: Driver | None = None,
         key: UUID | None = None,
         amount_minor: int = 0,
     ) -> Answer:
@@ -214,7 +215,7 @@ class Connection:
         """
         key = key or uuid4()
         try:
-            content = await self._sealed(body, key, card, staff)
+            content = await self._sealed(body, key, card, staff, driver)
         except UnreachableError as error:
             raise UnreachableError(key, sent=False) from error
         pending = self.record(operation, path, content, key=key, amount_minor=amount_minor)
@@ -307,13 +308,19 @@ class Connection:
                 answers[pending.key] = problem
         return answers
 
-    async def _sealed(self, body: Body, key: UUID, card: Card | None, staff: tuple[tuple[str, Staff | None], ...]) -> Body:
-        """Return the body with the card and staff members in it, their PINs sealed for this request alone."""
+    async def _sealed(
+        self, body: Body, key: UUID, card: Card | None, staff: tuple[tuple[str, Staff | None], ...], driver: Driver | None = None
+    ) -> Body:
+        """Return the body with card, driver and staff members in it, their PINs sealed for this request alone."""
         whole: Body = plain(body)
         if card is not None:
             whole["card"] = plain(card)
             if card.pin is not None:
                 whole["card"]["pin"] = seal_pin(await self.session(), card=card.reference, request_key=str(key), pin=card.pin)
+        if driver is not None:
+            whole["driver_number"] = driver.number
+            if driver.pin is not None:
+                whole["driver_pin"] = seal_pin(await self.session(), card=driver.number, request_key=str(key), pin=driver.pin)
         for name, person in staff:
             if person is not None:
                 sealed = seal_pin(await self.session(), card=person.card, request_key=str(key), pin=person.pin)

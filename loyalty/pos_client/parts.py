@@ -35,6 +35,16 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
         return f"Staff(•••• {self.card[-4:]})"
 
 
+class Driver(msgspec.Struct, frozen=True, kw_only=True):
+    """The driver beside a company's card: the number, and the driver's own PIN where there is a line. Never prints."""
+
+    number: str
+    pin: str | None = None
+
+    def __repr__(self) -> str:
+        return "Driver(•••)"
+
+
 class Fuel(msgspec.Struct, frozen=True, kw_only=True):
     """The pump's line: thousandths of a unit, ten-thousandths of a currency unit, minor units."""
 

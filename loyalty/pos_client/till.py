@@ -18,7 +18,7 @@ from loyalty.crypto import Purpose, read_signed_token, sign_chain
 
 from .allowance import allow_offline
 from .connection import SHIFT_CLOSE, Connection
-from .parts import Body, Card, Fuel, Shop, Staff, Tender, plain
+from .parts import Body, Card, Driver, Fuel, Shop, Staff, Tender, plain
 from .problems import OfflineRefusedError, TillError, UnreachableError
 from .state import Answer, Offline, OfflineSale, Profile
 
@@ -53,10 +53,14 @@ class Till(Connection):
 
     # At the pump
 
-    async def authorise(self, card: Card, *, product: str, key: UUID | None = None, **wanted: Any) -> Answer:
-        """Ask before fuel flows: `amount_minor`, `quantity_milli` or neither; `flow`, `nozzle`, `plate`, `odometer_km`, `partial`."""
+    async def authorise(self, card: Card, *, product: str, driver: Driver | None = None, key: UUID | None = None, **wanted: Any) -> Answer:
+        """Ask before fuel flows: `amount_minor`, `quantity_milli` or neither; `flow`, `nozzle`, `partial`.
+
+        A company's card may want more said: `driver`, `order_number`, `odometer_km`, `plate`. What is missing or wrong the answer names in
+        `needs`; ask again with it under a new key, `continues` being the first one's.
+        """
         body = {"product": product, "event_at": self.business_clock(), **wanted}
-        return await self.perform("authorise", "/v1/authorizations", body, card=card, key=key)
+        return await self.perform("authorise", "/v1/authorizations", body, card=card, driver=driver, key=key)
 
     async def complete(
         self, authorization: str, *, quantity_milli: int, unit_price_e4: int, amount_minor: int, final: bool = True, **more: Any
@@ -84,11 +88,12 @@ class Till(Connection):
         fuel: Fuel | None = None,
         shop: Sequence[Shop] = (),
         tenders: Sequence[Tender] = (),
+        driver: Driver | None = None,
         offline_in: str | None = None,
         key: UUID | None = None,
         **more: Any,
     ) -> Answer:
-        """Sell in one step: pay after filling, the shop, or both; `fill_id`, `plate`, `odometer_km`, `staff_id`.
+        """Sell in one step: pay after filling, the shop, or both; `fill_id`, `staff_id`; what a company wants said, as `authorise` has it.
 
         With `offline_in`, the station's time zone, a sale that got no answer is made offline where the last package allows it:
         outcome `approved_offline`. It is reported by `report_offline`, unless the lost request turns out to be booked. Where the
@@ -97,8 +102,10 @@ class Till(Connection):
         :raises OfflineRefusedError: if there is no answer and the allowance says no
         """
         body: Body = {"fuel": fuel, "shop": list(shop), "tenders": list(tenders), "event_at": self.business_clock(), **more}
+        if driver is not None:
+            body["driver_number"] = driver.number
         try:
-            return await self.perform("sale", "/v1/sales", body, card=card, key=key)
+            return await self.perform("sale", "/v1/sales", body, card=card, driver=driver, key=key)
         except UnreachableError as error:
             if offline_in is None:
                 raise
@@ -133,7 +140,8 @@ class Till(Connection):
             now=now,
         )
         key = uuid4()
-        content = plain(body | {"card": {"number": card.number}, "key": key})
+        # What has happened continues nothing, and a driver's PIN cannot be checked here: the number alone is told.
+        content = plain({**body, "continues": None, "card": {"number": card.number}, "key": key})
         record, _ = self.chained("advice", content, key=key, amount_minor=amount)
         self.state.queue.append(OfflineSale(record=record, key=key, instead_of=instead_of))
         self.state.used.append(used)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -256,6 +257,23 @@ async def test_a_sale_is_traced_to_its_transfers(office):
     page = await desk.get(f"/office/sales/{href}")
     assert page.status_code == 200
     assert "本金" in page.text
+
+
+async def test_a_sale_says_who_drove_and_on_which_order(office):
+    desk = await office.at("auditor")
+    listed = (await desk.get("/office/sales")).text
+    account, _, sale = listed.partition('href="/office/sales/')[2].partition('"')[0].partition("/")
+    told = {"driver_number": "099", "order_number": "WO-7", "odometer_km": 123_456, "plate": "浙A12345"}
+    async with transaction(office.sessions) as session:
+        await session.execute(
+            text(
+                "UPDATE sales SET detail = coalesce(detail, '{}') || CAST(:told AS jsonb) WHERE account_id = :account AND sale_id = :sale"
+            ),
+            {"told": json.dumps(told), "account": account, "sale": sale},
+        )
+    page = (await desk.get(f"/office/sales/{account}/{sale}")).text
+    for said in ("099（按现场所报）", "WO-7（按现场所报）", "123,456 km", "浙A12345"):
+        assert said in page
 
 
 async def test_the_ledger_runs_from_the_first_transfer_to_the_balance(office):

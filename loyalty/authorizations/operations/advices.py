@@ -11,11 +11,13 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.audit.model import Actor, ActorKind
 from loyalty.authorizations.advising import Advice, decide_advice
 from loyalty.authorizations.decision import Decision, Write
 from loyalty.authorizations.dedupe import Outcome, once
 from loyalty.authorizations.facts import CardFacts, CardTerms, Place
 from loyalty.authorizations.hot import business_day, local_time
+from loyalty.authorizations.levelling import DRIVER, ORDER
 from loyalty.authorizations.model import Authorization, Flag, Operation
 from loyalty.authorizations.settling import decide_completion
 from loyalty.authorizations.snapshot import Snapshot
@@ -30,6 +32,8 @@ from loyalty.ids import AccountId, uuid7
 from loyalty.ledger import operations as ledger
 from loyalty.ledger.model import Account, AccountKind
 from loyalty.ledger.queries import get_account, lock_purses, open_period
+from loyalty.limits.operations import use_late
+from loyalty.limits.queries import above_at
 
 from .booking import book_decision
 from .locking import find_authorization, find_sale, lock_chain
@@ -183,6 +187,7 @@ async def _complete(session: AsyncSession, authorization: Authorization, advice:
     decision.account_id, decision.card_id, decision.chain_id = authorization.account_id, authorization.card_id, authorization.chain_id
     decision.staff_id, decision.fill_id = advice.staff_id, advice.fill_id
     decision.flags |= Flag.OFFLINE | await _period_flag(session, advice, context)
+    as_said = await _said_otherwise(session, decision, authorization, advice, context)
     decided = decide_completion(
         decision,
         request,
@@ -196,8 +201,39 @@ async def _complete(session: AsyncSession, authorization: Authorization, advice:
         now=context.now,
         local=local_time(context.now, context.place.zone),
     )
+    decided.detail = (decided.detail or {}) | as_said or None
     await book_decision(session, decided, terminal_id=context.place.terminal_id, authorization=authorization, now=context.now)
     return Outcome(decided.account_id, decided.subject_id, decided.answer)
+
+
+async def _said_otherwise(
+    session: AsyncSession, decision: Decision, authorization: Authorization, advice: Advice, context: AdviceContext
+) -> dict[str, str]:
+    """Return what the end of a fill says besides, as it was said; a driver or an order that its beginning did not have is flagged.
+
+    A fill counts for whom it was authorised.
+    """
+    kept = {} if advice.plate is None else {"plate": advice.plate}
+    if (advice.driver_number is None and advice.order_number is None) or authorization.chain_id is None:
+        return kept
+    above = await above_at(
+        session,
+        account_id=authorization.account_id,
+        chain_id=authorization.chain_id,
+        day=business_day(advice.event_at, context.place),
+        driver_number=advice.driver_number,
+        order_number=advice.order_number,
+    )
+    begun = authorization.prompts or {}
+    driver = None if above is None or above.driver is None else str(above.driver.driver_id)
+    order = None if above is None or above.order is None else str(above.order.order_id)
+    if advice.driver_number is not None and (driver is None or driver != begun.get(DRIVER)):
+        kept["driver_number"] = advice.driver_number
+        decision.flags |= Flag.DRIVER
+    if advice.order_number is not None and (order is None or order != begun.get(ORDER)):
+        kept["order_number"] = advice.order_number
+        decision.flags |= Flag.ORDER
+    return kept
 
 
 async def _sell(session: AsyncSession, advice: Advice, context: AdviceContext) -> Outcome:
@@ -226,6 +262,9 @@ async def _sell(session: AsyncSession, advice: Advice, context: AdviceContext) -
     await book_decision(
         session, decided, terminal_id=place.terminal_id, tenders=[tender.tender for tender in advice.tenders], now=context.now
     )
+    order_id = (decided.prompts or {}).get(ORDER)
+    if order_id is not None:
+        await use_late(session, order_id=UUID(order_id), actor=Actor(ActorKind.TERMINAL, place.terminal_id), now=context.now)
     return Outcome(decided.account_id, decided.subject_id, decided.answer)
 
 
@@ -251,7 +290,15 @@ async def _bearer(
     decision.account_id, decision.chain_id = account.account_id, card.chain_id
     purses = await lock_purses(session, account_id=account.account_id)
     day = business_day(advice.event_at, context.place)
-    facts = await card_facts(session, card=card, account=account, purses=purses, day=day)
+    facts = await card_facts(
+        session,
+        card=card,
+        account=account,
+        purses=purses,
+        day=day,
+        driver_number=advice.driver_number,
+        order_number=advice.order_number,
+    )
     return facts, context.snapshot.card_terms.get(card.product_id)
 
 

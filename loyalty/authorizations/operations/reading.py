@@ -34,13 +34,32 @@ async def card_by_index(session: AsyncSession, *, number_index: bytes) -> Card |
     return found
 
 
-async def card_facts(session: AsyncSession, *, card: Card, account: Account, purses: list[PurseView], day: date) -> CardFacts:
-    """Return a card's facts on the station's `day`; `purses` are the account's, of which it sees its own and the common ones."""
+async def card_facts(
+    session: AsyncSession,
+    *,
+    card: Card,
+    account: Account,
+    purses: list[PurseView],
+    day: date,
+    driver_number: str | None = None,
+    order_number: str | None = None,
+) -> CardFacts:
+    """Return a card's facts on the station's `day`, with the driver and the order that were named.
+
+    `purses` are the account's, of which it sees its own and the common ones.
+    """
     used, last_at = await _used(session, account_id=account.account_id, chain_id=card.chain_id, day=day)
     limits = Compiled(await limit_set_of(session, subject_id=card.chain_id))
     above = None
     if account.kind is AccountKind.COMPANY:
-        above = await above_at(session, account_id=account.account_id, chain_id=card.chain_id, day=day)
+        above = await above_at(
+            session,
+            account_id=account.account_id,
+            chain_id=card.chain_id,
+            day=day,
+            driver_number=driver_number,
+            order_number=order_number,
+        )
     return CardFacts(
         card_id=card.card_id,
         account_id=account.account_id,

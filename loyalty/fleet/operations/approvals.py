@@ -118,6 +118,18 @@ async def ask(session: AsyncSession, *, account_id: UUID, authorization_id: UUID
     return made
 
 
+async def look(session: AsyncSession, *, account_id: UUID, authorization_id: UUID, station_id: UUID, now: datetime) -> Approval:
+    """Return an asking of a station as it stands by now.
+
+    :raises NothingToAsk: if the company was not asked
+    """
+    known = select(Approval).where(Approval.account_id == account_id, Approval.authorization_id == authorization_id)
+    asked = await session.scalar(known.where(Approval.station_id == station_id))
+    if asked is None:
+        raise NothingToAsk
+    return await _now_standing(session, asked, now=now)
+
+
 async def answer(
     session: AsyncSession,
     *,

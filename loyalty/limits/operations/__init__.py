@@ -16,7 +16,7 @@ from .levels import (
     set_chains,
     use_profile,
 )
-from .orders import NewOrder, OrderCannotMove, OrderNotSound, OrderNumberTaken, add_orders, cancel_order, settle_orders
+from .orders import NewOrder, OrderCannotMove, OrderNotSound, OrderNumberTaken, add_orders, cancel_order, settle_orders, use_late
 from .setting import (
     LimitNotFound,
     LimitNotSound,
@@ -65,5 +65,6 @@ __all__ = [
     "set_chains",
     "set_needs",
     "settle_orders",
+    "use_late",
     "use_profile",
 ]

@@ -122,6 +122,17 @@ async def cancel_order(session: AsyncSession, *, company_id: UUID, order_id: UUI
     await audit.record(session, actor=actor, action="limits.order_cancelled", subject=("fuel_order", order_id), facts=facts, now=now)
 
 
+async def use_late(session: AsyncSession, *, order_id: UUID, actor: Actor, now: datetime) -> None:
+    """Move an order that has expired since to used: it was fuelled on in time, told of only now. Of any other the job moves the status."""
+    row: FuelOrder | None = await session.scalar(locked(select(FuelOrder).where(FuelOrder.order_id == order_id)))
+    if row is None or OrderStatus.USED not in ORDER_MOVES[row.status] or row.status is OrderStatus.OPEN:
+        return
+    row.status = OrderStatus.USED
+    await session.flush()
+    facts = {"number": row.number, "late": True}
+    await audit.record(session, actor=actor, action="limits.order_used", subject=("fuel_order", order_id), facts=facts, now=now)
+
+
 async def settle_orders(session: AsyncSession, *, now: datetime) -> int:
     """Let the status of orders follow what was taken on them, and what has passed; return how many moved. A job calls it every minute."""
     moved = await session.execute(

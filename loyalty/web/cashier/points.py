@@ -28,10 +28,10 @@ from loyalty.rewards.queries.redeeming import Bought, PricedGift, bought_with, g
 from loyalty.statements.model import ReceiptKind
 from loyalty.statements.operations import count_print
 from loyalty.statements.queries import prints_of
+from loyalty.web.cashier.declining import declined
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.points_slips import points_slip
 from loyalty.web.cashier.sales import approve, spend
-from loyalty.web.cashier.selling import declined
 from loyalty.web.cashier.sheets import CardSheet, sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
 from loyalty.web.i18n import N_

@@ -30,14 +30,18 @@ from loyalty.stations.model import ProductCategory
 from loyalty.stations.queries import price_board
 from loyalty.web.cashier import queries
 from loyalty.web.cashier.benefits import kept_for, teller_for
+from loyalty.web.cashier.declining import declined
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.labels import AUTHORIZATION_TAGS
 from loyalty.web.cashier.sales import approve, spend, standing_in
-from loyalty.web.cashier.selling import declined, favour_for, offer_for
+from loyalty.web.cashier.saying import driver_pin, lines_of, read_said
+from loyalty.web.cashier.selling import favour_for, offer_for
 from loyalty.web.cashier.sheets import CardSheet, sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
 from loyalty.web.rendering import redirect
 
+_PASSED = {"approved", "partial", "pending_review"}
+"""A decline may have a name too: to ask the company by."""
 _WAITS = {Status.APPROVED, Status.PENDING_REVIEW, Status.PART_COMPLETED}
 
 
@@ -69,6 +73,7 @@ async def authorise(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Pag
         how = "amount" if form.raw("amount") else "quantity"
     amount = form.money("amount", _("Amount"), till.currency) if how == "amount" else None
     quantity = form.quantity("quantity", _("Quantity")) if how == "quantity" else None
+    said = read_said(till)
     pin, token = form.secret("pin").strip(), code_for(till.request, sheet.number_index)
     body = AuthorizationRequest(
         card=Credential(pin="given" if pin else None, token=token or None),
@@ -77,8 +82,7 @@ async def authorise(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Pag
         nozzle=form.whole("nozzle", _("Nozzle"), required=False, high=999),
         amount_minor=amount,
         quantity_milli=quantity,
-        plate=form.raw("plate")[:16] or None,
-        odometer_km=form.whole("odometer", _("Odometer"), required=False, high=10**8),
+        **said,
     )
     form.check()
     answer = await till.hot(
@@ -86,9 +90,9 @@ async def authorise(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Pag
         body,
         AuthorizationAnswer,
         number_index=sheet.number_index,
-        presented=presented_by(pin, token),
+        presented=presented_by(pin, token, driver_pin(till)),
     )
-    if answer.authorization is not None:
+    if answer.outcome in _PASSED:
         cookies = [code_cookie(till.request, "")] if token else None
         return redirect(till.request, f"{HOME}/authorisations/{answer.authorization}?new=1", cookies=cookies)
     async with reading(till) as session:
@@ -229,6 +233,7 @@ async def unresolved_page(till: NamedDependency[Till]) -> Page:
 
 async def _asked(till: Till, session: AsyncSession, sheet: CardSheet, *, said: Said | None = None) -> Page:
     typed = {name: values[-1] for name, values in till.form.texts().items() if values and not name.startswith("pin")}
+    lines = lines_of(till, sheet, said)
     offer = await offer_for(till, session, sheet)
     teller = await teller_for(till, session, offer)
     board = await price_board(session, station_id=till.place.station_id, at=till.now)
@@ -241,6 +246,8 @@ async def _asked(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
         sheet=sheet,
         favour=await favour_for(till, session, sheet, offer, teller, [line for line in board if line.category is ProductCategory.FUEL]),
         declined=None if said is None else declined(till, said),
+        lines=lines,
+        asks=any(line.first for line in lines.asked),
         token=bool(code_for(till.request, sheet.number_index)),
         typed=typed,
         once=new_key(),

@@ -10,7 +10,7 @@ from litestar.types import ExceptionHandlersMap
 
 from loyalty.errors import Refusal
 from loyalty.identity.operations import ScreenLocked
-from loyalty.web.cashier import cards, counter, device, fills, gifts, issuing, loading, points, pumping, sales, selling, shifts
+from loyalty.web.cashier import asking, cards, counter, device, fills, gifts, issuing, loading, points, pumping, sales, selling, shifts
 from loyalty.web.cashier.device import locked_screen
 from loyalty.web.cashier.till import HOME, AnyRequest, DeviceNeeded, Page, ShiftNeeded, SignInNeeded, back_to, provide_till
 from loyalty.web.office.reading import FormRefused
@@ -83,6 +83,7 @@ cashier = Router(
         *counter.handlers,
         *selling.handlers,
         *pumping.handlers,
+        *asking.handlers,
         *fills.handlers,
         *sales.handlers,
         *loading.handlers,

@@ -1,7 +1,7 @@
 """A card on the counter: what it may take, and taking it. One form, its key made when it was drawn: Enter three times is one sale."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -18,15 +18,16 @@ from loyalty.authorizations.settling import goods_of
 from loyalty.authorizations.wire import Credential, FuelLine, Said, SaleAnswer, SaleRequest, ShopLine, Tender
 from loyalty.cards.model import ProductKind
 from loyalty.identity.rules import Permission
-from loyalty.limits.wording import limit_label
 from loyalty.pricing.basket import CARD
 from loyalty.stations.model import ProductCategory
 from loyalty.stations.queries import BoardLine, list_products, price_board
 from loyalty.web.benefits import Teller
 from loyalty.web.cashier import queries
 from loyalty.web.cashier.benefits import Favour, Saving, Waiting, favour_of, saving_of, shelves, teller_for, waiting_for
+from loyalty.web.cashier.declining import declined
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.paying import VOUCHER, Payer, earlier, payers_of, set_aside, settle, tender_of
+from loyalty.web.cashier.saying import driver_pin, lines_of, read_said
 from loyalty.web.cashier.sheets import CardSheet, DueFill, due_of, sheet_of
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, code_for, new_key, presented_by
 from loyalty.web.i18n import N_
@@ -116,7 +117,7 @@ async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         body,
         SaleAnswer,
         number_index=sheet.number_index,
-        presented=presented_by(till.form.secret("pin").strip(), token),
+        presented=presented_by(till.form.secret("pin").strip(), token, driver_pin(till)),
     )
     if reserved is not None:
         await settle(till, answer)
@@ -161,6 +162,7 @@ def _sale(till: Till, sheet: CardSheet) -> tuple[SaleRequest, str]:
     tenders = _tenders(till)
     if fill_id is None and fuel is None and not shop:
         form.fault("fill", _("What"), _("choose a fill, or add goods"))
+    said = read_said(till)
     form.check()
     body = SaleRequest(
         # The PIN stays in this process; the pump only asks whether one was given.
@@ -169,11 +171,9 @@ def _sale(till: Till, sheet: CardSheet) -> tuple[SaleRequest, str]:
         fill_id=fill_id,
         shop=shop,
         tenders=tenders,
-        plate=form.raw("plate")[:16] or None,
-        odometer_km=form.whole("odometer", _("Odometer"), required=False, high=10**8),
         staff_id=till.principal.staff_id,
+        **said,
     )
-    form.check()
     return body, token
 
 
@@ -292,9 +292,11 @@ async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
     board = await price_board(session, station_id=till.place.station_id, at=till.now)
     payers = await payers_of(till, session, sheet) if sheet.living and not sheet.stopped else []
     token = code_for(till.request, sheet.number_index)
-    first = "pin" if chosen and chosen != "none" and not token else "fill"
-    if said is not None and said.reason in _ONCE_MORE:
-        first = "pin"
+    lines = lines_of(till, sheet, said)
+    asks = any(line.first for line in lines.asked)
+    first = "fill" if not chosen or chosen == "none" else "asked" if asks else "fill" if token else "pin"
+    if said is not None and (asks or said.reason in _ONCE_MORE):
+        first = "asked" if asks else "pin"
     return await draw(
         till,
         session,
@@ -305,6 +307,7 @@ async def _drawn(till: Till, session: AsyncSession, sheet: CardSheet, *, said: S
         fills=fills,
         chosen=chosen,
         first=first,
+        lines=lines,
         board=[line for line in board if line.category is ProductCategory.FUEL],
         goods=await _goods(till, session, board),
         tenders=[(code, till.gettext(label)) for code, label in OTHER_TENDERS],
@@ -336,43 +339,6 @@ async def _goods(till: Till, session: AsyncSession, board: list[BoardLine]) -> l
 def _typed(till: Till) -> dict[str, str]:
     """Return what the form said, to be shown again after a decline; never a PIN."""
     return {name: values[-1] for name, values in till.form.texts().items() if values and not name.startswith("pin")}
-
-
-def declined(till: Till, said: Said) -> dict[str, Any]:
-    """Return a decline in words: what, what remains, what to do next."""
-    _ = till.gettext
-    remains = []
-    if said.remaining_minor is not None:
-        remains.append(till.money(said.remaining_minor))
-    if said.remaining_milli is not None:
-        remains.append(till.f.quantity(said.remaining_milli))
-    facts = []
-    if said.limit and said.limit != "terminal":
-        facts.append((_("Limit"), limit_label(said.limit, till.words.locale)))
-    if remains:
-        facts.append((_("Still possible"), " · ".join(remains)))
-    steps = {
-        Reason.INSUFFICIENT_FUNDS.code: N_("Top up with F2, or enter another tender for the rest below."),
-        Reason.PIN_WRONG.code: N_("Let the customer type it again."),
-        Reason.PIN_LOCKED.code: N_("Unlock the PIN with F4, against the holder's document."),
-        Reason.PIN_NOT_SET.code: N_("Set the PIN with F4; a number alone never spends."),
-        Reason.PIN_NEEDED.code: N_("Let the customer type the PIN."),
-        Reason.CREDENTIAL_NEEDED.code: N_("Let the customer type the PIN."),
-        Reason.PLATE_NEEDED.code: N_("Type the number plate you see."),
-        Reason.PLATE_DIFFERS.code: N_("Compare the plate on the vehicle with what you typed."),
-        Reason.FILL_LOCKED.code: N_("Wait until the phone has paid, or take its code back."),
-        Reason.FILL_PAID.code: N_("Choose another fill."),
-        Reason.FILL_DIFFERS.code: N_("Go back and choose the fill again from the list."),
-        Reason.TENDERS_EXCEED.code: N_("Lower the other tenders."),
-        Reason.CARD_LOST.code: N_("Keep the card if it was handed to you. Its owner gets a new one with F4."),
-    }
-    step = steps.get(said.reason or "")
-    return {
-        "title": till.either(said.message_zh, said.message_en) or _("Declined"),
-        "facts": facts,
-        "then": _(step) if step else _("Take another tender, or ask the station manager."),
-        "tone": "warn" if said.outcome == "more_data" else "",
-    }
 
 
 handlers = [card_page, due, sell]

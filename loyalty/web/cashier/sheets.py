@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -104,6 +104,8 @@ class CardSheet(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     then: str
     grades: tuple[Grade, ...]
+    needs: tuple[str, ...]
+    """What its company wants said with it, by the pump's names."""
     tier: TierShown | None
     points: PointsShown | None
 
@@ -116,6 +118,17 @@ class CardSheet(msgspec.Struct, frozen=True, kw_only=True):
     def stopped(self) -> bool:
         """Whether it must not be paid with until somebody lets it live again."""
         return self.status in {CardStatus.SUSPENDED, CardStatus.LOST}
+
+
+class _Verdict(NamedTuple):
+    """The first question's answer: can it fuel, in which tone and words it is said, what to do, what of which grade, what must be said."""
+
+    can: bool
+    tone: str
+    verdict: str
+    then: str
+    grades: tuple[Grade, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 class DueFill(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,12 +150,11 @@ async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardS
     product = await get_product(session, product_id=card.product_id)
     label, tone = STATUSES[card.status]
     values: dict[str, object] = {}
-    grades: tuple[Grade, ...] = ()
-    can, verdict, then, verdict_tone = False, till.gettext("Not handed out yet"), till.gettext("Issue it with F3."), "warn"
+    may = _Verdict(False, "warn", till.gettext("Not handed out yet"), till.gettext("Issue it with F3."))
     if card.status is not CardStatus.BLANK:
         private = product.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}
         values = await _money(till, session, card, private=private)
-        can, verdict_tone, verdict, then, grades = await _may_take(till, session, card, private=private)
+        may = await _may_take(till, session, card, private=private)
     names = await names_of(session, customer_ids=[card.customer_id]) if card.customer_id else {}
     name = names.get(card.customer_id, "") if card.customer_id else ""
     shown = till.either(product.name_zh, product.name_en)
@@ -174,11 +186,12 @@ async def sheet_of(till: Till, session: AsyncSession, *, card_id: UUID) -> CardS
         has_pin=card.pin_verifier is not None,
         pin_locked=card.pin_tries >= PIN_TRIES,
         asks_pin=product.pin_required or card.pin_verifier is not None,
-        can=can,
-        tone=verdict_tone,
-        verdict=verdict,
-        then=then,
-        grades=grades,
+        can=may.can,
+        tone=may.tone,
+        verdict=may.verdict,
+        then=may.then,
+        grades=may.grades,
+        needs=may.needs,
         tier=await _tier(till, session, card, product.kind),
         points=await _points(till, session, card, product.kind),
         **(defaults | values),  # type: ignore[arg-type]
@@ -247,12 +260,13 @@ def _ends(purse: PurseView) -> datetime:
     return purse.expires_at or datetime.max.replace(tzinfo=UTC)
 
 
-async def _may_take(till: Till, session: AsyncSession, card: Card, *, private: bool) -> tuple[bool, str, str, str, tuple[Grade, ...]]:
+async def _may_take(till: Till, session: AsyncSession, card: Card, *, private: bool) -> _Verdict:
     """Say the first question's answer: can it fuel, for how much, with what saving; else what to do."""
     _ = till.gettext
     said = await quote(session, snapshot=till.pump.snapshot, place=till.place, number_index=card.number_index, now=till.now)
     if said.products is None:
-        return False, "bad", till.either(said.message_zh, said.message_en), _next_step(till, said.reason), ()
+        return _Verdict(False, "bad", till.either(said.message_zh, said.message_en), _next_step(till, said.reason))
+    needs = tuple(said.needs or ())
     board = {line.product_code: line for line in await price_board(session, station_id=till.place.station_id, at=till.now)}
     grades = tuple(
         Grade(
@@ -276,15 +290,18 @@ async def _may_take(till: Till, session: AsyncSession, card: Card, *, private: b
     if best == 0:
         first = next((grade.why for grade in grades if grade.why), "")
         reason = next((line.reason for line in said.products if line.reason), None)
-        return False, "warn", _("Nothing can be taken now"), first or _next_step(till, reason), grades
+        return _Verdict(False, "warn", _("Nothing can be taken now"), first or _next_step(till, reason), grades, needs)
     told = all(grade.told for grade in grades if grade.amount_minor)
     if card.pin_verifier is None:
         waits = _("Up to %(amount)s, once it has a PIN", amount=till.money(best)) if told else _("Can fuel once it has a PIN")
-        return True, "warn", waits, _("Set the PIN with F4; a number alone never spends."), grades
+        return _Verdict(True, "warn", waits, _("Set the PIN with F4; a number alone never spends."), grades, needs)
     saving = next((grade.saving for grade in grades if grade.saving and grade.amount_minor), "")
     if not told:
-        return True, "good", _("Can fuel, as far as the company's money goes"), saving or _("No discount applies here now."), grades
-    return True, "good", _("Can fuel: up to %(amount)s", amount=till.money(best)), saving or _("No discount applies here now."), grades
+        return _Verdict(
+            True, "good", _("Can fuel, as far as the company's money goes"), saving or _("No discount applies here now."), grades, needs
+        )
+    most = _("Can fuel: up to %(amount)s", amount=till.money(best))
+    return _Verdict(True, "good", most, saving or _("No discount applies here now."), grades, needs)
 
 
 def _why(till: Till, reason: str | None, limit: str | None, zh: str | None, en: str | None) -> str:

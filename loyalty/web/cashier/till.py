@@ -311,14 +311,15 @@ def code_for(request: AnyRequest, index: bytes) -> str:
         return ""
 
 
-def presented_by(pin: str, token: str) -> Presented:
-    """Return how the card was shown at the counter: by PIN, by the holder's code, or by nothing."""
-    if not token:
-        return Presented(pin=pin or None)
-    try:
-        return Presented(pin=pin or None, token_ok=True, token_version=read_code(token).version)
-    except TokenError:
-        return Presented(pin=pin or None, token_wrong=True)
+def presented_by(pin: str, token: str, driver_pin: str = "") -> Presented:
+    """Return how the card was shown at the counter, by PIN, by the holder's code, or by nothing; and the driver's own PIN."""
+    shown = Presented(pin=pin or None, driver_pin=driver_pin or None)
+    if token:
+        try:
+            shown.token_version, shown.token_ok = read_code(token).version, True
+        except TokenError:
+            shown.token_wrong = True
+    return shown
 
 
 def said_cookie(text: str, tone: str = "good") -> Cookie:

@@ -339,6 +339,8 @@ FLAG: Final[Mapping[Flag, str]] = {
     Flag.CARD_STATUS: N_("Card was not active"),
     Flag.PRODUCT_DIFFERS: N_("Another product"),
     Flag.ODOMETER: N_("Unlikely odometer"),
+    Flag.DRIVER: N_("Doubtful driver"),
+    Flag.ORDER: N_("Doubtful order"),
 }
 STAFF_STATUS: Final[Mapping[StaffStatus, Toned]] = {
     StaffStatus.ACTIVE: (N_("Works here"), "good"),

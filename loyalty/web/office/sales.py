@@ -31,6 +31,7 @@ from loyalty.web.office.lookups import field, hidden, select
 from loyalty.web.office.parts import Act, Cell, Facts, Part, Rows, Said
 from loyalty.web.office.sale_amounts import amount_parts
 from loyalty.web.office.sale_benefits import benefit_parts, other_parts
+from loyalty.web.office.sale_said import said_parts
 
 PATH = "/office/sales"
 
@@ -253,7 +254,7 @@ async def sale(desk: NamedDependency[Desk], account_id: FromPath[UUID], sale_id:
             _money(desk, one),
             _refunds(desk, one, teller),
         ],
-        aside=[*amount_parts(desk, one, places), facts],
+        aside=[*amount_parts(desk, one, places), facts, *await said_parts(desk, one)],
     )
 
 

@@ -46,11 +46,13 @@
     if (first) first.focus();
   }, 50));
 
-  // A card reader ends with Enter: that moves on to the field named by data-next while it is empty.
+  // A card reader ends with Enter: that moves on along data-next to the first field that is still empty; where none is, Enter sends.
+  const following = (field) => (field.dataset && field.dataset.next && document.getElementById(field.dataset.next)) || null;
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
-    const next = event.target.dataset && event.target.dataset.next && document.getElementById(event.target.dataset.next);
-    if (next && !next.value && event.target.value) {
+    let next = following(event.target);
+    while (next && next.value) next = following(next);
+    if (next && event.target.value) {
       event.preventDefault();
       next.focus();
     }

@@ -1,0 +1,165 @@
+"""What is said with a card at the counter besides its PIN: a driver, an order, an odometer, a plate.
+
+What the card asks for stands before the PIN, field after field; what is wrong is marked and empty, what was right stays as it was typed.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from loyalty.authorizations.reasons import Reason
+from loyalty.authorizations.wire import DriverNumber, OrderNumber, Said
+from loyalty.cards.model import ProductKind
+from loyalty.web.cashier.sheets import CardSheet
+from loyalty.web.cashier.till import Till
+from loyalty.web.i18n import N_
+
+CARD_PIN: Final = "pin"
+ODOMETER_MOST: Final = 10**8
+
+_FIELDS: Final[dict[str, tuple[str, str]]] = {
+    "driver_number": ("driver", N_("Driver's number")),
+    "driver_pin": ("pin_driver", N_("Driver's PIN, typed by the driver")),
+    "order_number": ("order", N_("Order number")),
+    "odometer_km": ("odometer", N_("Odometer")),
+    "plate": ("plate", N_("Number plate")),
+}
+"""The pump's names of what may be said, in the order of asking: name on the page and label. What begins with `pin` is never kept."""
+_COMPANYS: Final = frozenset({"driver_number", "driver_pin", "order_number"})
+_STAYS: Final = {"hx-preserve": "true"}
+"""The field itself goes over into the new page with what was typed: a PIN is never sent back."""
+_MARKS: Final = {
+    Reason.PLATE_DIFFERS.code: "plate",
+    Reason.ORDER_USED.code: "order_number",
+    Reason.ORDER_EXPIRED.code: "order_number",
+    Reason.ORDER_DIFFERS.code: "order_number",
+}
+"""What is wrong where the answer does not name it as a field to be typed again."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One field as the page draws it."""
+
+    name: str
+    label: str
+    value: str
+    required: bool
+    fault: str
+    type: str
+    inputmode: str
+    after: str
+    first: bool
+    """Where typing begins."""
+    attrs: dict[str, str]
+
+
+class Lines(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for before the PIN, and what else may be said."""
+
+    asked: Sequence[Line]
+    others: Sequence[Line]
+    begins: str
+    """The element where typing begins after the choice of a fill: the first asked field, else the PIN."""
+    pin: dict[str, str]
+    """The PIN field's attributes: one that was right stays in it, in the page alone."""
+    continues: str
+    """The attempt that the next one continues."""
+
+
+def read_said(till: Till) -> dict[str, Any]:
+    """Read what was said with the card, as a request's fields; of the driver's PIN the pump only learns that there is one."""
+    form, _ = till.form, till.gettext
+    return {
+        "plate": form.raw("plate")[:16] or None,
+        "odometer_km": form.whole("odometer", _("Odometer"), required=False, high=ODOMETER_MOST),
+        "driver_number": _shaped(till, "driver", _("Driver's number"), DriverNumber, _("has digits only, twelve at most")),
+        "driver_pin": "given" if driver_pin(till) else None,
+        "order_number": _shaped(till, "order", _("Order number"), OrderNumber, _("has letters, digits and . _ / - only")),
+        "continues": form.maybe_uuid("continues"),
+    }
+
+
+def driver_pin(till: Till) -> str:
+    """Return the driver's PIN as it was typed."""
+    return till.form.secret("pin_driver").strip()
+
+
+def lines_of(till: Till, sheet: CardSheet, said: Said | None) -> Lines:
+    """Return the fields of a page: what the card's company wants said, and what the last answer asked for or marked."""
+    needs = [] if said is None or said.needs is None else said.needs
+    required = {*sheet.needs, *(needs if said is not None and said.outcome == "more_data" else ())}
+    marked = _MARKS.get("" if said is None else said.reason or "")
+    wanted = {*sheet.needs, *needs, *([] if marked is None else [marked])}
+    names = [name for name in _FIELDS if name in wanted]
+    wrong = {name for name in (*needs, marked) if name in _FIELDS and _typed(till, _FIELDS[name][0])}
+    first = next((name for name in names if name in wrong or not _typed(till, _FIELDS[name][0])), None)
+    keeps = said is not None and bool(needs) and CARD_PIN not in needs
+    asked = [
+        _line(
+            till,
+            name,
+            required=name in required,
+            wrong=name in wrong,
+            first=name == first,
+            keeps=keeps,
+        )
+        for name in names
+    ]
+    for one, after in zip(asked, [*[line.name for line in asked[1:]], CARD_PIN], strict=False):
+        one.attrs["data-next"] = f"f-{after}"
+    offered = [name for name in _FIELDS if name not in wanted and (name not in _COMPANYS or not _is_private(sheet))]
+    return Lines(
+        asked=asked,
+        others=[_line(till, name, keeps=keeps) for name in offered],
+        begins=f"f-{CARD_PIN if first is None else _FIELDS[first][0]}",
+        pin={"maxlength": "6"} | (_STAYS if keeps and _typed(till, CARD_PIN) else {}),
+        continues=_continues(till, said),
+    )
+
+
+def _continues(till: Till, said: Said | None) -> str:
+    """Return what the next attempt continues: only a reading that was questioned once is taken when it is said again."""
+    if said is not None and said.reason == Reason.ODOMETER_ODD.code:
+        return till.form.raw("idempotency_key")
+    return till.form.raw("continues")
+
+
+def _line(till: Till, name: str, *, required: bool = False, wrong: bool = False, first: bool = False, keeps: bool = False) -> Line:
+    on_page, label = _FIELDS[name]
+    secret = name == "driver_pin"
+    attrs = {"maxlength": {"driver_number": "12", "driver_pin": "6", "order_number": "32", "plate": "16"}.get(name, "9")}
+    if secret and keeps and not wrong and _typed(till, on_page):
+        attrs |= _STAYS
+    if name in {"plate", "order_number"}:
+        attrs["autocapitalize"] = "characters"
+    return Line(
+        name=on_page,
+        label=till.gettext(label),
+        value="" if wrong or secret else till.form.raw(on_page),
+        required=required,
+        fault=till.gettext("That is not right; type it again.") if wrong else "",
+        type="password" if secret else "text",
+        inputmode="numeric" if name in {"driver_number", "driver_pin", "odometer_km"} else "",
+        after="km" if name == "odometer_km" else "",
+        first=first,
+        attrs=attrs,
+    )
+
+
+def _typed(till: Till, on_page: str) -> bool:
+    return bool(till.form.raw(on_page))
+
+
+def _is_private(sheet: CardSheet) -> bool:
+    return sheet.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}
+
+
+def _shaped(till: Till, name: str, label: str, shape: Any, sentence: str) -> str | None:
+    """Read what has a shape of its own; None where nothing was typed, a fault where it has another."""
+    typed = till.form.raw(name)
+    try:
+        return None if not typed else msgspec.convert(typed, shape)
+    except msgspec.ValidationError:
+        till.form.fault(name, label, sentence)
+        return None
