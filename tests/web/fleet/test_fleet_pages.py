@@ -114,7 +114,7 @@ async def test_fills_are_found_by_vehicle_and_driver(portal):
     sale = f"/fleet/fills/{portal.firms['ours'].ids['sale']}"
     whole = (await owner.get("/fleet/fills")).text
     assert sale in whole
-    assert "浙A12340" in whole
+    assert "浙A·12340" in whole
     for asked, found in (
         ("plate=12340", True),
         ("plate=99999", False),
