@@ -40,14 +40,13 @@ _OVERDUE: Final = """
 WITH late AS (
     UPDATE card_loans SET overdue_told_at = :now
     WHERE status = 'lent' AND due_at <= :now AND overdue_told_at IS NULL
-    RETURNING company_id, loan_id, chain_id, card_id, driver_id, vehicle_id, department_id, due_at
+    RETURNING company_id, loan_id, chain_id, card_id, driver_id, department_id
 )
-SELECT l.company_id, l.loan_id, l.chain_id, l.department_id, l.due_at, d.name AS driver, c.number_tail, v.plate, m.custody_blocks
+SELECT l.company_id, l.loan_id, l.chain_id, l.department_id, d.name AS driver, c.number_tail, m.custody_blocks
 FROM late l
 JOIN companies m ON m.company_id = l.company_id
 JOIN drivers d ON d.driver_id = l.driver_id
 JOIN cards c ON c.card_id = l.card_id
-LEFT JOIN vehicles v ON v.vehicle_id = l.vehicle_id
 ORDER BY l.company_id, l.loan_id
 """
 
@@ -261,10 +260,7 @@ async def take_back(
 async def tell_overdue(session: AsyncSession, *, now: datetime) -> int:
     """Mark the loans that became overdue, tell their companies once, and block the cards where the setting says so; return how many."""
     late = (await session.execute(text(_OVERDUE), {"now": now})).all()
-    news = [
-        News(row.company_id, row.loan_id, {"who": row.driver, "card": row.number_tail, "plate": row.plate}, row.department_id)
-        for row in late
-    ]
+    news = [News(row.company_id, row.loan_id, {"who": row.driver, "number": row.number_tail}, row.department_id) for row in late]
     await notify(session, kind=NoticeKind.CARD_OVERDUE, news=news, at=now)
     for company_id in sorted({row.company_id for row in late if row.custody_blocks}):
         company = await session.get_one(Company, company_id)
