@@ -94,7 +94,7 @@ async def cards(fleet: NamedDependency[FleetDesk]) -> Any:
                 select(
                     "kept_by",
                     _("Kept by"),
-                    [(NOBODY, _("Nobody")), *((str(one.user_id), one.name) for one in keepers)],
+                    [(NOBODY, _("Kept by nobody")), *((str(one.user_id), one.name) for one in keepers)],
                     value=listing.filters["kept_by"],
                     blank=_("All"),
                     required=False,
@@ -182,7 +182,7 @@ async def _custody(fleet: FleetDesk, one: CardLine) -> Facts:
         who = fleet.link(f"{LOANS}/{promised.loan_id}", f"{promised.driver} · {promised.destination}")
         pairs += [(_("Borrowed by") if one.loan_id else _("Promised to"), who), (_("Due back"), f.when(promised.due_at))]
         if lends:
-            word, act = (_("Take back"), "return") if one.loan_id else (_("Hand out"), "lend")
+            word, act = (_("Take the card back"), "return") if one.loan_id else (_("Lend"), "lend")
             acts.append(Act(word, f"{LOANS}/{promised.loan_id}/{act}"))
     if fleet.may(_EDIT):
         acts.append(Act(_("Who keeps it"), f"{PATH}/{one.card_id}/keeper"))

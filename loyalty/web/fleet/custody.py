@@ -164,11 +164,11 @@ async def _acts(fleet: FleetDesk, one: LoanView) -> list[Act | None]:
         acts.append(Act(_("Refuse"), f"{base}/refuse", danger=True))
     if lends and LoanStatus.APPROVED in moves and await may_approve(fleet, one):
         acts.append(Act(_("Approve"), f"{base}/approve"))
-        acts.append(Act(_("Hand out"), f"{base}/lend", primary=True))
+        acts.append(Act(_("Lend"), f"{base}/lend", primary=True))
     if lends and LoanStatus.LENT in moves:
-        acts.append(Act(_("Hand out"), f"{base}/lend", primary=True))
+        acts.append(Act(_("Lend"), f"{base}/lend", primary=True))
     if lends and LoanStatus.RETURNED in moves:
-        acts.append(Act(_("Take back"), f"{base}/return", primary=True))
+        acts.append(Act(_("Take the card back"), f"{base}/return", primary=True))
     return acts
 
 
@@ -199,7 +199,7 @@ async def _used(fleet: FleetDesk, one: LoanView, lent_at: datetime, top: list[Pa
     top += [_doubtful(fleet, one, found) for found in (left, back) if found is not None and found.doubt is not None]
     parts: list[Part] = []
     if one.vehicle_id is not None:
-        pairs = [(_("Handed out"), _shown(fleet, left))] + ([(_("Returned"), _shown(fleet, back))] if one.returned_at else [])
+        pairs = [(_("Lent"), _shown(fleet, left))] + ([(_("Returned"), _shown(fleet, back))] if one.returned_at else [])
         act = Act(_("All readings"), f"/fleet/vehicles/{one.vehicle_id}/odometer")
         parts.append(Facts(title=_("Odometer"), pairs=pairs, acts=[act]))
     found = await fills_of_loan(fleet.session, loan=one, now=fleet.now, cursor=fleet.cursor)

@@ -61,7 +61,7 @@ def steps(fleet: FleetDesk, one: LoanView) -> Events:
         title, tone = (_("Refused"), "bad") if refused else (_("Approved"), "good")
         events.append(happening(fleet, one.decided_at, title, [one.decider or "", one.reason or ""], tone=tone))
     if one.lent_at is not None:
-        events.append(happening(fleet, one.lent_at, _("Handed out"), [one.lender or "", one.driver]))
+        events.append(happening(fleet, one.lent_at, _("Lent"), [one.lender or "", one.driver]))
     if one.is_overdue(fleet.now):
         events.append(happening(fleet, one.due_at, _("Due back"), [], tone="bad"))
     if one.returned_at is not None:

@@ -87,7 +87,7 @@ async def _keeper(fleet: FleetDesk, keeper_id: UUID | None) -> Field:
     _ = fleet.gettext
     found = await keepers_of(fleet.session, company_id=fleet.company_id)
     options = [(str(one.user_id), one.name) for one in found if one.may_lend]
-    return select("keeper", _("Kept by"), options, value=str(keeper_id or ""), blank=_("Nobody"), required=False)
+    return select("keeper", _("Kept by"), options, value=str(keeper_id or ""), blank=_("Kept by nobody"), required=False)
 
 
 def _note(fleet: FleetDesk) -> str:

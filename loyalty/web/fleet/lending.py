@@ -154,8 +154,8 @@ async def ask_lend(fleet: NamedDependency[FleetDesk], loan_id: FromPath[UUID]) -
     fields = await _odometer(fleet, one)
     fields.append(field("due", _("Due back"), type="datetime-local", value=local_input(fleet, one.due_at)))
     note = _("This approves the loan, too.") if one.status is LoanStatus.REQUESTED else ""
-    around = _around(fleet, one, _("Hand out"))
-    return await fleet.ask(_("Hand out the card"), fields, submit=_("Hand out"), note=note, sub=_said(fleet, one), **around)
+    around = _around(fleet, one, _("Lend"))
+    return await fleet.ask(_("Lend the card"), fields, submit=_("Lend"), note=note, sub=_said(fleet, one), **around)
 
 
 @post("/custody/{loan_id:uuid}/lend", status_code=303)
@@ -168,7 +168,7 @@ async def lend(fleet: NamedDependency[FleetDesk], loan_id: FromPath[UUID]) -> Pa
     due = fleet.form.instant("due", _("Due back"))
     fleet.form.check()
     await hand_out(fleet.session, company_id=fleet.company_id, loan_id=loan_id, km=km, due_at=due, actor=fleet.actor, now=fleet.now)
-    return await fleet.done(f"{PATH}/{loan_id}", _("Handed out"))
+    return await fleet.done(f"{PATH}/{loan_id}", _("Lent"))
 
 
 @get("/custody/{loan_id:uuid}/return")
@@ -178,8 +178,8 @@ async def ask_return(fleet: NamedDependency[FleetDesk], loan_id: FromPath[UUID])
     _ = fleet.gettext
     one = await loan_of(fleet, loan_id)
     fields = [*await _odometer(fleet, one), field("note", _("Note"), required=False, help=_("Anything about the card or the trip."))]
-    around = _around(fleet, one, _("Take back"))
-    return await fleet.ask(_("Take back the card"), fields, submit=_("Take back"), sub=_said(fleet, one), **around)
+    around = _around(fleet, one, _("Take the card back"))
+    return await fleet.ask(_("Take the card back"), fields, submit=_("Take the card back"), sub=_said(fleet, one), **around)
 
 
 @post("/custody/{loan_id:uuid}/return", status_code=303)
