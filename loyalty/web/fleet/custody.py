@@ -191,8 +191,9 @@ async def _used(fleet: FleetDesk, one: LoanView, lent_at: datetime, top: list[Pa
     tiles = [
         Tile(_("Fuel"), f.quantity(figures.quantity_milli, "L"), note=_("%(fills)s fills", fills=f.count(figures.fills))),
         Tile(_("Paid by card"), f.money(figures.card_minor, fleet.company.currency)),
-        Tile(_("Kilometres"), f.count(km), note=_("between going and coming") if km is not None else ""),
     ]
+    if one.returned_at is not None and one.vehicle_id is not None:
+        tiles.append(Tile(_("Kilometres"), f.count(km), note=_("between going and coming") if km is not None else ""))
     if rate is not None:
         tiles.append(Tile(_("Litres per 100 km"), f.quantity(rate, "L")))
     top.append(Tiles(tiles))

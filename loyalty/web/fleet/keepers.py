@@ -12,7 +12,7 @@ from loyalty.fleet.queries.custody import keepers_of
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.web.desk import Page
 from loyalty.web.fleet import queries
-from loyalty.web.fleet.cards import FILTERS, PATH, card_of, cards_by, crumbs_of, keepers_href
+from loyalty.web.fleet.cards import FILTERS, NOBODY, PATH, card_of, cards_by, crumbs_of, keepers_href
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.listing import Listing
 from loyalty.web.office.lookups import select
@@ -28,7 +28,7 @@ async def ask_keeper(fleet: NamedDependency[FleetDesk], card_id: FromPath[UUID])
     _ = fleet.gettext
     one = await card_of(fleet, card_id)
     crumbs = [*crumbs_of(fleet, one), (_("Who keeps it"), "")]
-    fields = [await _keeper(fleet, one.keeper_id)]
+    fields = [await _keeper(fleet, str(one.keeper_id or NOBODY))]
     return await fleet.ask(_("Who keeps the card"), fields, submit=_("Save"), note=_note(fleet), back=f"{PATH}/{card_id}", crumbs=crumbs)
 
 
@@ -50,7 +50,7 @@ async def ask_keepers(fleet: NamedDependency[FleetDesk]) -> Page:
     chains = await _chains(fleet)
     return await fleet.ask(
         _("Who keeps these cards"),
-        [await _keeper(fleet, None)],
+        [await _keeper(fleet, "")],
         submit=_("Save for %(cards)s cards", cards=fleet.f.count(len(chains))),
         action=keepers_href(listing),
         note=_note(fleet),
@@ -76,18 +76,22 @@ async def _chains(fleet: FleetDesk) -> list[UUID]:
 
 
 async def _keep(fleet: FleetDesk, chains: list[UUID]) -> int:
-    keeper_id = fleet.form.uuid("keeper", fleet.gettext("Kept by"), required=False)
+    nobody = fleet.form.raw("keeper") == NOBODY
+    keeper_id = None if nobody else fleet.form.uuid("keeper", fleet.gettext("Kept by"))
     fleet.form.check()
     return await keep_cards(
         fleet.session, company_id=fleet.company_id, chain_ids=chains, keeper_id=keeper_id, actor=fleet.actor, now=fleet.now
     )
 
 
-async def _keeper(fleet: FleetDesk, keeper_id: UUID | None) -> Field:
+async def _keeper(fleet: FleetDesk, chosen: str) -> Field:
+    """Return the choice of a custodian; nothing is chosen where many cards are meant, so that nobody loses theirs by haste."""
     _ = fleet.gettext
     found = await keepers_of(fleet.session, company_id=fleet.company_id)
     options = [(str(one.user_id), one.name) for one in found if one.may_lend]
-    return select("keeper", _("Kept by"), options, value=str(keeper_id or ""), blank=_("Kept by nobody"), required=False)
+    return select(
+        "keeper", _("Kept by"), [*options, (NOBODY, _("Kept by nobody"))], value=chosen, blank="" if chosen else _("Choose a custodian")
+    )
 
 
 def _note(fleet: FleetDesk) -> str:
