@@ -14,7 +14,8 @@ ALTER TABLE companies
 ALTER TABLE portal_users DROP CONSTRAINT ck_portal_users_role,
     ADD CONSTRAINT ck_portal_users_role CHECK (role IN ('owner', 'fleet_manager', 'finance', 'department_head', 'viewer', 'custodian'));
 ALTER TABLE portal_invitations DROP CONSTRAINT ck_portal_invitations_role,
-    ADD CONSTRAINT ck_portal_invitations_role CHECK (role IN ('owner', 'fleet_manager', 'finance', 'department_head', 'viewer', 'custodian'));
+    ADD CONSTRAINT ck_portal_invitations_role
+    CHECK (role IN ('owner', 'fleet_manager', 'finance', 'department_head', 'viewer', 'custodian'));
 ALTER TABLE odometer_readings DROP CONSTRAINT ck_odometer_readings_source,
     ADD CONSTRAINT ck_odometer_readings_source CHECK (source IN ('pump', 'portal', 'custody'));
 ALTER TABLE company_notices DROP CONSTRAINT ck_company_notices_kind,
@@ -98,7 +99,8 @@ ALTER TABLE odometer_readings DROP CONSTRAINT ck_odometer_readings_source,
     ADD CONSTRAINT ck_odometer_readings_source CHECK (source IN ('pump', 'portal'));
 UPDATE portal_users SET role = 'viewer' WHERE role = 'custodian';
 UPDATE portal_invitations SET role = 'viewer' WHERE role = 'custodian';
-ALTER TABLE portal_users DROP CONSTRAINT ck_portal_users_role, ADD CONSTRAINT ck_portal_users_role CHECK (role IN ('owner', 'fleet_manager', 'finance', 'department_head', 'viewer'));
+ALTER TABLE portal_users DROP CONSTRAINT ck_portal_users_role,
+    ADD CONSTRAINT ck_portal_users_role CHECK (role IN ('owner', 'fleet_manager', 'finance', 'department_head', 'viewer'));
 ALTER TABLE portal_invitations DROP CONSTRAINT ck_portal_invitations_role,
     ADD CONSTRAINT ck_portal_invitations_role CHECK (role IN ('owner', 'fleet_manager', 'finance', 'department_head', 'viewer'));
 ALTER TABLE companies DROP COLUMN custody_blocks, DROP COLUMN custodian_lends;

@@ -76,7 +76,8 @@ async def test_an_overdue_card_stands_in_red_everywhere_and_is_told_once(portal)
     page = f"/fleet/custody/{ids['loan']}"
     assert (await keeper.send(f"{page}/lend", {"km": "52100", "due": "2099-01-01T18:00"})).status_code == 303
     async with transaction(portal.sessions) as session:
-        await session.execute(text("UPDATE card_loans SET begins_at = begins_at - interval '3 days', due_at = lent_at WHERE status = 'lent'"))
+        late = "UPDATE card_loans SET begins_at = begins_at - interval '3 days', due_at = lent_at WHERE status = 'lent'"
+        await session.execute(text(late))
         now = portal.world.now + timedelta(days=3)
         assert (await tell_overdue(session, now=now), await tell_overdue(session, now=now)) == (1, 0)
     for address in ("/fleet/custody?status=overdue", "/fleet/cards?where=overdue"):
