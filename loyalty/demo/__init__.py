@@ -18,6 +18,7 @@ from loyalty.stations.queries import find_terminal, snapshot_stations
 from .agreements import agree
 from .campaigns import hand_over, judge, plan_ahead, reckon_up, set_up
 from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
+from .custody import keep_and_lend
 from .days import DAYS, Business, Forecourt, trade
 from .fleet import make_fleet
 from .fleet_people import let_in
@@ -72,6 +73,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await reckon_up(session, chain, policy=policy, now=now)
             await hand_over(session, chain, crowd, now=now)
             await plan_ahead(session, chain, now=now)
+            await keep_and_lend(session, chain, now=now)
             await seal(session, now=now)
         return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))
     finally:

@@ -45,7 +45,7 @@ from loyalty.topups.queries import balance_of
 
 from .chain import COUNTER_STATION, MANAGERS, SHOP, STATIONS, ZONE, Chain
 from .desk import lay_out
-from .holders import Crowd, Holder, enter_person
+from .holders import Crowd, Holder, enter_person, first_km
 from .rules import THANKS_FROM
 
 DAYS = 6
@@ -132,7 +132,7 @@ class Business:
         """Return what a company's van shows after the way that a fill pays for; None for whom nobody asks."""
         if holder.product != "company":
             return None
-        km = self.odometers.get(holder.card_id, 21_000 + int(holder.number[-3:]) * 10)
+        km = self.odometers.get(holder.card_id, first_km(holder.number))
         self.odometers[holder.card_id] = km + quantity_milli * 100 // 9_100
         return self.odometers[holder.card_id]
 

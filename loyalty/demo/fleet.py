@@ -1,5 +1,6 @@
 """The demo's fleet: the first organisation manages its own departments, vehicles, drivers and cards."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -23,7 +24,7 @@ from loyalty.limits.operations import NewChange, NewOrder, add_change, add_order
 from loyalty.statements.operations.invoices import TitleFacts, add_title
 
 from .chain import Chain
-from .holders import ORGANISATIONS
+from .holders import ORGANISATIONS, first_km
 
 DEPARTMENTS: Final = (("干线运输部", "CC-100", None), ("城市配送部", "CC-200", None), ("城配北区", "CC-210", 1), ("行政部", "CC-900", None))
 """Name, cost centre, and the place in this list of what it stands under."""
@@ -86,7 +87,9 @@ async def make_fleet(session: AsyncSession, chain: Chain, *, pin: str, now: date
         now=chain.began,
     )
     departments = await _departments(session, chain, company_id)
-    vehicles = await _vehicles(session, chain, company_id, departments)
+    # Vans and cars have cards: what they are entered with is what their first fills go on from.
+    known = {16 + place: first_km(card.number_tail) for place, card in enumerate(cards[:4])}
+    vehicles = await _vehicles(session, chain, company_id, departments, known)
     drivers = await _drivers(session, chain, company_id, departments, pin, now)
     # Their cards buy gasoline: vans and cars have them, one is a driver's alone, the last the office's.
     bound: list[tuple[UUID | None, UUID | None, UUID | None]] = [
@@ -162,7 +165,7 @@ async def _departments(session: AsyncSession, chain: Chain, company_id: UUID) ->
     return made
 
 
-async def _vehicles(session: AsyncSession, chain: Chain, company_id: UUID, departments: list[UUID]) -> list[UUID]:
+async def _vehicles(session: AsyncSession, chain: Chain, company_id: UUID, departments: list[UUID], known: Mapping[int, int]) -> list[UUID]:
     made: list[UUID] = []
     for kind in _CLASSES:
         for number in range(kind.vehicles):
@@ -179,7 +182,7 @@ async def _vehicles(session: AsyncSession, chain: Chain, company_id: UUID, depar
                 ownership=Ownership.PRIVATE if is_private else Ownership.COMPANY,
                 fixed_amount_minor=80_000 if is_private else None,
                 department_id=departments[kind.department],
-                odometer_km=18_000 + place * 7_431,
+                odometer_km=known.get(place, 18_000 + place * 7_431),
             )
             saved = await add_vehicle(session, company_id=company_id, facts=facts, actor=chain.person("office"), now=chain.began)
             made.append(saved.vehicle_id)

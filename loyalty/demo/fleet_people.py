@@ -18,6 +18,7 @@ PEOPLE: Final = (
     ("owner@qiantang.example", "沈国强", PortalRole.OWNER, "owner 管理员"),
     ("fleet@qiantang.example", "何敏", PortalRole.FLEET_MANAGER, "fleet manager 车队主管"),
     ("finance@qiantang.example", "徐芳", PortalRole.FINANCE, "finance 财务"),
+    ("cards@qiantang.example", "蒋丽华", PortalRole.CUSTODIAN, "custodian 油卡保管人"),
     ("head@qiantang.example", "董伟", PortalRole.DEPARTMENT_HEAD, "department head 部门负责人"),
 )
 

@@ -121,6 +121,10 @@ class Company(Base):
     """How long the manager may be silent before the deputy is asked."""
     decide_after_s: Mapped[int] = mapped_column(Integer)
     """How long, from the asking, until `silence` decides."""
+    custody_blocks: Mapped[bool] = mapped_column(server_default=text("false"))
+    """A card that its custodian keeps fuels only with a permit; lent for a trip it fuels freely until it is due."""
+    custodian_lends: Mapped[bool] = mapped_column(server_default=text("true"))
+    """A card's custodian may approve what they asked for themselves."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

@@ -16,6 +16,8 @@ class ReadingSource(StrEnum):
 
     PUMP = "pump"
     PORTAL = "portal"
+    CUSTODY = "custody"
+    """When a card was handed out for a trip, or came back."""
 
 
 class ReadingStatus(StrEnum):
@@ -90,6 +92,7 @@ class FleetFill(Base):
 
     __table_args__ = (
         Index("ix_fleet_fills_company_id", "company_id", "event_at", "sale_id"),
+        Index("ix_fleet_fills_chain_id", "chain_id", "event_at", postgresql_where=text("chain_id IS NOT NULL")),
         Index("ix_fleet_fills_vehicle_id", "vehicle_id", "event_at", postgresql_where=text("vehicle_id IS NOT NULL")),
         Index("ix_fleet_fills_driver_id", "driver_id", "event_at", postgresql_where=text("driver_id IS NOT NULL")),
         Index("ix_fleet_fills_department_id", "department_id", "event_at", postgresql_where=text("department_id IS NOT NULL")),

@@ -36,6 +36,8 @@ class NoticeKind(StrEnum):
     INVOICE_DECIDED = "invoice_decided"
     CARD_TO_RECALL = "card_to_recall"
     """Its private vehicle's owner has a company car now, or is away for long."""
+    CARD_OVERDUE = "card_overdue"
+    """A lent card should have come back."""
 
 
 class CompanyNotice(Base):

@@ -19,6 +19,8 @@ class PortalRole(StrEnum):
     FINANCE = "finance"
     DEPARTMENT_HEAD = "department_head"
     """Sees one department and those below it."""
+    CUSTODIAN = "custodian"
+    """Keeps cards, lends them and takes them back."""
     VIEWER = "viewer"
 
 

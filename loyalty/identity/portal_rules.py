@@ -36,6 +36,10 @@ class FleetPermission(StrEnum):
     REQUEST_ALLOCATION = "request_allocation"
     APPROVE_DEPARTMENT = "approve_department"
     APPROVE_COMPANY = "approve_company"
+    BORROW_CARDS = "borrow_cards"
+    """Ask for a card that a custodian keeps."""
+    LEND_CARDS = "lend_cards"
+    """Keep cards; approve, hand out and take back; permit one use."""
     MOVE_MONEY = "move_money"
     """Between the pool and the cards."""
     DISPUTE = "dispute"
@@ -62,17 +66,42 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
             _P.RELEASE_LIMITS,
             _P.REQUEST_ALLOCATION,
             _P.APPROVE_DEPARTMENT,
+            _P.BORROW_CARDS,
+            _P.LEND_CARDS,
             _P.DISPUTE,
             _P.READ_STATEMENTS,
             _P.READ_GROUP,
         }
     ),
     # Whoever moves the money approves what others asked for, and neither edits vehicles nor asks for more.
-    PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS, _P.READ_GROUP, _P.INVOICES}),
+    PortalRole.FINANCE: frozenset(
+        {
+            _P.READ,
+            _P.APPROVE_COMPANY,
+            _P.BORROW_CARDS,
+            _P.MOVE_MONEY,
+            _P.DISPUTE,
+            _P.READ_STATEMENTS,
+            _P.READ_GROUP,
+            _P.INVOICES,
+        }
+    ),
     # The head's own department's statements: pages cut them to it.
     PortalRole.DEPARTMENT_HEAD: frozenset(
-        {_P.READ, _P.STOP_CARDS, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.READ_STATEMENTS}
+        {
+            _P.READ,
+            _P.STOP_CARDS,
+            _P.RELEASE_LIMITS,
+            _P.REQUEST_ALLOCATION,
+            _P.APPROVE_DEPARTMENT,
+            _P.BORROW_CARDS,
+            _P.LEND_CARDS,
+            _P.DISPUTE,
+            _P.READ_STATEMENTS,
+        }
     ),
+    # A custodian permits a use with the card in hand, and changes no limit.
+    PortalRole.CUSTODIAN: frozenset({_P.READ, _P.BORROW_CARDS, _P.LEND_CARDS}),
     PortalRole.VIEWER: frozenset({_P.READ, _P.READ_STATEMENTS, _P.READ_GROUP}),
 }
 

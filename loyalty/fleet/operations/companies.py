@@ -22,6 +22,7 @@ from loyalty.ledger import queries as ledger
 from loyalty.ledger.model import AccountKind, AccountStatus
 
 from .bindings import tell_company
+from .custody import settle_permits
 
 DayOfMonth = Annotated[int, msgspec.Meta(ge=1, le=28)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=604_800)]
@@ -90,6 +91,8 @@ class CompanySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     silence: SilencePolicy = SilencePolicy.REFUSE
     deputy_after_s: Seconds = 600
     decide_after_s: Seconds = 1_800
+    custody_blocks: bool = False
+    custodian_lends: bool = True
 
 
 async def make_company(
@@ -150,6 +153,8 @@ async def change_company(session: AsyncSession, *, company_id: UUID, settings: C
     await session.flush()
     if "mode" in changes:
         await cards.touch_account(session, account_id=company.account_id, actor=actor, reason="company mode", now=now)
+    if "custody_blocks" in changes:
+        await settle_permits(session, company=company, actor=actor, now=now)
     await audit.record(session, actor=actor, action="fleet.company_changed", subject=("company", company_id), facts=changes, now=now)
 
 

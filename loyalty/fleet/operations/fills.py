@@ -16,6 +16,7 @@ from loyalty.errors import NotFound, Refusal
 from loyalty.fleet.model import Vehicle
 from loyalty.fleet.model_fills import READING_MOVES, Doubt, OdometerReading, ReadingSource, ReadingStatus
 from loyalty.fleet.model_webhooks import WebhookEvent
+from loyalty.fleet.queries.vehicles import VehicleNotFound
 from loyalty.fleet.readings import Judged, doubt_of, judge_run
 from loyalty.ids import uuid7, uuid7_floor
 from loyalty.limits.presented import Odometer
@@ -202,6 +203,46 @@ async def last_holding(session: AsyncSession, *, before: Mapping[UUID, datetime]
         {"vehicles": list(before), "instants": list(before.values())},
     )
     return {row.vehicle_id: Odometer(row.km, row.read_at) for row in rows}
+
+
+class Taken(NamedTuple):
+    """A reading that was taken, and why it is doubtful where it is."""
+
+    reading_id: UUID
+    doubt: Doubt | None
+
+
+async def take_reading(
+    session: AsyncSession, *, company_id: UUID, vehicle_id: UUID, km: int, source: ReadingSource, actor: Actor, now: datetime
+) -> Taken:
+    """Keep what an odometer shows now, judged as those at the pump are: a doubtful one stays and is not built upon.
+
+    :raises VehicleNotFound: if the company has no such vehicle
+    """
+    vehicle = await session.scalar(locked(select(Vehicle).where(Vehicle.vehicle_id == vehicle_id, Vehicle.company_id == company_id)))
+    if vehicle is None:
+        raise VehicleNotFound(vehicle=vehicle_id)
+    last = (await last_holding(session, before={vehicle_id: now})).get(vehicle_id) or _said(vehicle, now)
+    doubt = doubt_of(last, km=km, at=now)
+    taken = OdometerReading(
+        reading_id=uuid7(now),
+        company_id=company_id,
+        vehicle_id=vehicle_id,
+        km=km,
+        read_at=now,
+        source=source,
+        status=ReadingStatus.HOLDS if doubt is None else ReadingStatus.DOUBTFUL,
+        doubt=doubt,
+        by_kind=actor.kind.value,
+        by_id=str(actor.actor_id),
+        made_at=now,
+    )
+    session.add(taken)
+    if doubt is None and (vehicle.odometer_at is None or now > vehicle.odometer_at):
+        vehicle.odometer_km, vehicle.odometer_at = km, now
+    await session.flush()
+    await sum_vehicles(session, since={vehicle_id: now.date() - timedelta(days=1)})
+    return Taken(taken.reading_id, doubt)
 
 
 async def correct_reading(

@@ -43,6 +43,8 @@ class CompanyView(msgspec.Struct, frozen=True):
     silence: SilencePolicy
     deputy_after_s: int
     decide_after_s: int
+    custody_blocks: bool
+    custodian_lends: bool
     created_at: datetime
     updated_at: datetime
 

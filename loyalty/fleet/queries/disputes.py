@@ -6,16 +6,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from loyalty.authorizations.model import Sale
 from loyalty.cards.model import Card
 from loyalty.customers.model import Customer
 from loyalty.errors import NotFound
 from loyalty.fleet.model import Driver, Vehicle
+from loyalty.fleet.model_custody import CardLoan
 from loyalty.fleet.model_disputes import DisputeReason, DisputeStatus, FillDispute
 from loyalty.fleet.model_fills import FleetFill
+from loyalty.fleet.queries.custody import lent_when
 from loyalty.paging import PAGE_SIZE, Key, Page, one_as, page_as
 from loyalty.stations.model import Product, Station
 
@@ -151,14 +154,15 @@ async def standing_dispute(session: AsyncSession, *, account_id: UUID, sale_id: 
 
 
 async def get_fill(session: AsyncSession, *, account_id: UUID, sale_id: UUID) -> FillView:
-    """Return one fill of a company's account.
+    """Return one fill of a company's account; where no driver was said, who had borrowed the card then.
 
     :raises FillNotFound: if it is none of it, or not collected yet
     """
-    one = FleetFill
+    one, borrower = FleetFill, aliased(Driver)
+    drove = func.coalesce(Driver.name, borrower.name)
     statement = (
         select(
-            *(one.sale_id, one.card_id, Card.number_tail, one.vehicle_id, Vehicle.plate, Driver.name, one.department_id),
+            *(one.sale_id, one.card_id, Card.number_tail, one.vehicle_id, Vehicle.plate, drove, one.department_id),
             *(Station.name_zh, Station.name_en, Product.name_zh, Product.name_en, one.event_at, one.quantity_milli, one.unit_price_e4),
             *(one.gross_minor, one.discount_minor, one.card_minor, one.odometer_km, one.back_gross_minor),
         )
@@ -166,6 +170,8 @@ async def get_fill(session: AsyncSession, *, account_id: UUID, sale_id: UUID) ->
         .outerjoin(Card, Card.card_id == one.card_id)
         .outerjoin(Vehicle, Vehicle.vehicle_id == one.vehicle_id)
         .outerjoin(Driver, Driver.driver_id == one.driver_id)
+        .outerjoin(CardLoan, lent_when(one.chain_id, one.event_at))
+        .outerjoin(borrower, borrower.driver_id == CardLoan.driver_id)
         .outerjoin(Product, Product.product_id == one.product_id)
         .where(one.account_id == account_id, one.sale_id == sale_id)
     )

@@ -1,11 +1,11 @@
 """Whose limits a chain of cards stands under, what many share, and what is lifted for a while."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -106,6 +106,22 @@ def _standing(one: Over, account_id: UUID, company_id: UUID, now: datetime) -> d
         "needs": int(NOTHING_NEEDED if one.needs is None else one.needs),
         "updated_at": now,
     }
+
+
+async def ask_permits(session: AsyncSession, *, company_id: UUID, chains: Mapping[UUID, bool], actor: Actor, now: datetime) -> int:
+    """Say of chains whether each use needs a permit because of where the card is, set-based; return of how many that changed.
+
+    What the company asks for by its own choice (`set_needs`) stands beside it and is not touched.
+    """
+    changed: list[UUID] = []
+    for asked in (True, False):
+        wanted = LimitChain.needs.bitwise_or(int(Needs.PERMIT)) if asked else LimitChain.needs.bitwise_and(~int(Needs.PERMIT))
+        mine = [chain_id for chain_id, said in chains.items() if said is asked]
+        statement = update(LimitChain).where(LimitChain.company_id == company_id, LimitChain.chain_id.in_(mine), LimitChain.needs != wanted)
+        changed += await session.scalars(statement.values(needs=wanted, updated_at=now).returning(LimitChain.chain_id))
+    if changed:
+        await cards.touch_chains(session, chain_ids=changed, actor=actor, now=now)
+    return len(changed)
 
 
 async def forget_chain(session: AsyncSession, *, chain_id: UUID, actor: Actor, now: datetime) -> None:

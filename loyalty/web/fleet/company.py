@@ -60,6 +60,13 @@ async def settings(fleet: NamedDependency[FleetDesk]) -> Page:
         ),
         field("deputy_after", _("The deputy is asked after minutes"), value=one.deputy_after_s // 60, inputmode="numeric"),
         field("decide_after", _("It is decided after minutes"), value=one.decide_after_s // 60, inputmode="numeric"),
+        check(
+            "custody_blocks",
+            _("A card that its custodian keeps fuels only with a permit"),
+            checked=one.custody_blocks,
+            note=_("Lent for a trip it fuels without one, until it is due back."),
+        ),
+        check("custodian_lends", _("A custodian may lend at once, without a second person"), checked=one.custodian_lends),
     ]
     return await fleet.ask(_("Settings"), fields, submit=_("Save"), back="/fleet", columns=True, sub=one.name)
 
@@ -90,6 +97,8 @@ async def save_settings(fleet: NamedDependency[FleetDesk]) -> Page:
         silence=silence,
         deputy_after_s=(deputy or 1) * 60,
         decide_after_s=(decide or 1) * 60,
+        custody_blocks=form.flag("custody_blocks"),
+        custodian_lends=form.flag("custodian_lends"),
     )
     await change_company(fleet.session, company_id=fleet.company_id, settings=wanted, actor=fleet.actor, now=fleet.now)
     return await fleet.done("/fleet/settings", _("Saved"))

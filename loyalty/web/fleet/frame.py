@@ -22,6 +22,7 @@ RAIL: Final = (
     (N_("Fleet"), N_("Vehicles"), "/fleet/vehicles", FleetPermission.READ),
     (N_("Fleet"), N_("Drivers"), "/fleet/drivers", FleetPermission.READ),
     (N_("Fleet"), N_("Cards"), "/fleet/cards", FleetPermission.READ),
+    (N_("Fleet"), N_("Custody"), "/fleet/custody", FleetPermission.READ),
     (N_("Fleet"), N_("Profiles of limits"), "/fleet/profiles", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel records"), "/fleet/fills", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel economy"), "/fleet/economy", FleetPermission.READ),

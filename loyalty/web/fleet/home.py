@@ -12,6 +12,7 @@ from loyalty.authorizations.queries import SaleLine
 from loyalty.fleet.allocation_rules import Span, before, span_of
 from loyalty.fleet.detecting import Severity
 from loyalty.fleet.queries.allocations import pool_minor
+from loyalty.fleet.queries.custody import loans_waiting
 from loyalty.fleet.queries.departments import counts_of
 from loyalty.fleet.queries.economy import Total, per_100_km, way_of
 from loyalty.fleet.queries.vehicles import VehicleFilter, list_vehicles
@@ -114,6 +115,11 @@ async def _waits(fleet: FleetDesk) -> list[Tile]:
         tiles.append(Tile(_("Waits for your answer"), fleet.f.count(asked), tone="warn", href="/fleet/approvals?status=asked"))
     if requests := await requests_waiting(fleet.session, company_id=fleet.company_id, departments=rooms):
         tiles.append(Tile(_("Allocations to be decided"), fleet.f.count(requests), tone="warn", href="/fleet/allocations"))
+    loans, late = await loans_waiting(fleet.session, company_id=fleet.company_id, departments=rooms, now=fleet.now)
+    if loans:
+        tiles.append(Tile(_("Loans to be decided"), fleet.f.count(loans), tone="warn", href="/fleet/custody?status=requested"))
+    if late:
+        tiles.append(Tile(_("Cards overdue"), fleet.f.count(late), tone="bad", href="/fleet/custody?status=overdue"))
     if odd:
         by = await open_by_severity(fleet.session, company_id=fleet.company_id, departments=rooms)
         note = " · ".join(f"{_(SEVERITY[one][0])} {fleet.f.count(by[one])}" for one in reversed(Severity) if one in by)

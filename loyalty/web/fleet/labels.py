@@ -16,6 +16,7 @@ ROLE: Final[Mapping[PortalRole, str]] = {
     PortalRole.FLEET_MANAGER: N_("Fleet manager"),
     PortalRole.FINANCE: N_("Finance"),
     PortalRole.DEPARTMENT_HEAD: N_("Department head"),
+    PortalRole.CUSTODIAN: N_("Custodian"),
     PortalRole.VIEWER: N_("Viewer"),
 }
 ROLE_MAY: Final[Mapping[PortalRole, str]] = {
@@ -23,6 +24,7 @@ ROLE_MAY: Final[Mapping[PortalRole, str]] = {
     PortalRole.FLEET_MANAGER: N_("Vehicles, drivers, cards, limits; asks for allocations"),
     PortalRole.FINANCE: N_("Approves allocations and moves money"),
     PortalRole.DEPARTMENT_HEAD: N_("Sees one department and approves for it"),
+    PortalRole.CUSTODIAN: N_("Keeps cards, lends them and takes them back; permits a use"),
     PortalRole.VIEWER: N_("Looks, and changes nothing"),
 }
 MODE: Final[Mapping[CompanyMode, str]] = {

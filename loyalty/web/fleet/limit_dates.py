@@ -27,6 +27,7 @@ from loyalty.web.office.parts import Act, Facts, Rows
 PATH: Final = "/fleet/limits"
 _MAY = FleetPermission.EDIT_LIMITS
 _RELEASE = FleetPermission.RELEASE_LIMITS
+_PERMIT = FleetPermission.LEND_CARDS
 NEEDS: Final = {
     Needs.ODOMETER: N_("The odometer's reading"),
     Needs.PLATE: N_("The plate"),
@@ -229,7 +230,7 @@ async def _change(fleet: FleetDesk, subject: UUID, change_id: UUID) -> LimitChan
 @get("/limits/{level:str}/{of:uuid}/permit")
 async def ask_permit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID]) -> Page:
     """Ask for how long a card may be used once."""
-    fleet.offer(_RELEASE)
+    fleet.offer(_PERMIT)
     _ = fleet.gettext
     name, back, _subject = await _card(fleet, level, of)
     base = f"{PATH}/card/{of}"
@@ -245,7 +246,7 @@ async def ask_permit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of
 @post("/limits/{level:str}/{of:uuid}/permit", status_code=303)
 async def give_permit(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: FromPath[UUID]) -> Page:
     """Permit one use of a card."""
-    fleet.require(_RELEASE)
+    fleet.require(_PERMIT)
     _, form = fleet.gettext, fleet.form
     _name, _back, subject = await _card(fleet, level, of)
     hours = form.whole("hours", _("Good for hours"), low=1, high=_HOURS_MOST)

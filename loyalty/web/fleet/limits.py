@@ -54,8 +54,10 @@ async def limits(fleet: NamedDependency[FleetDesk], level: FromPath[str], of: Fr
     base, edits = f"{PATH}/{level}/{of}", fleet.may(_MAY)
     rows = [_row(fleet, one, found, base if edits else "") for one in standing]
     acts: list[Act | None] = []
+    if level == "card" and fleet.may(FleetPermission.LEND_CARDS):
+        acts.append(Act(_("Permit one use"), f"{base}/permit"))
     if level == "card" and fleet.may(FleetPermission.RELEASE_LIMITS):
-        acts += [Act(_("Permit one use"), f"{base}/permit"), Act(_("Release for 24 hours"), f"{base}/release")]
+        acts.append(Act(_("Release for 24 hours"), f"{base}/release"))
     if edits and level != "profile":
         acts += [Act(_("Profile"), f"{base}/profile"), Act(_("Change by date"), f"{base}/dates/new")]
     if edits:

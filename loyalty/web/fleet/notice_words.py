@@ -41,6 +41,7 @@ KINDS: Final[Mapping[NoticeKind, Toned]] = {
     NoticeKind.DISPUTE_DECIDED: (N_("Dispute decided"), ""),
     NoticeKind.INVOICE_DECIDED: (N_("Invoice"), ""),
     NoticeKind.CARD_TO_RECALL: (N_("Card to recall"), "warn"),
+    NoticeKind.CARD_OVERDUE: (N_("Card overdue"), "bad"),
 }
 _ALLOCATION: Final = "/fleet/allocations?period={period}"
 _ON_ACCOUNT: Final = ("/fleet/account", FleetPermission.INVOICES)
@@ -106,6 +107,7 @@ WORDINGS: Final[Mapping[NoticeKind, Wording]] = {
         "/fleet/cards/{card}",
         FleetPermission.EDIT_STRUCTURE,
     ),
+    NoticeKind.CARD_OVERDUE: Wording({"": N_("%(who)s has not brought back the card •••• %(number)s")}, "/fleet/custody/{id}"),
 }
 _WHICH: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.PUMP_UNANSWERED: "passed",

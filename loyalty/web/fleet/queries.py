@@ -2,27 +2,40 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from loyalty.authorizations.model import Sale
 from loyalty.authorizations.queries import SaleLine
 from loyalty.authorizations.queries.sales import sale_lines
 from loyalty.cards.model import LIVING, PIN_TRIES, Card, CardStatus
 from loyalty.fleet.model import CardBinding, Department, Driver, Vehicle
+from loyalty.fleet.model_custody import CardCustody, CardLoan, LoanStatus
 from loyalty.fleet.model_fills import FleetFill
 from loyalty.fleet.queries.bindings import among
 from loyalty.identity.model_portal import PortalInvitation, PortalRole, PortalUser
 from loyalty.ids import uuid7_floor
 from loyalty.paging import PAGE_SIZE, Key, Page, all_as, one_as, page_as
 
+_BORROWER = aliased(Driver, name="borrower")
+
+
+class Whereabouts(StrEnum):
+    """Where a card is that somebody keeps."""
+
+    KEPT = "kept"
+    OUT = "out"
+    OVERDUE = "overdue"
+
 
 class CardLine(msgspec.Struct, frozen=True):
-    """A living card and whose it is."""
+    """A living card, whose it is, who keeps it, and the loan by which it is out."""
 
     card_id: UUID
     chain_id: UUID
@@ -36,6 +49,28 @@ class CardLine(msgspec.Struct, frozen=True):
     department_id: UUID | None
     department: str | None
     pin_locked: bool
+    keeper_id: UUID | None
+    keeper: str | None
+    loan_id: UUID | None
+    borrower: str | None
+    due_at: datetime | None
+
+    def whereabouts(self, now: datetime) -> Whereabouts | None:
+        """Say where it is; None: nobody keeps it."""
+        if self.due_at is None:
+            return None if self.keeper_id is None else Whereabouts.KEPT
+        return Whereabouts.OVERDUE if self.due_at <= now else Whereabouts.OUT
+
+
+class CardsBy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of cards is cut to; `text` is a plate, a driver's name or number, or the last digits."""
+
+    departments: Collection[UUID] | None = None
+    text: str = ""
+    status: CardStatus | None = None
+    keeper_id: UUID | None = None
+    is_kept: bool | None = None
+    where: Whereabouts | None = None
 
 
 class PersonView(msgspec.Struct, frozen=True):
@@ -104,31 +139,16 @@ async def whose_were(session: AsyncSession, *, account_id: UUID, sale_ids: Colle
 
 
 async def list_company_cards(
-    session: AsyncSession,
-    *,
-    account_id: UUID,
-    departments: Collection[UUID] | None = None,
-    text: str = "",
-    status: CardStatus | None = None,
-    cursor: str | None = None,
-    limit: int = PAGE_SIZE,
+    session: AsyncSession, *, account_id: UUID, by: CardsBy, now: datetime, cursor: str | None = None, limit: int = PAGE_SIZE
 ) -> Page[CardLine]:
-    """Read a page of a company's living cards; `text` is a plate, a driver's name or number, or the last digits."""
-    statement = _cards().where(Card.account_id == account_id, Card.status.in_(LIVING))
-    if departments is not None:
-        statement = statement.where(among(CardBinding.department_id, departments))
-    if status is not None:
-        statement = statement.where(Card.status == status)
-    if said := text.strip():
-        statement = statement.where(
-            or_(
-                Vehicle.plate.icontains(said, autoescape=True),
-                Driver.name.icontains(said, autoescape=True),
-                Driver.number == said,
-                Card.number_tail == said[-4:],
-            )
-        )
+    """Read a page of a company's living cards."""
+    statement = _cards().where(*_cut(account_id, by, now))
     return await page_as(session, CardLine, statement, keys=[Key(Card.card_id)], cursor=cursor, limit=limit)
+
+
+async def chains_of_cards(session: AsyncSession, *, account_id: UUID, by: CardsBy, now: datetime) -> list[UUID]:
+    """Return the chains of all the cards that such a list has."""
+    return list(await session.scalars(_cards().with_only_columns(Card.chain_id).where(*_cut(account_id, by, now)).order_by(Card.chain_id)))
 
 
 async def get_company_card(session: AsyncSession, *, account_id: UUID, card_id: UUID) -> CardLine | None:
@@ -211,17 +231,46 @@ def _cards() -> Select[*tuple[Any, ...]]:
             CardBinding.department_id,
             Department.name,
             Card.pin_tries >= PIN_TRIES,
+            CardCustody.keeper_id,
+            PortalUser.name,
+            CardLoan.loan_id,
+            _BORROWER.name,
+            CardLoan.due_at,
         )
         .outerjoin(CardBinding, (CardBinding.chain_id == Card.chain_id) & CardBinding.until.is_(None))
         .outerjoin(Vehicle, Vehicle.vehicle_id == CardBinding.vehicle_id)
         .outerjoin(Driver, Driver.driver_id == CardBinding.driver_id)
         .outerjoin(Department, Department.department_id == CardBinding.department_id)
+        .outerjoin(CardCustody, (CardCustody.chain_id == Card.chain_id) & CardCustody.until.is_(None))
+        .outerjoin(PortalUser, PortalUser.user_id == CardCustody.keeper_id)
+        .outerjoin(CardLoan, (CardLoan.chain_id == Card.chain_id) & (CardLoan.status == LoanStatus.LENT))
+        .outerjoin(_BORROWER, _BORROWER.driver_id == CardLoan.driver_id)
     )
 
 
 def _was(account_id: UUID, whose: ColumnElement[bool]) -> ColumnElement[bool]:
     """Say that a sale was collected as somebody's."""
     return Sale.sale_id.in_(select(FleetFill.sale_id).where(FleetFill.account_id == account_id, whose))
+
+
+def _cut(account_id: UUID, by: CardsBy, now: datetime) -> list[ColumnElement[bool]]:
+    found = [Card.account_id == account_id, Card.status.in_(LIVING)]
+    if by.departments is not None:
+        found.append(among(CardBinding.department_id, by.departments))
+    if by.status is not None:
+        found.append(Card.status == by.status)
+    if by.keeper_id is not None:
+        found.append(CardCustody.keeper_id == by.keeper_id)
+    if by.is_kept is not None:
+        found.append(CardCustody.keeper_id.is_not(None) if by.is_kept else CardCustody.keeper_id.is_(None))
+    if by.where is Whereabouts.KEPT:
+        found += [CardCustody.keeper_id.is_not(None), CardLoan.loan_id.is_(None)]
+    elif by.where is not None:
+        found.append(CardLoan.due_at <= now if by.where is Whereabouts.OVERDUE else CardLoan.loan_id.is_not(None))
+    if said := by.text.strip():
+        ways = [Vehicle.plate.icontains(said, autoescape=True), Driver.name.icontains(said, autoescape=True), Driver.number == said]
+        found.append(or_(*ways, Card.number_tail == said[-4:]))
+    return found
 
 
 def _answered(departments: Collection[UUID]) -> ColumnElement[bool]:

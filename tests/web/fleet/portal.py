@@ -26,8 +26,10 @@ from loyalty.fleet.model_webhooks import WebhookEvent
 from loyalty.fleet.operations.api_keys import make_api_key
 from loyalty.fleet.operations.bindings import bind_card
 from loyalty.fleet.operations.companies import join_group
+from loyalty.fleet.operations.custody import keep_cards
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver
+from loyalty.fleet.operations.loans import Trip, ask_loan
 from loyalty.fleet.operations.vehicles import add_vehicle
 from loyalty.fleet.operations.webhooks import add_webhook, tell_test
 from loyalty.fleet.queries.api import api_keys_of
@@ -145,6 +147,7 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
             department_id=firm.ids["north-room"] if role is PortalRole.DEPARTMENT_HEAD else None,
             **known,
         )
+    firm.ids["loan"] = await fill_custody(session, firm, world.now)
     await make_api_key(session, name="ERP", may_order=False, **known)
     keys = await api_keys_of(session, company_id=firm.company_id)
     firm.ids["key"] = keys[0].key_id
@@ -231,6 +234,16 @@ async def fill_watch(session, fleet, firm: Firm, world) -> dict[str, UUID | str]
     )
     await session.flush()
     return made
+
+
+async def fill_custody(session, firm: Firm, now: datetime) -> UUID:
+    """Let the company's custodian keep both cards; the fleet manager asks for the first one."""
+    keeper, asker = (firm.ids[role] for role in ("custodian", "fleet_manager"))
+    cards = [firm.ids["north-card"], firm.ids["south-card"]]
+    await keep_cards(session, company_id=firm.company_id, chain_ids=cards, keeper_id=keeper, actor=SYSTEM, now=now)
+    trip = Trip(firm.ids["north-driver"], "嘉兴", "送货", now, now + timedelta(days=2))
+    by = Actor(ActorKind.COMPANY_USER, asker)
+    return await ask_loan(session, company_id=firm.company_id, chain_id=cards[0], trip=trip, actor=by, now=now)
 
 
 async def fill_invoice(session, firm: Firm, span: Span, now: datetime) -> dict[str, UUID]:
