@@ -20,6 +20,7 @@ from loyalty.identity.model_portal import PortalRole
 
 from .chain import ZONE, Chain
 from .fleet_people import DEMO, PEOPLE
+from .holders import ORGANISATIONS
 
 
 class _Lent(NamedTuple):
@@ -44,7 +45,7 @@ _TO_THE_PUMP_KM: Final = 18
 
 async def keep_and_lend(session: AsyncSession, chain: Chain, *, now: datetime) -> None:
     """Let the company's custodian keep the vehicles' cards and lend three of them, with odometers that go on from the pump's."""
-    found = (await list_companies(session, limit=1)).rows
+    found = (await list_companies(session, text=ORGANISATIONS[0][0], limit=1)).rows
     if not found:
         return
     company_id = found[0].company_id

@@ -7,13 +7,16 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.cards.model import Card
 from loyalty.cards.queries import cards_of_customer
 from loyalty.customers.model import CustomerKind
 from loyalty.customers.plates import vin_check_digit
 from loyalty.customers.queries import CustomerFilter, list_customers
 from loyalty.fleet.model import CompanyMode, DriverStatus, Ownership
+from loyalty.fleet.model_credit import ProposalStatus
 from loyalty.fleet.operations.bindings import bind_card
-from loyalty.fleet.operations.companies import CompanySettings, make_company
+from loyalty.fleet.operations.companies import CompanySettings, join_group, make_company
+from loyalty.fleet.operations.credit import decide_credit, propose_credit
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
 from loyalty.fleet.operations.drivers import add_driver, move_driver, set_driver_pin
 from loyalty.fleet.operations.vehicles import add_vehicle, repair_vehicle
@@ -76,16 +79,7 @@ _DRIVERS: Final = (
 async def make_fleet(session: AsyncSession, chain: Chain, *, pin: str, now: datetime) -> UUID:
     """Open the fleet of the first organisation and return the company's id. `pin` is every driver's, as it is every card's."""
     name = ORGANISATIONS[0][0]
-    (customer,) = (await list_customers(session, by=CustomerFilter(kind=CustomerKind.ORGANISATION, name=name))).rows
-    cards = sorted(await cards_of_customer(session, customer_id=customer.customer_id), key=lambda card: card.card_id)
-    company_id = await make_company(
-        session,
-        customer_id=customer.customer_id,
-        account_id=cards[0].account_id,
-        settings=CompanySettings(mode=CompanyMode.MIXED),
-        actor=chain.person("office"),
-        now=chain.began,
-    )
+    company_id, cards = await _company(session, chain, name, CompanyMode.MIXED)
     departments = await _departments(session, chain, company_id)
     # Vans and cars have cards: what they are entered with is what their first fills go on from.
     known = {16 + place: first_km(card.number_tail) for place, card in enumerate(cards[:4])}
@@ -136,7 +130,41 @@ async def make_fleet(session: AsyncSession, chain: Chain, *, pin: str, now: date
     )
     await add_title(session, company_id=company_id, facts=title, actor=chain.person("office"), now=now)
     await _control(session, chain, company_id, cards[0].account_id, cards[0].chain_id, vehicles, now)
+    await _below(session, chain, company_id, now)
     return company_id
+
+
+async def _company(session: AsyncSession, chain: Chain, name: str, mode: CompanyMode) -> tuple[UUID, list[Card]]:
+    """Let an organisation manage its own cards."""
+    (customer,) = (await list_customers(session, by=CustomerFilter(kind=CustomerKind.ORGANISATION, name=name))).rows
+    cards = sorted(await cards_of_customer(session, customer_id=customer.customer_id), key=lambda card: card.card_id)
+    made = await make_company(
+        session,
+        customer_id=customer.customer_id,
+        account_id=cards[0].account_id,
+        settings=CompanySettings(mode=mode),
+        actor=chain.person("office"),
+        now=chain.began,
+    )
+    return made, cards
+
+
+async def _below(session: AsyncSession, chain: Chain, company_id: UUID, now: datetime) -> None:
+    """Put another company below the first: it fuels on account, as one of the office proposed and finance approved."""
+    below, _cards = await _company(session, chain, ORGANISATIONS[3][0], CompanyMode.POOLED)
+    await join_group(session, company_id=below, parent_id=company_id, actor=chain.person("office"), now=now)
+    made = await propose_credit(
+        session,
+        company_id=below,
+        limit_minor=5_000_000,
+        terms_days=15,
+        block_after_days=10,
+        note="季度授信评审通过",
+        actor=chain.person("office"),
+        now=now,
+    )
+    to = ProposalStatus.APPROVED
+    await decide_credit(session, proposal_id=made.proposal_id, to=to, actor=chain.person("finance"), now=now)
 
 
 async def _control(

@@ -11,6 +11,7 @@ from loyalty.fleet.queries.departments import departments_of
 from loyalty.identity.model_portal import PortalRole
 from loyalty.identity.operations import make_portal_user
 
+from .holders import ORGANISATIONS
 from .secrets import LogIns, OfficeLogIn, new_password, new_second_factor
 
 DEMO: Final = Actor(ActorKind.SYSTEM, "demo")
@@ -25,7 +26,7 @@ PEOPLE: Final = (
 
 async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> None:
     """Give the demo's first company its people; `log_ins` gets every secret that was drawn."""
-    found = (await list_companies(session, limit=1)).rows
+    found = (await list_companies(session, text=ORGANISATIONS[0][0], limit=1)).rows
     if not found:
         return
     company_id = found[0].company_id

@@ -67,7 +67,7 @@ ORGANISATIONS = (
     ("钱塘物流有限公司", "Qiantang Logistics", "company", 6, "HZ01", 8_000_000),
     ("甬江运输集团有限公司", "Yongjiang Transport", "fleet", 8, "NB03", 15_000_000),
     ("西湖区环境卫生服务中心", "Xihu Sanitation", "company", 4, "HZ02", 3_000_000),
-    ("明州建设工程有限公司", "Mingzhou Construction", "fleet", 3, "NB01", 5_000_000),
+    ("钱塘冷链运输有限公司", "Qiantang Cold Chain", "fleet", 3, "NB01", 5_000_000),
 )
 ISSUER_BANK = {"payee_name": "华岭石油销售有限公司", "payee_bank": "中国建设银行杭州分行", "payee_account": "33050161000012345"}
 _STOCK = {"personal": 30, "gold": 15, "anonymous": 20, "company": 10, "fleet": 10}

@@ -61,7 +61,7 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
 
 async def a_company_has_a_fleet(count):
     """Part of the one test: the first organisation's departments, vehicles, drivers and cards."""
-    assert (await count("companies"), await count("departments"), await count("vehicles"), await count("drivers")) == (1, 4, 24, 20)
+    assert (await count("companies"), await count("departments"), await count("vehicles"), await count("drivers")) == (2, 4, 24, 20)
     assert await count("card_bindings WHERE until IS NULL") == await count("limit_chains") == 6
     fills = "sales JOIN card_bindings USING (chain_id)"
     assert await count(f"{fills} WHERE vehicle_id IS NOT NULL") > 5
