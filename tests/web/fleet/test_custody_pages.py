@@ -2,26 +2,12 @@
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import text
 
-from loyalty.crypto import use_keyring
 from loyalty.db import transaction
 from loyalty.fleet.operations.loans import tell_overdue
-from tests.web.fleet.portal import opened_portal
 
 TRIP = {"driver": "100", "destination": "嘉兴", "purpose": "送货"}
-
-
-@pytest.fixture
-async def portal(databases, tmp_path):
-    url = await databases.clone()
-    async with opened_portal(url, tmp_path / "portal") as found:
-        yield found
-        for browser in found.browsers.values():
-            await browser.client.aclose()
-    use_keyring(None)
-    await databases.drop(url)
 
 
 async def told(portal, sentence: str, **facts):

@@ -4,21 +4,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from loyalty.crypto import use_keyring
 from loyalty.db import transaction
 from loyalty.web.fleet.desk import enter_tenant
-from tests.web.fleet.portal import opened_portal
-
-
-@pytest.fixture
-async def portal(databases, tmp_path):
-    url = await databases.clone()
-    async with opened_portal(url, tmp_path / "portal") as found:
-        yield found
-        for browser in found.browsers.values():
-            await browser.client.aclose()
-    use_keyring(None)
-    await databases.drop(url)
 
 
 async def test_the_company_at_the_top_sees_sums_of_those_below_and_only_of_those(portal):

@@ -8,19 +8,8 @@ from loyalty.crypto import use_keyring
 from loyalty.db import transaction
 from loyalty.fleet.allocation_rules import before, span_of
 from tests.factories.fleet import make_fleet
-from tests.web.fleet.portal import Firm, fill_invoice, opened_portal
+from tests.web.fleet.portal import Firm, fill_invoice
 from tests.web.office_desk import opened_office
-
-
-@pytest.fixture
-async def portal(databases, tmp_path):
-    url = await databases.clone()
-    async with opened_portal(url, tmp_path / "portal") as found:
-        yield found
-        for browser in found.browsers.values():
-            await browser.client.aclose()
-    use_keyring(None)
-    await databases.drop(url)
 
 
 @pytest.fixture

@@ -3,15 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import pytest
 from sqlalchemy import text
 
-from loyalty.crypto import use_keyring
 from loyalty.db import transaction
 from loyalty.fleet.model_notices import NoticeKind
 from loyalty.fleet.operations.notices import News, notify
 from loyalty.web.fleet.notice_words import _WHICH, KINDS, WORDINGS
-from tests.web.fleet.portal import opened_portal
 
 FACTS = {
     "who": "京A12345",
@@ -27,17 +24,6 @@ FACTS = {
     "number": "25442000",
     **dict.fromkeys(("cards", "held", "loaded", "refused", "fills"), 1_234),
 }
-
-
-@pytest.fixture
-async def portal(databases, tmp_path):
-    url = await databases.clone()
-    async with opened_portal(url, tmp_path / "portal") as found:
-        yield found
-        for browser in found.browsers.values():
-            await browser.client.aclose()
-    use_keyring(None)
-    await databases.drop(url)
 
 
 async def told(portal, kind: NoticeKind, *, firm: str = "ours", facts=None, department=None, subject=None, step: int = 0) -> int:

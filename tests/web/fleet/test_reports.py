@@ -4,27 +4,13 @@ import email
 import email.policy
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
 from sqlalchemy import select, text
 
 from jobs import reports
 from jobs.job import Context
-from loyalty.crypto import use_keyring
 from loyalty.db import transaction
 from loyalty.outbox import Channel, OutboxMessage, claim
 from loyalty.settings import Settings
-from tests.web.fleet.portal import opened_portal
-
-
-@pytest.fixture
-async def portal(databases, tmp_path):
-    url = await databases.clone()
-    async with opened_portal(url, tmp_path / "portal") as found:
-        yield found
-        for browser in found.browsers.values():
-            await browser.client.aclose()
-    use_keyring(None)
-    await databases.drop(url)
 
 
 async def tick(portal, now=None) -> int:

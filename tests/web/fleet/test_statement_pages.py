@@ -2,22 +2,7 @@
 
 import io
 
-import pytest
 from python_calamine import CalamineWorkbook
-
-from loyalty.crypto import use_keyring
-from tests.web.fleet.portal import opened_portal
-
-
-@pytest.fixture
-async def portal(databases, tmp_path):
-    url = await databases.clone()
-    async with opened_portal(url, tmp_path / "portal") as found:
-        yield found
-        for browser in found.browsers.values():
-            await browser.client.aclose()
-    use_keyring(None)
-    await databases.drop(url)
 
 
 async def test_a_month_is_shown_and_fetched_as_paper_and_as_a_workbook(portal):
