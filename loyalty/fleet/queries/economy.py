@@ -76,8 +76,8 @@ class Near(NamedTuple):
 
 
 def per_100_km(quantity_milli: int, km: int | None) -> int | None:
-    """Return thousandths of a litre per 100 km, to the hundredth of a litre: more says nothing."""
-    return round_half_up(quantity_milli * 10, km) * 10 if km else None
+    """Return thousandths of a litre per 100 km, to the hundredth of a litre: more says nothing. None without a way or fuel."""
+    return round_half_up(quantity_milli * 10, km) * 10 if km and quantity_milli > 0 else None
 
 
 def grams_of(carbon: Carbon, quantity_milli: int, code: str | None, kind: FuelKind | None) -> int:

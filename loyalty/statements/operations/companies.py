@@ -14,8 +14,11 @@ from loyalty.fleet.operations.fills import collect_between
 from loyalty.fleet.queries.companies import get_company, lock_company
 from loyalty.ledger.queries import require_settled
 from loyalty.statements.model_companies import CompanyPeriod
-from loyalty.statements.queries.companies import Part, StatedPeriod, digest_between, periods_of, totals_between
+from loyalty.statements.queries.companies import StatedPeriod, periods_of, totals_between
+from loyalty.statements.queries.lines import Part, digest_between
 from loyalty.statements.rules import totals_json
+
+from .sums import sum_period
 
 # Who may have one: no period yet, or the last one ended more than a shortest period ago. Which it is, the calendar of each says.
 _DUE: Final = text(
@@ -58,7 +61,9 @@ async def _close(
     begin, end = period.begins_at, period.ends_at
     await require_settled(session, instant=end)
     await collect_between(session, company_id=company_id, begin=begin, end=end, now=now)
-    totals = await totals_between(session, part=Part(account_id), begin=begin, end=end)
+    # Anew: whatever the collecting before this brought is in, and a closed period is summed once and for ever.
+    await sum_period(session, company_id=company_id, account_id=account_id, begin=begin, to=end, anew=True)
+    totals = await totals_between(session, part=Part(account_id), begin=begin, end=end, kept=False)
     digest, fills, refunds = await digest_between(session, account_id=account_id, begin=begin, end=end)
     row = CompanyPeriod(
         company_id=company_id,

@@ -14,7 +14,8 @@ from loyalty.errors import NotFound
 from loyalty.fleet.queries.departments import names_of, subtree_of
 from loyalty.fleet.queries.drivers import get_driver
 from loyalty.fleet.queries.vehicles import get_vehicle
-from loyalty.statements.queries.companies import Line, Part, StatedPeriod, Whose, periods_of, products_of, totals_between
+from loyalty.statements.queries.companies import StatedPeriod, Whose, periods_of, products_of, totals_of_period
+from loyalty.statements.queries.lines import Line, Part
 from loyalty.statements.rules import Figures, Totals
 from loyalty.web.exports import Quantity
 from loyalty.web.fleet.desk import FleetDesk
@@ -66,9 +67,7 @@ async def stated(fleet: FleetDesk, scope: Scope, whose: UUID, first: date | None
     if period is None:
         raise NotFound
     part, name = await _part(fleet, scope, whose)
-    totals = period.totals if part.is_whole and period.totals is not None else None
-    if totals is None:
-        totals = await totals_between(fleet.session, part=part, begin=period.begins_at, end=period.ends_at)
+    totals = await totals_of_period(fleet.session, part=part, period=period)
     known = await products_of(fleet.session, product_ids=[one for one in totals.grades if one is not None])
     products = {product_id: (product_name(fleet, code, zh, en), unit) for product_id, (code, zh, en, unit) in known.items()}
     return Stated(period=period, periods=periods, scope=scope, whose=whose, name=name, part=part, totals=totals, products=products)

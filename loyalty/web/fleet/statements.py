@@ -14,16 +14,15 @@ from loyalty.audit import operations as audit
 from loyalty.errors import NotFound
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.statements.queries.companies import (
-    Line,
     StatedPeriod,
     Whose,
     by_driver,
     by_vehicle,
-    lines_between,
     periods_of,
-    totals_between,
+    totals_of_period,
 )
-from loyalty.statements.queries.companies import Part as Of
+from loyalty.statements.queries.lines import Line, lines_between
+from loyalty.statements.queries.lines import Part as Of
 from loyalty.web.desk import Page
 from loyalty.web.exports import XLSX_TYPE
 from loyalty.web.fleet.desk import FleetDesk
@@ -201,10 +200,7 @@ async def periods(fleet: NamedDependency[FleetDesk]) -> Page:
     whose = (Scope.COMPANY, fleet.company_id) if whole else (Scope.DEPARTMENT, fleet.principal.department_id)
     rows: list[list[Cell]] = []
     for one in await periods_of(fleet.session, company=fleet.company, now=fleet.now):
-        totals = one.totals if whole else None
-        if whole and totals is None:
-            part = Of(fleet.company.account_id)
-            totals = await totals_between(fleet.session, part=part, begin=one.begins_at, end=one.ends_at)
+        totals = await totals_of_period(fleet.session, part=Of(fleet.company.account_id), period=one) if whole else None
         label, tone = (_("Closed"), "good") if one.closed_at else (_("Running"), "info")
         file = f"{PATH}/{whose[0].value}/{whose[1]}/{one.first.isoformat()}"
         rows.append(
