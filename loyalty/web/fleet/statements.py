@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from litestar import get
@@ -62,15 +63,14 @@ async def statements(fleet: NamedDependency[FleetDesk]) -> Page:
     scope, whose = _asked(fleet)
     statement = await stated(fleet, scope, whose, _day(listing.filters["period"]))
     begin, end = statement.period.begins_at, statement.period.ends_at
-    vehicles = await by_vehicle(fleet.session, part=statement.part, begin=begin, end=end, most=_SHOWN + 1)
-    drivers = await by_driver(fleet.session, part=statement.part, begin=begin, end=end, most=_SHOWN + 1)
     found = await lines_between(fleet.session, part=statement.part, begin=begin, end=end, cursor=fleet.cursor)
+    of: dict[str, Any] = {"part": statement.part, "begin": begin, "end": end, "most": _SHOWN + 1}
     main: list[Part] = []
     if statement.totals.grades:
         main.append(_grades(fleet, statement))
-    if scope is not Scope.VEHICLE and vehicles:
+    if scope is not Scope.VEHICLE and (vehicles := await by_vehicle(fleet.session, **of)):
         main.append(_whose(fleet, listing, vehicles, _("By vehicle"), _("Vehicle"), "vehicle"))
-    if scope is not Scope.DRIVER and drivers:
+    if scope is not Scope.DRIVER and (drivers := await by_driver(fleet.session, **of)):
         main.append(_whose(fleet, listing, drivers, _("By driver"), _("Driver"), "driver"))
     main.append(
         Rows(
