@@ -18,6 +18,7 @@ from loyalty.db import Sessions, transaction
 from loyalty.fleet.model import CompanyMode, UnusedMode
 from loyalty.fleet.operations.companies import CompanySettings, make_company
 from loyalty.fleet.operations.fills import collect_fills
+from loyalty.fleet.queries.api import settled_to
 from loyalty.identity.model_portal import PortalRole
 from loyalty.identity.operations import make_portal_user
 from loyalty.ids import uuid7
@@ -27,6 +28,7 @@ from loyalty.ledger.queries import purses_of
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, add_limit
 from loyalty.statements.operations.companies import close_company_periods
+from loyalty.statements.operations.sums import sum_company
 from loyalty.stations.operations.calendar import seed_calendar
 
 from .month import make_chain
@@ -196,10 +198,15 @@ async def make_firm(sessions: Sessions, owner: str, *, cards: int, fills: int, n
         # Where the collector stands: all but the last hour is in.
         await connection.execute("INSERT INTO fleet_marks (name, collected_to) VALUES ('fills', $1)", now - timedelta(hours=1))
         await connection.execute("VACUUM (ANALYZE)")
-        async with transaction(sessions) as session:
-            await collect_fills(session, span=timedelta(hours=2), until=now, now=now)
+        is_done = False
+        while not is_done:
+            async with transaction(sessions) as session:
+                is_done = (await collect_fills(session, span=timedelta(hours=2), until=now, now=now)).is_done
         async with transaction(sessions) as session:
             await close_company_periods(session, company_id=COMPANY, actor=BENCH, now=now)
+            until = await settled_to(session)
+            while until is not None and await sum_company(session, company_id=COMPANY, until=until, now=now):
+                pass
         async with transaction(sessions) as session:
             await _people(session, firm, now)
         await connection.execute("VACUUM (ANALYZE)")

@@ -38,6 +38,8 @@ CREATE TABLE statement_moves (
     CONSTRAINT pk_statement_moves PRIMARY KEY (company_id, begins_at, kind),
     CONSTRAINT fk_statement_moves_company_id FOREIGN KEY (company_id, begins_at) REFERENCES statement_marks
 );
+-- What is kept is the job's and the closing's to write; a portal reads.
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON statement_marks, statement_sums, statement_moves FROM loyalty_portal;
 SELECT fence_tenant(t) FROM unnest(ARRAY['statement_marks', 'statement_sums', 'statement_moves']::regclass[]) t;
 """
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from sqlalchemy import text
 
-from jobs import statement_sums
+from jobs import company_periods, statement_sums
 from jobs.job import Context
 from loyalty.checks.model import Scope
 from loyalty.checks.queries.company_periods import CHECKS
@@ -124,7 +124,6 @@ async def test_the_job_keeps_sums_with_the_rights_it_has_and_once(bench, fleet, 
     context = Context(make_sessions(engine), Settings(database_url=bench.url, data_dir=tmp_path / "data", keys_dir=tmp_path / "keys"))
     assert await statement_sums.run(context, bench.now()) == 1
     assert await statement_sums.run(context, bench.now()) == 0
-    await engine.dispose()
     kept = await rows(bench, "SELECT by, subject_id, fills, card_minor FROM statement_sums ORDER BY by")
     assert [(row["by"], row["fills"], row["card_minor"]) for row in kept] == [
         ("driver", 1, 7_890),
@@ -135,6 +134,10 @@ async def test_the_job_keeps_sums_with_the_rights_it_has_and_once(bench, fleet, 
         {"kind": 1, "net_minor": 100_000_000},
         {"kind": 3, "net_minor": -7_890},
     ]
+    await agrees(bench, fleet)
+    bench.later += timedelta(days=5)
+    assert await company_periods.run(context, bench.now()) == 1
+    await engine.dispose()
     await agrees(bench, fleet)
 
 

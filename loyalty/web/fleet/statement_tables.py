@@ -17,7 +17,6 @@ from loyalty.fleet.queries.vehicles import get_vehicle
 from loyalty.statements.queries.companies import StatedPeriod, Whose, periods_of, products_of, totals_of_period
 from loyalty.statements.queries.lines import Line, Part
 from loyalty.statements.rules import Figures, Totals
-from loyalty.web.exports import Quantity
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
@@ -153,13 +152,8 @@ def whose_columns(fleet: FleetDesk, head: str, *, driven: bool) -> list[Column]:
 
 def whose_row(fleet: FleetDesk, one: Whose, name: Cell, *, driven: bool) -> list[Cell]:
     """Return a vehicle's or a driver's row."""
-    way = [cells.count(fleet, one.km), _per_100_km(fleet, one)] if driven else []
+    way = [cells.count(fleet, one.km), cells.quantity(fleet, one.per_100_km_milli, None)] if driven else []
     return [name, *figure_cells(fleet, one.figures), *way]
-
-
-def _per_100_km(fleet: FleetDesk, one: Whose) -> Cell:
-    shown = "—" if one.per_100_km_milli is None else fleet.f.quantity(round(one.per_100_km_milli, -2), None, digits=1)
-    return Cell(shown, None if one.per_100_km_milli is None else Quantity(one.per_100_km_milli))
 
 
 def line_columns(fleet: FleetDesk) -> list[Column]:
