@@ -64,6 +64,12 @@ async def test_periods_that_begin_on_another_day_are_summed_anew(bench, fleet):
     await collect(bench)
     assert {(one.period_day, one.first.day, one.fills) for one in await all_of(bench, VehiclePeriod)} == {(26, 26, 1), (3, 3, 1)}
     assert await broken(bench) == set()
+    await bench.sell(fleet.cards[0], odometer_km=100_010)
+    await collect(bench)
+    await done(bench, "UPDATE companies SET period_day = 26")
+    await collect(bench)
+    assert {(one.period_day, one.fills) for one in await all_of(bench, VehiclePeriod)} == {(26, 2), (3, 2)}, "back on the first day"
+    assert await broken(bench) == set()
 
 
 async def test_years_of_a_fleet_are_summed_in_several_transactions(bench, fleet):

@@ -144,8 +144,12 @@ async def sum_new_companies(session: AsyncSession, *, most: int = MANY_FILLS, no
             mark.collected_to = _midnight(span.end)
         if mark.collected_to < _midnight(bounds.end):
             return False
-        await lock_mark(session, name=f"sums/{company_id}/{period_day}", begins=now, now=now)
+        name = f"sums/{company_id}/{period_day}"
+        await lock_mark(session, name=name, begins=now, now=now)
         await session.flush()
+        # Nothing is kept up under another day: should that be chosen again, all is summed again.
+        others = text("DELETE FROM fleet_marks WHERE name LIKE :of AND name <> :name")
+        await session.execute(others, {"of": f"sum%/{company_id}/%", "name": name})
     return True
 
 
