@@ -151,6 +151,21 @@ async def page_rows(
     )
 
 
+def cut_branch(
+    branch: Select[*tuple[Any, ...]], *, keys: Sequence[Key], cursor: str | None = None, limit: int = PAGE_SIZE
+) -> Select[*tuple[Any, ...]]:
+    """Cut one branch of a UNION ALL to what a page of the whole may need of it, so that each is read off its index.
+
+    :param keys: the branch's own columns for the page's keys, labelled as they are
+    :raises CursorNotUnderstood: as the page itself
+    """
+    backwards, position = _read(cursor, keys) if cursor else (False, None)
+    branch = branch.order_by(*(_ordering(key, reverse=backwards) for key in keys))
+    if position is not None:
+        branch = branch.where(_beyond(keys, position, reverse=backwards))
+    return branch.limit(limit + 1)
+
+
 def _ordering(key: Key, *, reverse: bool) -> ColumnElement[Any]:
     return key.column.desc() if key.descending is not reverse else key.column.asc()
 

@@ -65,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cards", type=int, default=10_000, help="fleet, allocation: cards of the one company (default 10,000)")
     parser.add_argument("--fills", type=int, help="fleet, allocation: fills of its year (default 2,000,000; allocation: 200,000)")
     parser.add_argument("--requests", type=int, default=20, help="fleet: measured requests of each page (default 20)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="fleet: make the company in this folder and leave it there, or measure the one there"
+    )
     parser.add_argument("--operation", choices=OPERATIONS, action="append", help="only these, repeatable")
     parser.add_argument("--pool", action="store_true", help="all cards draw on one company pool")
 
@@ -79,7 +82,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         report = rules.measure()
         print(json.dumps(report) if arguments.json else rules.table(report))
         return 0
-    folder = Path(tempfile.mkdtemp(prefix="loyalty-bench-"))
+    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="loyalty-bench-"))
+    folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     settings = dataclasses.replace(settings, data_dir=folder / "data", keys_dir=folder / "keys")
     try:
@@ -99,7 +103,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             return 0 if figures["sound"] else 1
         report = _bench(arguments, settings)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not arguments.keep:
+            shutil.rmtree(folder, ignore_errors=True)
     if arguments.json:
         print(json.dumps(report))
     else:

@@ -18,13 +18,17 @@ from loyalty.db import Sessions, transaction
 from loyalty.fleet.model import CompanyMode, UnusedMode
 from loyalty.fleet.operations.companies import CompanySettings, make_company
 from loyalty.fleet.operations.fills import collect_fills
+from loyalty.fleet.queries.api import settled_to
 from loyalty.identity.model_portal import PortalRole
 from loyalty.identity.operations import make_portal_user
-from loyalty.ledger.model import AccountKind
-from loyalty.ledger.operations import open_account
+from loyalty.ids import uuid7
+from loyalty.ledger.model import AccountKind, HouseCode, TransferKind
+from loyalty.ledger.operations import Leg, ensure_house, open_account, post
+from loyalty.ledger.queries import purses_of
 from loyalty.limits.model import LimitKind, Window
 from loyalty.limits.operations import NewLimit, add_limit
 from loyalty.statements.operations.companies import close_company_periods
+from loyalty.statements.operations.sums import sum_company
 from loyalty.stations.operations.calendar import seed_calendar
 
 from .month import make_chain
@@ -34,6 +38,8 @@ COMPANY: Final = UUID("7b0d1c8e-5a61-7c2f-9a44-2f6c1d3e8a10")
 PASSWORD: Final = "a bench for one afternoon"  # noqa: S105 - of a database that is thrown away
 SECRET: Final = b"12345678901234567890"
 POOL_MINOR: Final = 10_000_000_000
+DEAREST_MINOR: Final = 100_000
+"""No fill costs more."""
 DEPARTMENTS: Final = 40
 YEAR: Final = timedelta(days=365)
 
@@ -117,6 +123,20 @@ SELECT s.account_id, s.sale_id, $1, s.chain_id, s.card_id, b.vehicle_id, b.drive
     (s.detail ->> 'odometer_km')::bigint, s.detail ->> 'plate', 0, 0, 0, 0, 0
 FROM sales s JOIN card_bindings b ON b.chain_id = s.chain_id WHERE s.account_id = $2
 """
+# What the ledger moved for each fill: the card's share out of the pool, the discount from its funder; ids are the fill's with another end.
+_TRANSFERS: Final = """
+INSERT INTO transfers (account_id, transfer_id, debit_id, credit_id, amount_minor, unit, kind, operation_id, card_id, station_id, event_at,
+    booked_at, period)
+SELECT s.account_id, overlay(s.sale_id::text placing m.ends from 35 for 2)::uuid, m.debit, $4::uuid, m.amount, 'CNY', m.kind, s.sale_id,
+    s.card_id, s.station_id, s.event_at, s.booked_at, s.period
+FROM sales s
+CROSS JOIN LATERAL (VALUES ('0a', $2::uuid, s.card_minor, 3), ('0b', $3::uuid, s.discount_minor, 4)) m(ends, debit, amount, kind)
+WHERE s.account_id = $1
+"""
+_SPENT: Final = """
+UPDATE purses SET balance_minor = balance_minor - (SELECT sum(card_minor) FROM sales WHERE account_id = $1)
+WHERE account_id = $1 AND kind = 1 AND card_id IS NULL
+"""
 # A reading takes its fill's id: unique, and as old.
 _READINGS: Final = """
 INSERT INTO odometer_readings (reading_id, company_id, vehicle_id, km, read_at, source, sale_id, status, by_kind, by_id, made_at)
@@ -148,7 +168,7 @@ _PIECE: Final = 200_000
 
 
 async def make_firm(sessions: Sessions, owner: str, *, cards: int, fills: int, now: datetime, policy: str) -> Firm:
-    """Make the chain and the company, with `fills` in the year before `now`; collect and sum them as the job does.
+    """Make the chain and the company, with `fills` in the year before `now`; collect, sum and close them as the jobs do.
 
     :param owner: a plain URL of the database, as its owner
     """
@@ -158,18 +178,17 @@ async def make_firm(sessions: Sessions, owner: str, *, cards: int, fills: int, n
         await connection.execute("SELECT make_month_partitions($1::date, 15)", since.date().replace(day=1))
         async with transaction(sessions) as session:
             stations, fuels, product = await make_chain(session, since, policy, ProductKind.COMPANY)
-            account_id = await _company(session, product, since)
+            account_id, *legs = await _company(session, product, since, fills)
         await connection.execute(_TILLS, stations, since)
         firm = Firm(account_id, cards, fills)
         places = {1: COMPANY, 2: since, 3: cards, 4: min(DEPARTMENTS, cards), 5: since, 6: account_id, 7: product}
         for sentence in _STRUCTURE:
             await connection.execute(*_numbered(sentence, places))
-        await connection.execute(
-            "UPDATE purses SET balance_minor = $2 WHERE account_id = $1 AND kind = 1 AND card_id IS NULL", account_id, POOL_MINOR
-        )
         for first in range(1, fills + 1, _PIECE):
             last = min(first + _PIECE - 1, fills)
             await connection.execute(_SALES, account_id, cards, since, now, stations, fuels, float(fills), first, last)
+        await connection.execute(_TRANSFERS, account_id, *legs)
+        await connection.execute(_SPENT, account_id)
         await connection.execute("ANALYZE sales, card_bindings, vehicles")
         await connection.execute(_FILLS, COMPANY, account_id)
         await connection.execute(_READINGS, COMPANY)
@@ -179,10 +198,15 @@ async def make_firm(sessions: Sessions, owner: str, *, cards: int, fills: int, n
         # Where the collector stands: all but the last hour is in.
         await connection.execute("INSERT INTO fleet_marks (name, collected_to) VALUES ('fills', $1)", now - timedelta(hours=1))
         await connection.execute("VACUUM (ANALYZE)")
-        async with transaction(sessions) as session:
-            await collect_fills(session, span=timedelta(hours=2), until=now, now=now)
+        is_done = False
+        while not is_done:
+            async with transaction(sessions) as session:
+                is_done = (await collect_fills(session, span=timedelta(hours=2), until=now, now=now)).is_done
         async with transaction(sessions) as session:
             await close_company_periods(session, company_id=COMPANY, actor=BENCH, now=now)
+            until = await settled_to(session)
+            while until is not None and await sum_company(session, company_id=COMPANY, until=until, now=now):
+                pass
         async with transaction(sessions) as session:
             await _people(session, firm, now)
         await connection.execute("VACUUM (ANALYZE)")
@@ -199,7 +223,8 @@ def _numbered(sentence: str, places: dict[int, Any]) -> list[Any]:
     return [sentence, *(places[number] for number in used)]
 
 
-async def _company(session: Any, product: UUID, since: datetime) -> UUID:
+async def _company(session: Any, product: UUID, since: datetime, fills: int) -> list[UUID]:
+    """Make the company with money for all its fills; return its account, its pool, and the discount's and the sales' house accounts."""
     await seed_calendar(session, actor=BENCH, now=since)
     await session.execute(text(_CUSTOMER), {"company": COMPANY, "since": since})
     account_id = await open_account(
@@ -207,7 +232,14 @@ async def _company(session: Any, product: UUID, since: datetime) -> UUID:
     )
     settings = CompanySettings(mode=CompanyMode.ALLOCATED, unused=UnusedMode.KEPT)
     await make_company(session, customer_id=COMPANY, account_id=account_id, settings=settings, actor=BENCH, now=since)
-    return account_id
+    (pool,) = (purse.purse_id for purse in await purses_of(session, account_id=account_id))
+    tender, discount, sales = [
+        await ensure_house(session, code=code, currency="CNY", reference="bench", now=since)
+        for code in (HouseCode.TENDER, HouseCode.DISCOUNT, HouseCode.SALES)
+    ]
+    load = Leg(tender, pool, POOL_MINOR + fills * DEAREST_MINOR, TransferKind.LOAD, "CNY")
+    await post(session, account_id=account_id, legs=[load], operation_id=uuid7(since), event_at=since, now=since)
+    return [account_id, pool, discount, sales]
 
 
 async def _people(session: Any, firm: Firm, now: datetime) -> None:

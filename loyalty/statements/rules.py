@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from loyalty.fleet.allocation_rules import Span, month_on, span_of
-from loyalty.money import round_half_up
 
 
 class Figures(NamedTuple):
@@ -88,8 +87,3 @@ def spans(first: date, today: date, *, period_day: int, closed: Sequence[Span]) 
         end = begin.replace(day=period_day)
         found.append(Span(begin, end if end > begin else month_on(end, 1)))
     return found
-
-
-def per_100_km_milli(quantity_milli: int, km: int) -> int | None:
-    """Return thousandths of a litre per 100 km; None where no way was driven."""
-    return round_half_up(quantity_milli * 100, km) if km > 0 and quantity_milli > 0 else None

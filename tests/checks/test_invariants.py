@@ -164,7 +164,7 @@ async def test_another_number_of_that_form_is_none_of_ours(books, breaking):
 def test_every_check_is_shown_broken_or_is_one_of_a_family_that_is():
     # Those of grants, points, vouchers, gifts and referrals are broken in tests/rewards, of allocations, sums and credit in tests/fleet.
     families = ("protected-", "request-", "grants-", "points-", "vouchers-", "gifts-", "referrals-", "allocation-", "pool-")
-    families += ("fleet-", "vehicle-periods", "credit-")
+    families += ("fleet-", "vehicle-periods", "statement-", "credit-")
     references = {
         code
         for code in BY_CODE

@@ -182,9 +182,10 @@ async def give_card(
     return card
 
 
-async def load(session: AsyncSession, world: World, account_id: UUID, amount_minor: int) -> None:
-    """Load cash at the world's station."""
-    house = await ensure_house(session, code=HouseCode.TENDER, currency=world.currency, reference=f"{world.station_id}:cash", now=world.now)
+async def load(session: AsyncSession, world: World, account_id: UUID, amount_minor: int, *, now: datetime | None = None) -> None:
+    """Load cash at the world's station; its time is the present unless another is said."""
+    now = now or world.now
+    house = await ensure_house(session, code=HouseCode.TENDER, currency=world.currency, reference=f"{world.station_id}:cash", now=now)
     principal = next(purse.purse_id for purse in await purses_of(session, account_id=account_id) if purse.kind == 1)
     leg = Leg(house, principal, amount_minor, TransferKind.LOAD, world.currency, station_id=world.station_id)
-    await post(session, account_id=account_id, legs=[leg], operation_id=uuid7(world.now), event_at=world.now, now=world.now)
+    await post(session, account_id=account_id, legs=[leg], operation_id=uuid7(now), event_at=now, now=now)

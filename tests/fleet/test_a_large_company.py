@@ -4,13 +4,18 @@ from datetime import UTC, datetime
 
 from sqlalchemy import text
 
-from loyalty.bench.firm import COMPANY, make_firm
+from loyalty.bench.firm import COMPANY, DEAREST_MINOR, POOL_MINOR, make_firm
+from loyalty.checks.model import Scope
+from loyalty.checks.queries import CHECKS
+from loyalty.checks.running import examine
 from loyalty.crypto import use_keyring
 from loyalty.db import driver_dsn, make_engine, make_sessions, transaction
 from loyalty.fleet.queries.companies import get_company
 from loyalty.fleet.queries.vehicles import list_vehicles
 from loyalty.installation import open_keys
 from loyalty.settings import Settings
+from loyalty.statements.queries.companies import periods_of, totals_of_period
+from loyalty.statements.queries.lines import Part
 from loyalty.web.fleet import queries
 
 NOW = datetime(2026, 9, 24, 2, 15, tzinfo=UTC)
@@ -36,6 +41,14 @@ async def test_a_generated_company_has_what_its_pages_show(database_url, tmp_pat
                 )
             )
             assert tuple(counted.one()) == (2_000, 2_000, 20, 20, 50)
+            running, *closed = await periods_of(session, company=company, now=NOW)
+            assert len(closed) == 12
+            assert all(period.closed_at for period in closed)
+            stated = await totals_of_period(session, part=Part(company.account_id), period=running)
+            assert stated.money.closing_minor == await session.scalar(text("SELECT sum(balance_minor)::bigint FROM purses"))
+            assert closed[-1].totals.money.loads_minor == POOL_MINOR + 2_000 * DEAREST_MINOR
+            checks = [check for check in CHECKS if check.code.startswith(("company-", "statement-", "fleet-", "vehicle-"))]
+            assert [one.check.code async for one in examine(session, Scope(now=NOW), checks=checks) if one.found.count] == []
     finally:
         await engine.dispose()
         use_keyring(None)

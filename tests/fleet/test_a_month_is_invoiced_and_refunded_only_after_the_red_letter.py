@@ -128,7 +128,7 @@ async def test_a_month_from_the_pump_to_the_red_letter(bench, office):
 
     async with transaction(bench.sessions) as session:
         results = [result async for result in examine(session, Scope(now=bench.now()), checks=CHECKS)]
-    assert [(result.check.code, result.found.count) for result in results] == [("invoices", 0), ("company-periods", 0)]
+    assert {result.check.code for result in results if result.found.count} == set()
 
     with pytest.raises(RedLetterFirst):
         await refund(bench, sold["sale"])

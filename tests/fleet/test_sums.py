@@ -11,6 +11,7 @@ from loyalty.checks.running import examine
 from loyalty.db import transaction
 from loyalty.fleet.model_fills import FleetDay, OdometerReading, ReadingStatus, SummedBy, VehiclePeriod
 from loyalty.fleet.operations.fills import correct_reading
+from loyalty.fleet.operations.sums import sum_new_companies
 from tests.authorizations.conftest import bench, key_set, keys
 from tests.authorizations.desk import refund, said
 from tests.factories.world import SYSTEM
@@ -27,7 +28,8 @@ async def broken(bench) -> set[str]:
 
 async def done(bench, sentence: str) -> None:
     async with transaction(bench.sessions) as session:
-        await session.execute(text(sentence))
+        for one in sentence.split(";"):
+            await session.execute(text(one))
 
 
 async def test_sums_follow_fills_refunds_and_corrected_odometers(bench, fleet):
@@ -61,6 +63,31 @@ async def test_periods_that_begin_on_another_day_are_summed_anew(bench, fleet):
     await done(bench, "UPDATE companies SET period_day = 3")
     await collect(bench)
     assert {(one.period_day, one.first.day, one.fills) for one in await all_of(bench, VehiclePeriod)} == {(26, 26, 1), (3, 3, 1)}
+    assert await broken(bench) == set()
+    await bench.sell(fleet.cards[0], odometer_km=100_010)
+    await collect(bench)
+    await done(bench, "UPDATE companies SET period_day = 26")
+    await collect(bench)
+    assert {(one.period_day, one.fills) for one in await all_of(bench, VehiclePeriod)} == {(26, 2), (3, 2)}, "back on the first day"
+    assert await broken(bench) == set()
+
+
+async def test_years_of_a_fleet_are_summed_in_several_transactions(bench, fleet):
+    for _ in range(3):
+        await bench.sell(fleet.cards[0])
+        bench.later += timedelta(days=30)
+    await collect(bench)
+    kept = [(one.day, one.fills) for one in await all_of(bench, FleetDay)]
+    await done(bench, "DELETE FROM fleet_days; DELETE FROM vehicle_periods; DELETE FROM fleet_marks WHERE name <> 'fills'")
+    times = 0
+    while times < 10:
+        times += 1
+        async with transaction(bench.sessions) as session:
+            if await sum_new_companies(session, most=1, now=bench.now()):
+                break
+    assert times >= 3
+    assert sorted((one.day, one.fills) for one in await all_of(bench, FleetDay)) == sorted(kept)
+    assert len(await all_of(bench, VehiclePeriod)) == 3
     assert await broken(bench) == set()
 
 

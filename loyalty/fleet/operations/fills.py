@@ -108,10 +108,10 @@ async def collect_fills(session: AsyncSession, *, span: timedelta, until: dateti
     mark = await lock_mark(session, name=FILLS_MARK, now=now)
     since, to = mark.collected_to - OVERLAP, min(mark.collected_to + span, until)
     between = {"first": uuid7_floor(since), "last": uuid7_floor(to)}
-    made = await _collect(session, between, of="", now=now)
+    made, is_summed = await _collect(session, between, of="", now=now)
     mark.collected_to = max(mark.collected_to, to)
     await session.flush()
-    return Collected(made, to, to >= until)
+    return Collected(made, to, to >= until and is_summed)
 
 
 async def collect_between(session: AsyncSession, *, company_id: UUID, begin: datetime, end: datetime, now: datetime) -> int:
@@ -120,15 +120,17 @@ async def collect_between(session: AsyncSession, *, company_id: UUID, begin: dat
     For whoever must have all of them: a closing, or a company whose cards were used before it had a fleet.
     """
     between = {"first": uuid7_floor(begin), "last": uuid7_floor(end), "company": company_id}
-    return await _collect(session, between, of="WHERE c.company_id = :company", now=now)
+    made, _is_summed = await _collect(session, between, of="WHERE c.company_id = :company", now=now)
+    return made
 
 
-async def _collect(session: AsyncSession, between: Mapping[str, UUID], *, of: str, now: datetime) -> int:
+async def _collect(session: AsyncSession, between: Mapping[str, UUID], *, of: str, now: datetime) -> tuple[int, bool]:
+    """Collect; return how many fills were new, and whether no company is left of which a part is not summed yet."""
     rows = (await session.execute(text(_COLLECT.format(of=of)), between)).all()
     back = (await session.execute(text(_BACK.format(of=of)), between)).all()
     await lock_sums(session, company_ids={row.company_id for row in (*rows, *back)})
     await _read(session, [row for row in rows if row.vehicle_id is not None and row.odometer_km is not None], now=now)
-    await sum_new_companies(session, now=now)
+    is_summed = await sum_new_companies(session, now=now)
     await sum_touched(session, touched=[*rows, *back])
     news = [
         (row.company_id, row.sale_id, {"vehicle_id": row.vehicle_id, "event_at": row.event_at})
@@ -136,7 +138,7 @@ async def _collect(session: AsyncSession, between: Mapping[str, UUID], *, of: st
         if row.event_at > now - _NEWS
     ]
     await tell(session, event=WebhookEvent.FILL_BOOKED, news=news, now=now)
-    return len(rows)
+    return len(rows), is_summed
 
 
 async def _read(session: AsyncSession, rows: Sequence[Any], *, now: datetime) -> None:

@@ -1,15 +1,18 @@
 """Summing fills up by day and by vehicle and period: what is touched is summed anew from the fills, so that twice is the same."""
 
 from collections.abc import Collection, Iterable
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.fleet.allocation_rules import Span, span_of
 from loyalty.fleet.model import Vehicle
 from loyalty.fleet.model_fills import NOBODY
+
+from .marks import lock_mark
 
 # A day's fills are found by their instants: a station's day lies within a day of the same day in UTC.
 _DAYS: Final = """
@@ -41,7 +44,8 @@ WITH touched AS (
         sum(f.quantity_milli - f.back_milli) AS milli, sum(f.gross_minor - f.back_gross_minor) AS gross,
         sum(f.discount_minor - f.back_discount_minor) AS discount, sum(f.card_minor - f.back_card_minor) AS card
     FROM touched t JOIN fleet_fills f ON f.vehicle_id = t.vehicle_id AND f.company_id = t.company_id AND f.day >= t.since
-        AND f.event_at >= (t.since - 1)::timestamp AT TIME ZONE 'UTC'
+        AND f.event_at >= (t.since - 1)::timestamp AT TIME ZONE 'UTC' AND f.day < CAST(:until AS date)
+        AND f.event_at < (CAST(:until AS date) + 1)::timestamp AT TIME ZONE 'UTC'
     GROUP BY 1, 2, 3, 4, 5
 )
 INSERT INTO vehicle_periods AS p
@@ -64,11 +68,23 @@ WHERE (p.fills, p.quantity_milli, p.gross_minor, p.discount_minor, p.card_minor,
 
 # A company's first time, or its first under a new day on which its periods begin: a mark says that all was summed so.
 _UNSUMMED: Final = """
-SELECT c.company_id FROM companies c
+SELECT c.company_id, c.period_day FROM companies c
 WHERE NOT EXISTS (SELECT FROM fleet_marks m WHERE m.name = 'sums/' || c.company_id || '/' || c.period_day)
     AND EXISTS (SELECT FROM fleet_fills f WHERE f.company_id = c.company_id)
 ORDER BY c.company_id
 """
+# Between which days a company's fills lie, by their instants: a station's day is within a day of it.
+_BOUNDS: Final = """
+SELECT (SELECT min(event_at) FROM fleet_fills WHERE company_id = :company)::date - 1 AS first,
+    (SELECT max(event_at) FROM fleet_fills WHERE company_id = :company)::date + 2 AS end
+"""
+_FUELLED: Final = """
+SELECT vehicle_id, count(*) AS fills FROM fleet_fills WHERE company_id = :company AND day >= :first AND day < :end
+    AND event_at >= CAST(:first AS date) - 1 AND event_at < CAST(:end AS date) + 1
+GROUP BY vehicle_id
+"""
+MANY_FILLS: Final = 300_000
+"""That many take some seconds: years of a large fleet are summed in several transactions, a period at a time."""
 
 
 async def lock_sums(session: AsyncSession, *, company_ids: Collection[UUID]) -> None:
@@ -95,12 +111,12 @@ async def _sum_days(session: AsyncSession, *, days: Collection[tuple[UUID, date]
         await session.execute(text(_DAYS), {"companies": list(companies), "days": list(dates), "nobody": NOBODY})
 
 
-async def sum_vehicles(session: AsyncSession, *, since: dict[UUID, date]) -> None:
-    """Sum anew each vehicle's periods from the one of a day on."""
+async def sum_vehicles(session: AsyncSession, *, since: dict[UUID, date], until: date = date.max) -> None:
+    """Sum anew each vehicle's periods from the one of a day on, by its fills before the day `until`, with which a period begins."""
     if not since:
         return
     await _lock(session, since)
-    await session.execute(text(_PERIODS), {"vehicles": list(since), "days": list(since.values())})
+    await session.execute(text(_PERIODS), {"vehicles": list(since), "days": list(since.values()), "until": until})
 
 
 async def _lock(session: AsyncSession, vehicle_ids: Collection[UUID]) -> None:
@@ -110,28 +126,42 @@ async def _lock(session: AsyncSession, vehicle_ids: Collection[UUID]) -> None:
     )
 
 
-async def sum_new_companies(session: AsyncSession, *, now: datetime) -> None:
-    """Sum up all fills of companies that were never summed, or whose periods begin on another day since."""
-    new = (await session.scalars(text(_UNSUMMED))).all()
-    if new:
-        # Years of a large fleet take longer than a transaction may (300,000 fills: seven seconds); it happens once.
-        await session.execute(
-            text("SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ('transaction_timeout', 'statement_timeout')")
-        )
-    for company_id in new:
+async def sum_new_companies(session: AsyncSession, *, most: int = MANY_FILLS, now: datetime) -> bool:
+    """Sum up fills of companies that were never summed, or whose periods begin on another day since; return whether all are summed.
+
+    A large company's past takes several calls: a mark keeps how far each came.
+    """
+    left = most
+    for company_id, period_day in (await session.execute(text(_UNSUMMED))).all():
+        if left <= 0:
+            return False
         await lock_sums(session, company_ids=[company_id])
-        rows = await session.execute(
-            text("SELECT company_id, vehicle_id, min(day) AS day FROM fleet_fills WHERE company_id = :company GROUP BY 1, 2"),
-            {"company": company_id},
-        )
-        earliest = {row.vehicle_id: row.day for row in rows if row.vehicle_id is not None}
-        days = await session.execute(text("SELECT DISTINCT day FROM fleet_fills WHERE company_id = :company"), {"company": company_id})
-        await _sum_days(session, days={(company_id, row.day) for row in days})
-        await sum_vehicles(session, since=earliest)
-        await session.execute(
-            text(
-                "INSERT INTO fleet_marks (name, collected_to) SELECT 'sums/' || company_id || '/' || period_day, :now FROM companies "
-                "WHERE company_id = :company ON CONFLICT DO NOTHING"
-            ),
-            {"company": company_id, "now": now},
-        )
+        bounds = (await session.execute(text(_BOUNDS), {"company": company_id})).one()
+        mark = await lock_mark(session, name=f"summing/{company_id}/{period_day}", begins=_midnight(bounds.first), now=now)
+        while left > 0 and mark.collected_to < _midnight(bounds.end):
+            span = span_of(mark.collected_to.date(), period_day=period_day)
+            left -= await _sum_span(session, company_id=company_id, span=span)
+            mark.collected_to = _midnight(span.end)
+        if mark.collected_to < _midnight(bounds.end):
+            return False
+        name = f"sums/{company_id}/{period_day}"
+        await lock_mark(session, name=name, begins=now, now=now)
+        await session.flush()
+        # Nothing is kept up under another day: should that be chosen again, all is summed again.
+        others = text("DELETE FROM fleet_marks WHERE name LIKE :of AND name <> :name")
+        await session.execute(others, {"of": f"sum%/{company_id}/%", "name": name})
+    return True
+
+
+async def _sum_span(session: AsyncSession, *, company_id: UUID, span: Span) -> int:
+    """Sum up a company's fills of one period; return how many there are."""
+    between = {"company": company_id, "first": span.first, "end": span.end}
+    fuelled = (await session.execute(text(_FUELLED), between)).all()
+    await _sum_days(session, days={(company_id, span.first + timedelta(days=day)) for day in range((span.end - span.first).days)})
+    await sum_vehicles(session, since={row.vehicle_id: span.first for row in fuelled if row.vehicle_id is not None}, until=span.end)
+    return sum(row.fills for row in fuelled)
+
+
+def _midnight(day: date) -> datetime:
+    """Return a day as a mark has it."""
+    return datetime.combine(day, time(), tzinfo=UTC)

@@ -13,7 +13,7 @@ from loyalty.fleet.model import Driver, Vehicle
 from loyalty.fleet.model_api import CompanyApiKey
 from loyalty.fleet.model_fills import FleetFill, FleetMark
 from loyalty.fleet.operations.fills import FILLS_MARK, OVERLAP
-from loyalty.ids import uuid7_floor
+from loyalty.ids import instant_of, uuid7_floor
 from loyalty.paging import all_as
 from loyalty.stations.model import Product, Station
 
@@ -63,15 +63,24 @@ class ApiKeyView(msgspec.Struct, frozen=True):
     revoked_at: datetime | None
 
 
+async def settled_to(session: AsyncSession) -> datetime | None:
+    """Return the instant (whole milliseconds) before which every fill is booked and collected; None before the first collecting.
+
+    Until the collector has looked twice at a time, a fill of it may still commit and would be passed over.
+    """
+    collected = await session.scalar(select(FleetMark.collected_to).where(FleetMark.name == FILLS_MARK))
+    return None if collected is None else instant_of(uuid7_floor(collected - OVERLAP))
+
+
 async def fills_after(
     session: AsyncSession, *, account_id: UUID, after: UUID | None, back_to: datetime | None = None, limit: int
 ) -> list[ApiFill]:
     """Return the fills booked after a fill (None: from the first, or from `back_to`), in the order of booking.
 
-    Only what is settled is told: until the collector has looked twice at a time, a fill of it may still commit and would be passed over.
+    Only what is settled is told (`settled_to`).
     """
-    collected = await session.scalar(select(FleetMark.collected_to).where(FleetMark.name == FILLS_MARK))
-    if collected is None:
+    settled = await settled_to(session)
+    if settled is None:
         return []
     columns: list[Any] = [
         *(FleetFill.sale_id, FleetFill.event_at, FleetFill.booked_at, FleetFill.day, Station.code, Product.code.label("product")),
@@ -92,7 +101,7 @@ async def fills_after(
         .outerjoin(Card, Card.card_id == FleetFill.card_id)
         .outerjoin(Vehicle, Vehicle.vehicle_id == FleetFill.vehicle_id)
         .outerjoin(Driver, Driver.driver_id == FleetFill.driver_id)
-        .where(FleetFill.account_id == account_id, FleetFill.sale_id < uuid7_floor(collected - OVERLAP))
+        .where(FleetFill.account_id == account_id, FleetFill.sale_id < uuid7_floor(settled))
     )
     if after is not None:
         wanted = wanted.where(FleetFill.sale_id > after)

@@ -76,8 +76,8 @@ class Near(NamedTuple):
 
 
 def per_100_km(quantity_milli: int, km: int | None) -> int | None:
-    """Return thousandths of a litre per 100 km, to the hundredth of a litre: more says nothing."""
-    return round_half_up(quantity_milli * 10, km) * 10 if km else None
+    """Return thousandths of a litre per 100 km, to the hundredth of a litre: more says nothing. None without a way or fuel."""
+    return round_half_up(quantity_milli * 10, km) * 10 if km and quantity_milli > 0 else None
 
 
 def grams_of(carbon: Carbon, quantity_milli: int, code: str | None, kind: FuelKind | None) -> int:
@@ -164,14 +164,16 @@ def _periods(
     period_day: int,
     departments: Collection[UUID] | None = None,
     vehicle_type: str | None = None,
+    joined: bool = False,
 ) -> Select[*tuple[Any, ...]]:
+    """Return what reads the vehicles of a period; `Vehicle` is joined only where columns or filters name it: a sum needs none."""
     wanted = (
         select(*columns)
         .select_from(VehiclePeriod)
-        .join(Vehicle, Vehicle.vehicle_id == VehiclePeriod.vehicle_id)
-        .outerjoin(Department, Department.department_id == Vehicle.department_id)
         .where(VehiclePeriod.company_id == company_id, VehiclePeriod.period_day == period_day, VehiclePeriod.first == first)
     )
+    if joined or departments is not None or vehicle_type is not None:
+        wanted = wanted.join(Vehicle, Vehicle.vehicle_id == VehiclePeriod.vehicle_id)
     if departments is not None:
         wanted = wanted.where(Vehicle.department_id.in_(departments))
     return wanted if vehicle_type is None else wanted.where(Vehicle.type == vehicle_type)
@@ -194,13 +196,16 @@ async def list_economy(
     :raises UnknownSort: for another sort
     """
     columns = (
-        *(Vehicle.vehicle_id, Vehicle.plate, Vehicle.type, Department.name, Vehicle.product_code, Vehicle.norm_milli),
+        *(Vehicle.vehicle_id, Vehicle.plate, Vehicle.type),
+        # Looked up after the page is cut.
+        select(Department.name).where(Department.department_id == Vehicle.department_id).scalar_subquery(),
+        *(Vehicle.product_code, Vehicle.norm_milli),
         *(VehiclePeriod.fills, VehiclePeriod.quantity_milli, VehiclePeriod.card_minor, VehiclePeriod.km),
         func.nullif(_RATE, 0),
         func.nullif(_COST, 0),
     )
     wanted = _periods(
-        columns, company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type
+        columns, company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type, joined=True
     )
     return await page_as(session, Line, wanted, keys=keys_for(sort, _SORTS, unique=Vehicle.vehicle_id), cursor=cursor, limit=limit)
 
@@ -228,7 +233,7 @@ async def medians_by_type(session: AsyncSession, *, company_id: UUID, first: dat
     """Return what the middle vehicle of each class took per 100 km in a period, in thousandths of a litre."""
     middle = func.percentile_disc(0.5).within_group(_RATE)
     columns = (Vehicle.type, middle)
-    wanted = _periods(columns, company_id=company_id, first=first, period_day=period_day).where(VehiclePeriod.km.is_not(None))
+    wanted = _periods(columns, company_id=company_id, first=first, period_day=period_day, joined=True).where(VehiclePeriod.km.is_not(None))
     return {kind: int(rate) for kind, rate in await session.execute(wanted.group_by(Vehicle.type))}
 
 

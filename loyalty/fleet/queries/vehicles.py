@@ -102,6 +102,12 @@ async def list_vehicles(
     return Page(rows=await _views(session, company_id, found.rows), next=found.next, previous=found.previous)
 
 
+async def count_vehicles(session: AsyncSession, *, company_id: UUID, by: VehicleFilter | None = None) -> int:
+    """Return how many vehicles `list_vehicles` would list in all."""
+    wanted = _filtered(select(Vehicle).where(Vehicle.company_id == company_id), by or VehicleFilter())
+    return int(await session.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True)) or 0)
+
+
 async def get_vehicle(session: AsyncSession, *, company_id: UUID, vehicle_id: UUID) -> VehicleView:
     """Return one vehicle of a company, closed ones too.
 

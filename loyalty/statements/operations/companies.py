@@ -16,8 +16,11 @@ from loyalty.fleet.operations.notices import News, notify
 from loyalty.fleet.queries.companies import get_company, lock_company
 from loyalty.ledger.queries import require_settled
 from loyalty.statements.model_companies import CompanyPeriod
-from loyalty.statements.queries.companies import Part, StatedPeriod, digest_between, periods_of, totals_between
+from loyalty.statements.queries.companies import StatedPeriod, periods_of, totals_between
+from loyalty.statements.queries.lines import Part, digest_between
 from loyalty.statements.rules import totals_json
+
+from .sums import sum_period
 
 _NEWS: Final = timedelta(days=40)
 """A period that ended longer ago was closed late, with others: nobody is called to it."""
@@ -62,7 +65,9 @@ async def _close(
     begin, end = period.begins_at, period.ends_at
     await require_settled(session, instant=end)
     await collect_between(session, company_id=company_id, begin=begin, end=end, now=now)
-    totals = await totals_between(session, part=Part(account_id), begin=begin, end=end)
+    # Anew: whatever the collecting before this brought is in, and a closed period is summed once and for ever.
+    await sum_period(session, company_id=company_id, account_id=account_id, begin=begin, to=end, anew=True)
+    totals = await totals_between(session, part=Part(account_id), begin=begin, end=end, kept=False)
     digest, fills, refunds = await digest_between(session, account_id=account_id, begin=begin, end=end)
     row = CompanyPeriod(
         company_id=company_id,

@@ -31,7 +31,8 @@ from loyalty.fleet.queries.watching import list_findings
 from loyalty.limits.model import OrderStatus
 from loyalty.limits.operations.orders import NewOrder, add_orders, cancel_order
 from loyalty.limits.queries_orders import OrderView, get_order, list_orders
-from loyalty.statements.queries.companies import Part, StatedPeriod, periods_of, totals_between
+from loyalty.statements.queries.companies import StatedPeriod, periods_of, totals_of_period
+from loyalty.statements.queries.lines import Part
 from loyalty.web.desk import address_of
 from loyalty.web.fleet.desk import enter_tenant
 
@@ -298,10 +299,7 @@ def _order(view: OrderView) -> OrderShown:
 
 
 async def _period(system: System, one: StatedPeriod) -> Period:
-    totals = one.totals
-    if totals is None:
-        part = Part(system.company.account_id)
-        totals = await totals_between(system.session, part=part, begin=one.begins_at, end=one.ends_at)
+    totals = await totals_of_period(system.session, part=Part(system.company.account_id), period=one)
     account = None if totals.money is None else Account(**vars(totals.money))
     figures = totals.figures._asdict()
     return Period(one.first, one.end, one.closed_at, system.company.currency, refunds=totals.refunds, account=account, **figures)

@@ -13,9 +13,8 @@ from loyalty.fleet.allocation_rules import Span, before, span_of
 from loyalty.fleet.detecting import Severity
 from loyalty.fleet.queries.allocations import pool_minor
 from loyalty.fleet.queries.custody import loans_waiting
-from loyalty.fleet.queries.departments import counts_of
 from loyalty.fleet.queries.economy import Total, per_100_km, way_of
-from loyalty.fleet.queries.vehicles import VehicleFilter, list_vehicles
+from loyalty.fleet.queries.vehicles import VehicleFilter, count_vehicles
 from loyalty.fleet.queries.watching import open_by_severity, requests_waiting, waiting_of
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.web.desk import Page, PageDesk
@@ -42,7 +41,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     totals = await totals_of(fleet, spans)
     now, then = totals[span.first], totals[before(span).first]
     cards = await queries.count_cards(fleet.session, account_id=company.account_id, departments=rooms)
-    vehicles = await _vehicles(fleet)
+    vehicles = await count_vehicles(fleet.session, company_id=fleet.company_id, by=VehicleFilter(department_ids=rooms))
     days = (today - span.first).days + 1
     # As much of the last period as has gone by of this one: a comparison that is fair on its second day, too.
     former = before(span)
@@ -126,14 +125,6 @@ async def _waits(fleet: FleetDesk) -> list[Tile]:
         tone = "bad" if Severity.HIGH in by else "warn"
         tiles.append(Tile(_("Oddities to be looked at"), fleet.f.count(odd), note=note, tone=tone, href="/fleet/findings?status=open"))
     return tiles
-
-
-async def _vehicles(fleet: FleetDesk) -> int:
-    if fleet.departments is None:
-        counts, _drivers, _cards = await counts_of(fleet.session, company_id=fleet.company_id)
-        return sum(counts.values())
-    by = VehicleFilter(department_ids=fleet.departments)
-    return len((await list_vehicles(fleet.session, company_id=fleet.company_id, by=by, limit=200)).rows)
 
 
 async def _pool(fleet: FleetDesk, spent_minor: int, days: int) -> Tile:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from loyalty.statements.queries.companies import Line, Whose, all_lines, by_driver, by_vehicle, moves_between
+from loyalty.statements.queries.companies import Whose, by_driver, by_vehicle, moves_between
+from loyalty.statements.queries.lines import Line, all_lines
 from loyalty.web.exports import Cell as Exported
 from loyalty.web.exports import Money, workbook
 from loyalty.web.fleet.statement_tables import (

@@ -14,9 +14,9 @@ from loyalty.errors import NotFound
 from loyalty.fleet.queries.departments import names_of, subtree_of
 from loyalty.fleet.queries.drivers import get_driver
 from loyalty.fleet.queries.vehicles import get_vehicle
-from loyalty.statements.queries.companies import Line, Part, StatedPeriod, Whose, periods_of, products_of, totals_between
+from loyalty.statements.queries.companies import StatedPeriod, Whose, periods_of, products_of, totals_of_period
+from loyalty.statements.queries.lines import Line, Part
 from loyalty.statements.rules import Figures, Totals
-from loyalty.web.exports import Quantity
 from loyalty.web.fleet.voice import FleetVoice
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
@@ -66,9 +66,7 @@ async def stated(fleet: FleetVoice, scope: Scope, whose: UUID, first: date | Non
     if period is None:
         raise NotFound
     part, name = await _part(fleet, scope, whose)
-    totals = period.totals if part.is_whole and period.totals is not None else None
-    if totals is None:
-        totals = await totals_between(fleet.session, part=part, begin=period.begins_at, end=period.ends_at)
+    totals = await totals_of_period(fleet.session, part=part, period=period)
     known = await products_of(fleet.session, product_ids=[one for one in totals.grades if one is not None])
     products = {product_id: (product_name(fleet, code, zh, en), unit) for product_id, (code, zh, en, unit) in known.items()}
     return Stated(period=period, periods=periods, scope=scope, whose=whose, name=name, part=part, totals=totals, products=products)
@@ -161,13 +159,8 @@ def whose_columns(fleet: FleetVoice, head: str, *, driven: bool) -> list[Column]
 
 def whose_row(fleet: FleetVoice, one: Whose, name: Cell, *, driven: bool) -> list[Cell]:
     """Return a vehicle's or a driver's row."""
-    way = [cells.count(fleet, one.km), _per_100_km(fleet, one)] if driven else []
+    way = [cells.count(fleet, one.km), cells.quantity(fleet, one.per_100_km_milli, None)] if driven else []
     return [name, *figure_cells(fleet, one.figures), *way]
-
-
-def _per_100_km(fleet: FleetVoice, one: Whose) -> Cell:
-    shown = "—" if one.per_100_km_milli is None else fleet.f.quantity(round(one.per_100_km_milli, -2), None, digits=1)
-    return Cell(shown, None if one.per_100_km_milli is None else Quantity(one.per_100_km_milli))
 
 
 def line_columns(fleet: FleetVoice) -> list[Column]:

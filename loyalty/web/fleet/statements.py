@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from litestar import get
@@ -14,16 +15,15 @@ from loyalty.audit import operations as audit
 from loyalty.errors import NotFound
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.statements.queries.companies import (
-    Line,
     StatedPeriod,
     Whose,
     by_driver,
     by_vehicle,
-    lines_between,
     periods_of,
-    totals_between,
+    totals_of_period,
 )
-from loyalty.statements.queries.companies import Part as Of
+from loyalty.statements.queries.lines import Line, lines_between
+from loyalty.statements.queries.lines import Part as Of
 from loyalty.web.desk import Page
 from loyalty.web.exports import XLSX_TYPE
 from loyalty.web.fleet.desk import FleetDesk
@@ -64,15 +64,14 @@ async def statements(fleet: NamedDependency[FleetDesk]) -> Page:
     scope, whose = _asked(fleet)
     statement = await stated(fleet, scope, whose, _day(listing.filters["period"]))
     begin, end = statement.period.begins_at, statement.period.ends_at
-    vehicles = await by_vehicle(fleet.session, part=statement.part, begin=begin, end=end, most=_SHOWN + 1)
-    drivers = await by_driver(fleet.session, part=statement.part, begin=begin, end=end, most=_SHOWN + 1)
     found = await lines_between(fleet.session, part=statement.part, begin=begin, end=end, cursor=fleet.cursor)
+    of: dict[str, Any] = {"part": statement.part, "begin": begin, "end": end, "most": _SHOWN + 1}
     main: list[Part] = []
     if statement.totals.grades:
         main.append(_grades(fleet, statement))
-    if scope is not Scope.VEHICLE and vehicles:
+    if scope is not Scope.VEHICLE and (vehicles := await by_vehicle(fleet.session, **of)):
         main.append(_whose(fleet, listing, vehicles, _("By vehicle"), _("Vehicle"), "vehicle"))
-    if scope is not Scope.DRIVER and drivers:
+    if scope is not Scope.DRIVER and (drivers := await by_driver(fleet.session, **of)):
         main.append(_whose(fleet, listing, drivers, _("By driver"), _("Driver"), "driver"))
     main.append(
         Rows(
@@ -195,10 +194,7 @@ async def periods(fleet: NamedDependency[FleetDesk]) -> Page:
     whose = (Scope.COMPANY, fleet.company_id) if whole else (Scope.DEPARTMENT, fleet.principal.department_id)
     rows: list[list[Cell]] = []
     for one in await periods_of(fleet.session, company=fleet.company, now=fleet.now):
-        totals = one.totals if whole else None
-        if whole and totals is None:
-            part = Of(fleet.company.account_id)
-            totals = await totals_between(fleet.session, part=part, begin=one.begins_at, end=one.ends_at)
+        totals = await totals_of_period(fleet.session, part=Of(fleet.company.account_id), period=one) if whole else None
         label, tone = (_("Closed"), "good") if one.closed_at else (_("Running"), "info")
         file = f"{PATH}/{whose[0].value}/{whose[1]}/{one.first.isoformat()}"
         rows.append(
