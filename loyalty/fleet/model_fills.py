@@ -16,6 +16,8 @@ class ReadingSource(StrEnum):
 
     PUMP = "pump"
     PORTAL = "portal"
+    CASH = "cash"
+    """Filed with a fill that was paid in cash."""
 
 
 class ReadingStatus(StrEnum):

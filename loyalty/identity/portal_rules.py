@@ -37,6 +37,10 @@ class FleetPermission(StrEnum):
     MOVE_MONEY = "move_money"
     """Between the pool and the cards."""
     DISPUTE = "dispute"
+    FILE_CASH = "file_cash"
+    """Say that a vehicle was, or has to be, fuelled for cash."""
+    APPROVE_CASH = "approve_cash"
+    """Decide about what somebody else filed, and pay it back."""
     READ_STATEMENTS = "read_statements"
     INVOICES = "invoices"
     """Ask for VAT invoices and keep the titles they are made out to."""
@@ -58,14 +62,18 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
             _P.REQUEST_ALLOCATION,
             _P.APPROVE_DEPARTMENT,
             _P.DISPUTE,
+            _P.FILE_CASH,
+            _P.APPROVE_CASH,
             _P.READ_STATEMENTS,
         }
     ),
     # Whoever moves the money approves what others asked for, and neither edits vehicles nor asks for more.
-    PortalRole.FINANCE: frozenset({_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.READ_STATEMENTS, _P.INVOICES}),
+    PortalRole.FINANCE: frozenset(
+        {_P.READ, _P.APPROVE_COMPANY, _P.MOVE_MONEY, _P.DISPUTE, _P.APPROVE_CASH, _P.READ_STATEMENTS, _P.INVOICES}
+    ),
     # The head's own department's statements: pages cut them to it.
     PortalRole.DEPARTMENT_HEAD: frozenset(
-        {_P.READ, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.READ_STATEMENTS}
+        {_P.READ, _P.RELEASE_LIMITS, _P.REQUEST_ALLOCATION, _P.APPROVE_DEPARTMENT, _P.DISPUTE, _P.FILE_CASH, _P.READ_STATEMENTS}
     ),
     PortalRole.VIEWER: frozenset({_P.READ, _P.READ_STATEMENTS}),
 }

@@ -16,6 +16,7 @@ from loyalty.errors import NotFound, Refusal
 from loyalty.fleet.model import Vehicle
 from loyalty.fleet.model_fills import READING_MOVES, Doubt, OdometerReading, ReadingSource, ReadingStatus
 from loyalty.fleet.model_webhooks import WebhookEvent
+from loyalty.fleet.queries.vehicles import VehicleNotFound
 from loyalty.fleet.readings import Judged, doubt_of, judge_run
 from loyalty.ids import uuid7, uuid7_floor
 from loyalty.limits.presented import Odometer
@@ -202,6 +203,60 @@ async def last_holding(session: AsyncSession, *, before: Mapping[UUID, datetime]
         {"vehicles": list(before), "instants": list(before.values())},
     )
     return {row.vehicle_id: Odometer(row.km, row.read_at) for row in rows}
+
+
+async def take_reading(
+    session: AsyncSession,
+    *,
+    company_id: UUID,
+    vehicle_id: UUID,
+    km: int,
+    read_at: datetime,
+    source: ReadingSource,
+    actor: Actor,
+    now: datetime,
+) -> UUID:
+    """Keep a reading that was not said at the pump, judged by the one before it and, since it may be told late, the one after it.
+
+    :raises VehicleNotFound: if the company has no such vehicle
+    """
+    statement = locked(select(Vehicle).where(Vehicle.vehicle_id == vehicle_id, Vehicle.company_id == company_id))
+    vehicle: Vehicle | None = await session.scalar(statement)
+    if vehicle is None:
+        raise VehicleNotFound(vehicle=vehicle_id)
+    last = (await last_holding(session, before={vehicle_id: read_at})).get(vehicle_id) or _said(vehicle, read_at)
+    doubt = doubt_of(last, km=km, at=read_at)
+    following: int | None = await session.scalar(
+        select(OdometerReading.km)
+        .where(
+            OdometerReading.vehicle_id == vehicle_id,
+            OdometerReading.read_at > read_at,
+            OdometerReading.status == ReadingStatus.HOLDS,
+        )
+        .order_by(OdometerReading.read_at, OdometerReading.reading_id)
+        .limit(1)
+    )
+    if doubt is None and following is not None and following < km:
+        doubt = Doubt.TOO_FAR
+    made = OdometerReading(
+        reading_id=uuid7(now),
+        company_id=company_id,
+        vehicle_id=vehicle_id,
+        km=km,
+        read_at=read_at,
+        source=source,
+        status=ReadingStatus.HOLDS if doubt is None else ReadingStatus.DOUBTFUL,
+        doubt=doubt,
+        by_kind=actor.kind.value,
+        by_id=str(actor.actor_id),
+        made_at=now,
+    )
+    session.add(made)
+    if doubt is None and (vehicle.odometer_at is None or read_at > vehicle.odometer_at):
+        vehicle.odometer_km, vehicle.odometer_at = km, read_at
+    await session.flush()
+    await sum_vehicles(session, since={vehicle_id: read_at.date() - timedelta(days=1)})
+    return made.reading_id
 
 
 async def correct_reading(

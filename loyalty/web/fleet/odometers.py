@@ -30,7 +30,11 @@ STATUS: Final[Mapping[ReadingStatus, Toned]] = {
     ReadingStatus.DOUBTFUL: (N_("Doubtful"), "warn"),
     ReadingStatus.REPLACED: (N_("Corrected"), ""),
 }
-SOURCE: Final[Mapping[ReadingSource, str]] = {ReadingSource.PUMP: N_("at the pump"), ReadingSource.PORTAL: N_("in the portal")}
+SOURCE: Final[Mapping[ReadingSource, str]] = {
+    ReadingSource.PUMP: N_("at the pump"),
+    ReadingSource.PORTAL: N_("in the portal"),
+    ReadingSource.CASH: N_("with a cash fill"),
+}
 DOUBT: Final[Mapping[Doubt, str]] = {
     Doubt.FALLS: N_("lower than before"),
     Doubt.TOO_FAR: N_("more than can be driven in the time"),
