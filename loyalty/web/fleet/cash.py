@@ -192,7 +192,7 @@ def _acts(fleet: FleetDesk, one: CashView) -> list[Act | None]:
         if CashStatus.APPROVED in leads:
             acts += [Act(_("Approve"), f"{base}/approve", primary=True), Act(_("Refuse"), f"{base}/refuse", danger=True)]
         if CashStatus.REIMBURSED in leads and one.receipt_at is not None:
-            acts.append(Act(_("Paid back"), f"{base}/reimburse", primary=True))
+            acts.append(Act(_("Reimbursed"), f"{base}/reimburse", primary=True))
     if fleet.may(_FILE) and CashStatus.WITHDRAWN in leads:
         if one.receipt_at is None and one.decided_by != str(fleet.actor.actor_id):
             acts.insert(0, Act(_("Hand in the receipt"), f"{base}/receipt/add", primary=not acts))
@@ -255,7 +255,7 @@ async def ask_decision(fleet: NamedDependency[FleetDesk], cash_id: FromPath[UUID
             [field("words", _("Comment"), required=False)],
         ),
         "refuse": (_("Refuse"), _("Whoever filed it reads the reason."), [field("words", _("Reason"), autofocus=True)]),
-        "reimburse": (_("Paid back"), _("A note that whoever paid has the money back; no card's money moves."), []),
+        "reimburse": (_("Reimbursed"), _("A note that whoever paid has the money back; no card's money moves."), []),
     }[fleet.act]
     back = f"{PATH}/{cash_id}"
     return await fleet.ask(
@@ -280,7 +280,7 @@ async def decide(fleet: NamedDependency[FleetDesk], cash_id: FromPath[UUID]) -> 
     known: dict[str, Any] = {"company_id": fleet.company_id, "cash_fill_id": cash_id, "actor": fleet.actor, "now": fleet.now}
     if fleet.act == "reimburse":
         await reimburse_cash_fill(fleet.session, **known)
-        return await fleet.done(f"{PATH}/{cash_id}", _("Paid back"))
+        return await fleet.done(f"{PATH}/{cash_id}", _("Reimbursed"))
     refused = fleet.act == "refuse"
     words = fleet.form.text("words", _("Reason") if refused else _("Comment"), required=refused, longest=400)
     fleet.form.check()

@@ -16,7 +16,7 @@ CASH: Final[Mapping[CashStatus, Toned]] = {
     CashStatus.FILED: (N_("To be approved"), "warn"),
     CashStatus.APPROVED: (N_("Approved"), "good"),
     CashStatus.REFUSED: (N_("Refused"), "bad"),
-    CashStatus.REIMBURSED: (N_("Paid back"), "good"),
+    CashStatus.REIMBURSED: (N_("Reimbursed"), "good"),
     CashStatus.WITHDRAWN: (N_("Withdrawn"), ""),
 }
 REASON: Final[Mapping[CashReason, str]] = {
@@ -36,7 +36,7 @@ def is_overdue(one: CashView, now: datetime) -> bool:
 def receipt_word(one: CashView, now: datetime) -> Toned:
     """Return what a list says of the receipt."""
     if one.receipt_at is not None:
-        return (N_("Plate differs"), "bad") if one.plate_differs else (N_("There"), "good")
+        return (N_("Plate differs"), "bad") if one.plate_differs else (N_("Handed in"), "good")
     if one.status in _GONE:
         return (N_("None"), "")
     return (N_("Overdue"), "bad") if is_overdue(one, now) else (N_("To come"), "")
@@ -62,5 +62,5 @@ def cash_steps(desk: PageDesk, one: CashView, names: Mapping[str, str]) -> Facts
         verdict = _("Refused") if one.status is CashStatus.REFUSED else _("Approved")
         pairs.append((head(one.decided_at, one.decided_by), f"{verdict}: {one.decision}" if one.decision else verdict))
     if one.reimbursed_at is not None:
-        pairs.append((head(one.reimbursed_at, one.reimbursed_by), _("Paid back")))
+        pairs.append((head(one.reimbursed_at, one.reimbursed_by), _("Reimbursed")))
     return Facts(title=_("What was said"), pairs=pairs)

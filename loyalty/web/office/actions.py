@@ -58,7 +58,7 @@ ACTION: Final[Mapping[str, str]] = {
     "fleet.cash_fill_approved": N_("Cash fill approved"),
     "fleet.cash_fill_filed": N_("Cash fill filed"),
     "fleet.cash_fill_refused": N_("Cash fill refused"),
-    "fleet.cash_fill_reimbursed": N_("Cash fill paid back"),
+    "fleet.cash_fill_reimbursed": N_("Cash fill reimbursed"),
     "fleet.cash_fill_withdrawn": N_("Cash fill withdrawn"),
     "fleet.cash_receipt_added": N_("Receipt of a cash fill handed in"),
     "fleet.department_added": N_("Department added"),
