@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor, ActorKind
-from loyalty.fleet.queries.companies import list_companies
 from loyalty.fleet.queries.departments import departments_of
 from loyalty.identity.model_portal import PortalRole
 from loyalty.identity.operations import make_portal_user
@@ -22,12 +22,9 @@ PEOPLE: Final = (
 )
 
 
-async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> None:
-    """Give the demo's first company its people; `log_ins` gets every secret that was drawn."""
-    found = (await list_companies(session, limit=1)).rows
-    if not found:
-        return
-    company_id = found[0].company_id
+async def let_in(session: AsyncSession, *, company_id: UUID, log_ins: LogIns, now: datetime) -> dict[PortalRole, Actor]:
+    """Give the demo's first company its people and return who acts in which role; `log_ins` gets every secret that was drawn."""
+    people: dict[PortalRole, Actor] = {}
     rooms = await departments_of(session, company_id=company_id)
     for email, name, role, said in PEOPLE:
         heads = role is PortalRole.DEPARTMENT_HEAD
@@ -35,7 +32,7 @@ async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> No
             continue
         password = new_password()
         raw, shown = new_second_factor()
-        await make_portal_user(
+        user_id = await make_portal_user(
             session,
             company_id=company_id,
             email=email,
@@ -48,3 +45,5 @@ async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> No
             now=now,
         )
         log_ins.fleet.append(OfficeLogIn(email, name, f"{name}, {said}", password, shown))
+        people[role] = Actor(ActorKind.COMPANY_USER, user_id)
+    return people
