@@ -18,9 +18,10 @@ from loyalty.web.pdf import typst_png
 
 
 class _Paid(NamedTuple):
-    """One fill: how long ago, whose by the vehicle's place in the fleet, where, how much, and how far it comes."""
+    """One fill: how long ago, by which vehicle of a type and which driver, where, how much, and how far it comes."""
 
     days: int
+    type: str
     place: int
     station: str
     quantity_milli: int
@@ -35,20 +36,32 @@ class _Paid(NamedTuple):
 
 
 _FILLS: Final = (
-    _Paid(6, 6, "国道 G320 桐庐服务站", 210_000, 736, 1_480, CashReason.NO_CARD_SERVICE, "站内刷卡机故障", approved=True, reimbursed=True),
-    _Paid(3, 7, "衢州北加油站", 168_500, 741, 1_120, CashReason.NO_CARD_SERVICE, "途中无本品牌油站", approved=True),
-    _Paid(1, 8, "金华开发区加油站", 150_000, 738, 640, CashReason.EMERGENCY, "油量报警，就近加油", plate="浙A7K359"),
-    _Paid(0, 16, "黄山城区加油站", 40_000, 802, 0, CashReason.CARD_LOST, "卡片补办中，明日跨省送货"),
+    _Paid(
+        6,
+        "truck",
+        0,
+        "国道 G320 桐庐服务站",
+        210_000,
+        736,
+        1_480,
+        CashReason.NO_CARD_SERVICE,
+        "站内刷卡机故障",
+        approved=True,
+        reimbursed=True,
+    ),
+    _Paid(3, "truck", 1, "衢州北加油站", 168_500, 741, 1_120, CashReason.NO_CARD_SERVICE, "途中无本品牌油站", approved=True),
+    _Paid(1, "truck", 2, "金华开发区加油站", 150_000, 738, 640, CashReason.EMERGENCY, "油量报警，就近加油", plate="浙A7K359"),
+    _Paid(0, "light_truck", 3, "黄山城区加油站", 40_000, 802, 0, CashReason.CARD_LOST, "卡片补办中，明日跨省送货"),
 )
 
 
 async def pay_cash(session: AsyncSession, *, company_id: UUID, people: Mapping[PortalRole, Actor], now: datetime) -> None:
     """File them by the fleet manager; the owner approves, and finance pays back."""
-    vehicles = sorted((await list_vehicles(session, company_id=company_id)).rows, key=lambda one: one.vehicle_id)
+    vehicles = (await list_vehicles(session, company_id=company_id)).rows
     drivers = (await list_drivers(session, company_id=company_id)).rows
     products = {one.code: one.product_id for one in await snapshot_products(session)}
     for paid in _FILLS:
-        vehicle = vehicles[paid.place]
+        vehicle = [one for one in vehicles if one.type == paid.type][paid.place]
         at = now - timedelta(days=paid.days, hours=2) if paid.days else now + timedelta(hours=18)
         amount = paid.quantity_milli * paid.price_minor // 1000
         km = (vehicle.odometer_km or 0) + paid.driven_km if paid.days else None

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.crypto import Purpose, open_
@@ -88,6 +88,7 @@ class CashSums(NamedTuple):
     fills: int
     quantity_milli: int
     amount_minor: int
+    left_out: int
 
 
 def _fills() -> Select[*tuple[Any, ...]]:
@@ -137,10 +138,10 @@ async def list_cash_fills(
 
 async def sums_of_cash(session: AsyncSession, *, company_id: UUID, by: CashFilter) -> CashSums:
     """Return what the whole list comes to; of refused or withdrawn ones only where the filter asks for them."""
-    wanted = select(func.count(), func.sum(CashFill.quantity_milli), func.sum(CashFill.amount_minor))
-    wanted = wanted.join(Vehicle, Vehicle.vehicle_id == CashFill.vehicle_id).where(*_by(company_id, by))
-    if by.status is None:
-        wanted = wanted.where(CashFill.status.in_(STANDING))
+    standing = true() if by.status is not None else CashFill.status.in_(STANDING)
+    figures = (func.count(), func.sum(CashFill.quantity_milli), func.sum(CashFill.amount_minor))
+    wanted = select(*(one.filter(standing) for one in figures), func.count().filter(~standing))
+    wanted = wanted.join_from(CashFill, Vehicle, Vehicle.vehicle_id == CashFill.vehicle_id).where(*_by(company_id, by))
     return CashSums(*(int(one or 0) for one in (await session.execute(wanted)).one()))
 
 

@@ -83,7 +83,7 @@ async def cash_fills(fleet: NamedDependency[FleetDesk]) -> Any:
                 Column(_("Quantity"), "num"),
                 Column(_("Amount"), "num"),
                 Column(_("Why not by card?")),
-                Column(_("Receipt")),
+                Column(_("Fuel receipt")),
                 Column(_("Status")),
             ],
             fetch=fetch,
@@ -122,13 +122,15 @@ def _row(fleet: FleetDesk, one: CashView) -> list[Cell]:
 def _totals(fleet: FleetDesk, sums: CashSums) -> list[Cell]:
     _ = fleet.gettext
     blank = Cell("", "")
+    said = _("%(count)s fills", count=fleet.f.count(sums.fills))
+    if sums.left_out:
+        said = f"{said}, {_('without refused and withdrawn ones')}"
     return [
-        Cell(_("%(count)s fills", count=fleet.f.count(sums.fills)), sums.fills),
+        Cell(said, sums.fills),
         *[blank] * 3,
         cells.quantity(fleet, sums.quantity_milli, None),
         cells.money(fleet, sums.amount_minor, fleet.company.currency),
-        Cell("" if fleet.query.raw("status") else _("without refused and withdrawn ones"), ""),
-        *[blank] * 2,
+        *[blank] * 3,
     ]
 
 
@@ -192,7 +194,7 @@ def _acts(fleet: FleetDesk, one: CashView) -> list[Act | None]:
         if CashStatus.APPROVED in leads:
             acts += [Act(_("Approve"), f"{base}/approve", primary=True), Act(_("Refuse"), f"{base}/refuse", danger=True)]
         if CashStatus.REIMBURSED in leads and one.receipt_at is not None:
-            acts.append(Act(_("Reimbursed"), f"{base}/reimburse", primary=True))
+            acts.append(Act(_("Reimburse"), f"{base}/reimburse", primary=True))
     if fleet.may(_FILE) and CashStatus.WITHDRAWN in leads:
         if one.receipt_at is None and one.decided_by != str(fleet.actor.actor_id):
             acts.insert(0, Act(_("Hand in the receipt"), f"{base}/receipt/add", primary=not acts))
@@ -223,11 +225,11 @@ async def _receipt_part(fleet: FleetDesk, one: CashView) -> Part:
     media = await media_of_receipt(fleet.session, company_id=fleet.company_id, cash_fill_id=one.cash_fill_id)
     src = f"{PATH}/{one.cash_fill_id}/receipt"
     if media is None:
-        return Text(title=_("Receipt"), lines=[_("It is not here yet: the fill counts once it is.")])
+        return Text(title=_("Fuel receipt"), lines=[_("It is not here yet: the fill counts once it is.")])
     fetch = [Act(_("Fetch the file"), src)]
     if media.is_image:
-        return Photo(title=_("Receipt"), src=src, alt=_("Receipt of %(plate)s", plate=one.plate), acts=fetch)
-    return Text(title=_("Receipt"), lines=[_("A PDF document.")], acts=fetch)
+        return Photo(title=_("Fuel receipt"), src=src, alt=_("Receipt of %(plate)s", plate=one.plate), acts=fetch)
+    return Text(title=_("Fuel receipt"), lines=[_("A PDF document.")], acts=fetch)
 
 
 @get("/cash/{cash_id:uuid}/receipt")
@@ -255,7 +257,7 @@ async def ask_decision(fleet: NamedDependency[FleetDesk], cash_id: FromPath[UUID
             [field("words", _("Comment"), required=False)],
         ),
         "refuse": (_("Refuse"), _("Whoever filed it reads the reason."), [field("words", _("Reason"), autofocus=True)]),
-        "reimburse": (_("Reimbursed"), _("A note that whoever paid has the money back; no card's money moves."), []),
+        "reimburse": (_("Reimburse"), _("A note that whoever paid has the money back; no card's money moves."), []),
     }[fleet.act]
     back = f"{PATH}/{cash_id}"
     return await fleet.ask(

@@ -139,7 +139,7 @@ async def _taken_fields(fleet: FleetDesk, one: CashView | None, *, before: bool)
             _("Station"),
             stations,
             value=str(one.station_id or "") if one else "",
-            blank=_("Elsewhere: name it here"),
+            blank=_("Elsewhere (next field)"),
             required=False,
         ),
         field("place", _("Station of another chain"), value=(one.place or "") if one else "", required=False),
@@ -164,7 +164,7 @@ def _receipt_fields(fleet: FleetDesk) -> list[Field]:
         field("plate_read", _("Plate on the receipt"), help=_("As it stands there; whoever approves is told if it is another one.")),
         file(
             "receipt",
-            _("Receipt"),
+            _("Fuel receipt"),
             accept=_ACCEPT,
             capture="environment",
             help=_("A photo or a PDF of at most 5 MB, with date, litres, amount and plate to be read on it."),
@@ -213,7 +213,7 @@ async def _taken(fleet: FleetDesk, *, before: bool) -> Taken:
 async def _receipt(fleet: FleetDesk) -> Receipt:
     _ = fleet.gettext
     plate = fleet.form.text("plate_read", _("Plate on the receipt"), longest=40)
-    _name, content = await fleet.form.file("receipt", _("Receipt"), kinds=tuple(Media))
+    _name, content = await fleet.form.file("receipt", _("Fuel receipt"), kinds=tuple(Media))
     return Receipt(content, plate)
 
 
