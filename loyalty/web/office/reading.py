@@ -224,7 +224,7 @@ class Form:
             return "", b""
         content = await sent.read()
         if len(content) > largest:
-            self.fault(name, label, self._words.gettext("is larger than %(largest)s MB", largest=largest // 1_000_000))
+            self.fault(name, label, self._words.gettext("is larger than %(largest)s MB; save it smaller", largest=largest // 1_000_000))
         elif kinds is not None and media_of(content) not in kinds:
             known = ", ".join(kind.name for kind in kinds)
             self.fault(name, label, self._words.gettext("is none of %(kinds)s by its content", kinds=known))

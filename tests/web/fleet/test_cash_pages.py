@@ -116,6 +116,12 @@ async def test_what_was_asked_for_gets_its_receipt_later_and_another_plate_is_to
     assert "浙B00001" in (await owner.get(f"{page}/approve")).text
 
 
+async def test_what_is_too_large_to_be_read_is_told_so(portal):
+    head = await portal.at("ours", "department_head")
+    answer = await hand_in(head, photo("e") + bytes(11_000_000))
+    assert (answer.status_code, "请缩小文件" in answer.text) == (413, True)
+
+
 async def test_nobody_gets_another_companys_receipt(portal):
     theirs = portal.firms["theirs"].ids["cash"]
     for role in ("owner", "fleet_manager", "viewer"):
