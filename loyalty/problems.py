@@ -34,6 +34,16 @@ class MethodNotOffered(Refusal):
     en = "This address does not offer that method."
 
 
+class RequestTooLarge(Refusal):
+    """More than any page or interface takes at once: it was not read."""
+
+    status = 413
+    zh = "发送的内容过大，未被接收。"
+    en = "What was sent is too large; it was not taken."
+    next_zh = "请缩小文件（例如降低照片分辨率）后重试。"
+    next_en = "Make the file smaller, a photo by its resolution, and send it again."
+
+
 class RequestRefused(Refusal):
     """The framework turned it down for a reason that has no refusal of its own; the status says which kind."""
 
@@ -75,6 +85,8 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
         return answer(NotFound(), headers=headers)
     if error.status_code == 405:
         return answer(MethodNotOffered(), headers=headers)
+    if error.status_code == 413:
+        return answer(RequestTooLarge(), headers=headers)
     if error.status_code in {400, 422}:
         return answer(RequestNotUnderstood(), headers=headers, more=_fields(error))
     if error.status_code < 500:

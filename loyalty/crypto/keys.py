@@ -71,6 +71,8 @@ class Purpose(StrEnum):
     VOUCHER_CODE = "voucher_code"
     SIGNATURE = "signature"
     """What somebody drew to say that they received a thing."""
+    DOCUMENT = "document"
+    """A photo or a paper that somebody handed in."""
 
     INDEX_CARD_NUMBER = "index_card_number"
     INDEX_ID_DOCUMENT = "index_id_document"
@@ -123,6 +125,7 @@ _SEALED = (
     Purpose.WEBHOOK_SECRET,
     Purpose.VOUCHER_CODE,
     Purpose.SIGNATURE,
+    Purpose.DOCUMENT,
 )
 _SIGNED = (Purpose.ISSUER, Purpose.OFFLINE_DOCUMENT, Purpose.VOUCHER, Purpose.AUDIT)
 _USE: Final[dict[Purpose, Use]] = (

@@ -17,6 +17,7 @@ from loyalty.stations.queries import find_terminal, snapshot_stations
 
 from .agreements import agree
 from .campaigns import hand_over, judge, plan_ahead, reckon_up, set_up
+from .cash import pay_cash
 from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
 from .custody import keep_and_lend
 from .days import DAYS, Business, Forecourt, trade
@@ -58,8 +59,9 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             crowd = await make_crowd(session, chain, policy=policy, log_ins=log_ins, now=now)
             await judge(session, since=began, now=began + timedelta(minutes=5))
             await agree(session, chain, now=now)
-            await make_fleet(session, chain, pin=crowd.pin, now=now)
-            await let_in(session, log_ins=log_ins, now=now)
+            company_id = await make_fleet(session, chain, pin=crowd.pin, now=now)
+            people = await let_in(session, company_id=company_id, log_ins=log_ins, now=now)
+            await pay_cash(session, company_id=company_id, people=people, now=now)
             # Before the commit: a chain whose secrets nobody knows would be of no use.
             keep(log_ins, settings.keys_dir)
         progress(f"Demo: {DAYS} days of fills …")

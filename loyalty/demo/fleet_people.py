@@ -2,16 +2,15 @@
 
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor, ActorKind
-from loyalty.fleet.queries.companies import list_companies
 from loyalty.fleet.queries.departments import departments_of
 from loyalty.identity.model_portal import PortalRole
 from loyalty.identity.operations import make_portal_user
 
-from .holders import ORGANISATIONS
 from .secrets import LogIns, OfficeLogIn, new_password, new_second_factor
 
 DEMO: Final = Actor(ActorKind.SYSTEM, "demo")
@@ -24,12 +23,9 @@ PEOPLE: Final = (
 )
 
 
-async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> None:
-    """Give the demo's first company its people; `log_ins` gets every secret that was drawn."""
-    found = (await list_companies(session, text=ORGANISATIONS[0][0], limit=1)).rows
-    if not found:
-        return
-    company_id = found[0].company_id
+async def let_in(session: AsyncSession, *, company_id: UUID, log_ins: LogIns, now: datetime) -> dict[PortalRole, Actor]:
+    """Give the demo's first company its people and return who acts in which role; `log_ins` gets every secret that was drawn."""
+    people: dict[PortalRole, Actor] = {}
     rooms = await departments_of(session, company_id=company_id)
     for email, name, role, said in PEOPLE:
         heads = role is PortalRole.DEPARTMENT_HEAD
@@ -37,7 +33,7 @@ async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> No
             continue
         password = new_password()
         raw, shown = new_second_factor()
-        await make_portal_user(
+        user_id = await make_portal_user(
             session,
             company_id=company_id,
             email=email,
@@ -50,3 +46,5 @@ async def let_in(session: AsyncSession, *, log_ins: LogIns, now: datetime) -> No
             now=now,
         )
         log_ins.fleet.append(OfficeLogIn(email, name, f"{name}, {said}", password, shown))
+        people[role] = Actor(ActorKind.COMPANY_USER, user_id)
+    return people

@@ -18,6 +18,8 @@ class ReadingSource(StrEnum):
     PORTAL = "portal"
     CUSTODY = "custody"
     """When a card was handed out for a trip, or came back."""
+    CASH = "cash"
+    """Filed with a fill that was paid in cash."""
 
 
 class ReadingStatus(StrEnum):

@@ -43,6 +43,10 @@ class FleetPermission(StrEnum):
     MOVE_MONEY = "move_money"
     """Between the pool and the cards."""
     DISPUTE = "dispute"
+    FILE_CASH = "file_cash"
+    """Say that a vehicle was, or has to be, fuelled for cash."""
+    APPROVE_CASH = "approve_cash"
+    """Decide about what somebody else filed, and pay it back."""
     READ_STATEMENTS = "read_statements"
     READ_GROUP = "read_group"
     """The sums of the companies below this one."""
@@ -69,6 +73,8 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
             _P.BORROW_CARDS,
             _P.LEND_CARDS,
             _P.DISPUTE,
+            _P.FILE_CASH,
+            _P.APPROVE_CASH,
             _P.READ_STATEMENTS,
             _P.READ_GROUP,
         }
@@ -81,6 +87,7 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
             _P.BORROW_CARDS,
             _P.MOVE_MONEY,
             _P.DISPUTE,
+            _P.APPROVE_CASH,
             _P.READ_STATEMENTS,
             _P.READ_GROUP,
             _P.INVOICES,
@@ -97,6 +104,7 @@ FLEET_PERMISSIONS: Final[Mapping[PortalRole, frozenset[FleetPermission]]] = {
             _P.BORROW_CARDS,
             _P.LEND_CARDS,
             _P.DISPUTE,
+            _P.FILE_CASH,
             _P.READ_STATEMENTS,
         }
     ),

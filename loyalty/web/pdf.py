@@ -14,6 +14,7 @@ from pylopdf_fonts_zh_cn import sans_path
 from loyalty.web import qr
 
 FOLDER = Path(__file__).parent / "typst"
+_PICTURE_PPI = 130
 
 
 def typst_pdf(template: str, data: dict[str, Any]) -> bytes:
@@ -28,18 +29,28 @@ def typst_pdf(template: str, data: dict[str, Any]) -> bytes:
 
     :raises typst.TypstError: if the data do not fit the template
     """
+    return _compiled(template, data, format="pdf")
+
+
+def typst_png(template: str, data: dict[str, Any]) -> bytes:
+    """Return the same as one picture, for templates of a single page; raises like `typst_pdf`."""
+    return _compiled(template, data, format="png", ppi=_PICTURE_PPI)
+
+
+def _compiled(template: str, data: dict[str, Any], **how: Any) -> bytes:
     words = dict(data)
     if words.get("qr"):
         words["qr"] = qr.svg(words["qr"])
-    return typst.compile(
+    made: bytes = typst.compile(
         FOLDER / f"{template}.typ",
         root=FOLDER,
         font_paths=_fonts(),
         ignore_system_fonts=True,
-        format="pdf",
         sys_inputs={"data": json.dumps(words, ensure_ascii=False)},
         timestamp=0,
+        **how,
     )
+    return made
 
 
 def copy_mark(copies: int) -> str:

@@ -12,7 +12,7 @@ from litestar.types import ExceptionHandlersMap
 
 from loyalty import problems
 from loyalty.errors import NotFound, Refusal
-from loyalty.problems import MethodNotOffered, RequestNotUnderstood, RequestRefused, ServerFault, log_fault
+from loyalty.problems import MethodNotOffered, RequestNotUnderstood, RequestRefused, RequestTooLarge, ServerFault, log_fault
 from loyalty.web.i18n import Language
 from loyalty.web.rendering import reader_of, render, wants_fragment
 
@@ -49,7 +49,8 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     """Answer what the framework refuses by the same words as the API does."""
     if error.status_code >= 500:
         return on_fault(request, error)
-    known: dict[int, Refusal] = {404: NotFound(), 405: MethodNotOffered(), 400: RequestNotUnderstood(), 422: RequestNotUnderstood()}
+    known: dict[int, Refusal] = {404: NotFound(), 405: MethodNotOffered(), 413: RequestTooLarge()}
+    known |= dict.fromkeys((400, 422), RequestNotUnderstood())
     return refused(request, known.get(error.status_code, RequestRefused()), status_code=error.status_code)
 
 

@@ -70,6 +70,7 @@ PROTECTED = (
     ProtectedColumn("account_closures", "closure_id", "payee_account_sealed", Purpose.BANK_ACCOUNT, tail="payee_account_tail"),
     ProtectedColumn("vouchers", "voucher_id", "code_sealed", Purpose.VOUCHER_CODE, "code_index", Purpose.INDEX_VOUCHER_CODE, "code_tail"),
     ProtectedColumn("gift_hand_outs", "entitlement_id", "signature_sealed", Purpose.SIGNATURE),
+    ProtectedColumn("cash_receipts", "cash_fill_id", "content_sealed", Purpose.DOCUMENT),
 )
 
 

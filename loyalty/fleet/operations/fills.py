@@ -215,23 +215,47 @@ class Taken(NamedTuple):
 
 
 async def take_reading(
-    session: AsyncSession, *, company_id: UUID, vehicle_id: UUID, km: int, source: ReadingSource, actor: Actor, now: datetime
+    session: AsyncSession,
+    *,
+    company_id: UUID,
+    vehicle_id: UUID,
+    km: int,
+    source: ReadingSource,
+    actor: Actor,
+    read_at: datetime | None = None,
+    now: datetime,
 ) -> Taken:
-    """Keep what an odometer shows now, judged as those at the pump are: a doubtful one stays and is not built upon.
+    """Keep a reading that was not said at the pump, of now or of an earlier instant: a doubtful one stays and is not built upon.
+
+    It is judged by the one before it and, since it may be told late, the one after it.
 
     :raises VehicleNotFound: if the company has no such vehicle
     """
-    vehicle = await session.scalar(locked(select(Vehicle).where(Vehicle.vehicle_id == vehicle_id, Vehicle.company_id == company_id)))
+    at = read_at or now
+    statement = locked(select(Vehicle).where(Vehicle.vehicle_id == vehicle_id, Vehicle.company_id == company_id))
+    vehicle: Vehicle | None = await session.scalar(statement)
     if vehicle is None:
         raise VehicleNotFound(vehicle=vehicle_id)
-    last = (await last_holding(session, before={vehicle_id: now})).get(vehicle_id) or _said(vehicle, now)
-    doubt = doubt_of(last, km=km, at=now)
-    taken = OdometerReading(
+    last = (await last_holding(session, before={vehicle_id: at})).get(vehicle_id) or _said(vehicle, at)
+    doubt = doubt_of(last, km=km, at=at)
+    following: int | None = await session.scalar(
+        select(OdometerReading.km)
+        .where(
+            OdometerReading.vehicle_id == vehicle_id,
+            OdometerReading.read_at > at,
+            OdometerReading.status == ReadingStatus.HOLDS,
+        )
+        .order_by(OdometerReading.read_at, OdometerReading.reading_id)
+        .limit(1)
+    )
+    if doubt is None and following is not None and following < km:
+        doubt = Doubt.TOO_FAR
+    made = OdometerReading(
         reading_id=uuid7(now),
         company_id=company_id,
         vehicle_id=vehicle_id,
         km=km,
-        read_at=now,
+        read_at=at,
         source=source,
         status=ReadingStatus.HOLDS if doubt is None else ReadingStatus.DOUBTFUL,
         doubt=doubt,
@@ -239,12 +263,12 @@ async def take_reading(
         by_id=str(actor.actor_id),
         made_at=now,
     )
-    session.add(taken)
-    if doubt is None and (vehicle.odometer_at is None or now > vehicle.odometer_at):
-        vehicle.odometer_km, vehicle.odometer_at = km, now
+    session.add(made)
+    if doubt is None and (vehicle.odometer_at is None or at > vehicle.odometer_at):
+        vehicle.odometer_km, vehicle.odometer_at = km, at
     await session.flush()
-    await sum_vehicles(session, since={vehicle_id: now.date() - timedelta(days=1)})
-    return Taken(taken.reading_id, doubt)
+    await sum_vehicles(session, since={vehicle_id: at.date() - timedelta(days=1)})
+    return Taken(made.reading_id, doubt)
 
 
 async def correct_reading(

@@ -1,20 +1,25 @@
-"""What a company used, from the sums that the collecting job keeps: by period, by vehicle, by station. Minutes old, never hours."""
+"""What a company used: by period, by vehicle, by station. From the sums that the collecting job keeps, minutes old, never hours; what was
+paid in cash is added to them where it is asked for.
+"""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Subquery, case, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loyalty.fleet.model import Department, Vehicle
-from loyalty.fleet.model_fills import VehiclePeriod
+from loyalty.fleet.allocation_rules import month_on, span_of
+from loyalty.fleet.model import Company, Department, Vehicle
+from loyalty.fleet.model_fills import OdometerReading, ReadingStatus, VehiclePeriod
 from loyalty.limits.model import LimitKind, Window
 from loyalty.money import round_half_up
 from loyalty.paging import PAGE_SIZE, Column, Page, keys_for, page_as
 from loyalty.policy import Carbon
 from loyalty.stations.model import FuelKind
+
+from .cash import cash_by_vehicle, cash_days
 
 
 class Total(NamedTuple):
@@ -42,11 +47,24 @@ class Line(NamedTuple):
     norm_milli: int | None
     fills: int
     quantity_milli: int
-    card_minor: int
+    spent_minor: int
     km: int | None
     per_100_km_milli: int | None
     per_km_e2: int | None
     """What a kilometre cost, in hundredths of a minor unit."""
+    cash_milli: int
+    """How much of the quantity was paid in cash."""
+
+
+class EconomySums(NamedTuple):
+    """What a list of lines comes to; `driven_milli` are the litres of those whose way is known."""
+
+    vehicles: int
+    quantity_milli: int
+    spent_minor: int
+    km: int
+    driven_milli: int
+    cash_milli: int
 
 
 class Drunk(NamedTuple):
@@ -54,8 +72,9 @@ class Drunk(NamedTuple):
 
     first: date
     quantity_milli: int
-    card_minor: int
+    spent_minor: int
     km: int | None
+    cash_milli: int = 0
 
     @property
     def per_100_km_milli(self) -> int | None:
@@ -137,46 +156,66 @@ async def way_of(
     session: AsyncSession, *, company_id: UUID, first: date, period_day: int, departments: Collection[UUID] | None = None
 ) -> tuple[int, int]:
     """Return litres (thousandths) and kilometres of the vehicles whose way in a period is known."""
-    columns = (func.sum(VehiclePeriod.quantity_milli), func.sum(VehiclePeriod.km))
-    wanted = _periods(columns, company_id=company_id, first=first, period_day=period_day, departments=departments)
-    milli, km = (int(one or 0) for one in (await session.execute(wanted.where(VehiclePeriod.km.is_not(None)))).one())
+    used = _used(company_id=company_id, first=first, period_day=period_day, departments=departments)
+    wanted = select(func.sum(used.c.milli), func.sum(used.c.km)).where(used.c.km.is_not(None))
+    milli, km = (int(one or 0) for one in (await session.execute(wanted)).one())
     return milli, km
 
 
-# As `per_100_km` rounds: half up, to the hundredth of a litre.
-_RATE: Final = func.coalesce((VehiclePeriod.quantity_milli * 20 + VehiclePeriod.km) // (VehiclePeriod.km * 2) * 10, 0)
-_COST: Final = func.coalesce(VehiclePeriod.card_minor * 100 // VehiclePeriod.km, 0)
-_SORTS: Final[Mapping[str, Column]] = {
-    "plate": Vehicle.plate,
-    "litres": VehiclePeriod.quantity_milli,
-    "km": func.coalesce(VehiclePeriod.km, 0),
-    "per_100_km": _RATE,
-    "cost": _COST,
-    "spent": VehiclePeriod.card_minor,
-}
-
-
-def _periods(
-    columns: Sequence[Any],
-    *,
-    company_id: UUID,
-    first: date,
-    period_day: int,
-    departments: Collection[UUID] | None = None,
-    vehicle_type: str | None = None,
-    joined: bool = False,
-) -> Select[*tuple[Any, ...]]:
-    """Return what reads the vehicles of a period; `Vehicle` is joined only where columns or filters name it: a sum needs none."""
-    wanted = (
-        select(*columns)
-        .select_from(VehiclePeriod)
+def _used(
+    *, company_id: UUID, first: date, period_day: int, departments: Collection[UUID] | None = None, vehicle_type: str | None = None
+) -> Subquery:
+    """Return the vehicles that were fuelled in a period, by card, in cash or both: cash stands in no sum of card fills."""
+    card = (
+        select(VehiclePeriod)
         .where(VehiclePeriod.company_id == company_id, VehiclePeriod.period_day == period_day, VehiclePeriod.first == first)
+        .subquery("card")
     )
-    if joined or departments is not None or vehicle_type is not None:
-        wanted = wanted.join(Vehicle, Vehicle.vehicle_id == VehiclePeriod.vehicle_id)
+    cash = cash_by_vehicle(company_id=company_id, first=first, end=month_on(first, 1))
+
+    def both(paid_by_card: Any, paid_in_cash: Any) -> Any:
+        return cast(func.coalesce(paid_by_card, 0) + func.coalesce(paid_in_cash, 0), BigInteger)
+
+    wanted = (
+        select(
+            *(Vehicle.vehicle_id, Vehicle.plate, Vehicle.type, Department.name.label("department"), Vehicle.product_code),
+            Vehicle.norm_milli,
+            both(card.c.fills, cash.c.fills).label("fills"),
+            both(card.c.quantity_milli, cash.c.milli).label("milli"),
+            both(card.c.card_minor, cash.c.minor).label("spent"),
+            # Kilometres stand with the sums of card fills; of a vehicle that has none they are read here.
+            case((card.c.vehicle_id.is_not(None), card.c.km), else_=_way(first)).label("km"),
+            both(cash.c.milli, 0).label("cash_milli"),
+            both(cash.c.minor, 0).label("cash_minor"),
+        )
+        .join(Company, Company.company_id == Vehicle.company_id)
+        .outerjoin(card, card.c.vehicle_id == Vehicle.vehicle_id)
+        .outerjoin(cash, cash.c.vehicle_id == Vehicle.vehicle_id)
+        .outerjoin(Department, Department.department_id == Vehicle.department_id)
+        .where(Vehicle.company_id == company_id, or_(card.c.vehicle_id.is_not(None), cash.c.vehicle_id.is_not(None)))
+    )
     if departments is not None:
         wanted = wanted.where(Vehicle.department_id.in_(departments))
-    return wanted if vehicle_type is None else wanted.where(Vehicle.type == vehicle_type)
+    return (wanted if vehicle_type is None else wanted.where(Vehicle.type == vehicle_type)).subquery("used")
+
+
+def _way(first: date) -> ColumnElement[int | None]:
+    """Return how far a vehicle went in its company's period by readings that hold, as the sums of card fills reckon it."""
+    begins, ends = (func.timezone(Company.time_zone, cast(day, DateTime)) for day in (first, month_on(first, 1)))
+    at = OdometerReading.read_at
+
+    def km(order: Sequence[Any], *when: ColumnElement[bool]) -> ColumnElement[int | None]:
+        holding = (OdometerReading.vehicle_id == Vehicle.vehicle_id, OdometerReading.status == ReadingStatus.HOLDS)
+        return select(OdometerReading.km).where(*holding, *when).order_by(*order).limit(1).correlate(Vehicle, Company).scalar_subquery()
+
+    earliest, latest = (at, OdometerReading.reading_id), (at.desc(), OdometerReading.reading_id.desc())
+    since = func.coalesce(km(latest, at < begins), km(earliest, at >= begins, at < ends))
+    return func.nullif(func.greatest(km(latest, at >= begins, at < ends) - since, 0), 0)
+
+
+def _rate(used: Subquery) -> ColumnElement[int]:
+    """Return thousandths of a litre per 100 km as `per_100_km` rounds: half up, to the hundredth of a litre; nothing is 0."""
+    return func.coalesce((used.c.milli * 20 + used.c.km) // (used.c.km * 2) * 10, 0)
 
 
 async def list_economy(
@@ -195,19 +234,16 @@ async def list_economy(
 
     :raises UnknownSort: for another sort
     """
-    columns = (
-        *(Vehicle.vehicle_id, Vehicle.plate, Vehicle.type),
-        # Looked up after the page is cut.
-        select(Department.name).where(Department.department_id == Vehicle.department_id).scalar_subquery(),
-        *(Vehicle.product_code, Vehicle.norm_milli),
-        *(VehiclePeriod.fills, VehiclePeriod.quantity_milli, VehiclePeriod.card_minor, VehiclePeriod.km),
-        func.nullif(_RATE, 0),
-        func.nullif(_COST, 0),
+    used = _used(company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type)
+    one, rate = used.c, _rate(used)
+    cost = func.coalesce(one.spent * 100 // one.km, 0)
+    wanted = select(
+        *(one.vehicle_id, one.plate, one.type, one.department, one.product_code, one.norm_milli, one.fills, one.milli, one.spent, one.km),
+        *(func.nullif(rate, 0), func.nullif(cost, 0), one.cash_milli),
     )
-    wanted = _periods(
-        columns, company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type, joined=True
-    )
-    return await page_as(session, Line, wanted, keys=keys_for(sort, _SORTS, unique=Vehicle.vehicle_id), cursor=cursor, limit=limit)
+    sorts: dict[str, Column] = {"plate": one.plate, "litres": one.milli, "km": func.coalesce(one.km, 0)}
+    sorts |= {"per_100_km": rate, "cost": cost, "spent": one.spent}
+    return await page_as(session, Line, wanted, keys=keys_for(sort, sorts, unique=one.vehicle_id), cursor=cursor, limit=limit)
 
 
 async def sums_of_economy(
@@ -218,27 +254,27 @@ async def sums_of_economy(
     period_day: int,
     departments: Collection[UUID] | None = None,
     vehicle_type: str | None = None,
-) -> tuple[int, int, int, int, int]:
-    """Return of the whole list: vehicles, litres (thousandths), spent, kilometres, and litres of those whose way is known."""
-    known = func.sum(VehiclePeriod.quantity_milli).filter(VehiclePeriod.km.is_not(None))
-    columns = (func.count(), func.sum(VehiclePeriod.quantity_milli), func.sum(VehiclePeriod.card_minor), func.sum(VehiclePeriod.km), known)
-    wanted = _periods(
-        columns, company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type
-    )
-    vehicles, milli, spent, km, driven = (int(one or 0) for one in (await session.execute(wanted)).one())
-    return vehicles, milli, spent, km, driven
+) -> EconomySums:
+    """Return what the whole list comes to."""
+    used = _used(company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type)
+    one = used.c
+    known = func.sum(one.milli).filter(one.km.is_not(None))
+    wanted = select(func.count(one.vehicle_id), func.sum(one.milli), func.sum(one.spent), func.sum(one.km), known, func.sum(one.cash_milli))
+    return EconomySums(*(int(one or 0) for one in (await session.execute(wanted)).one()))
 
 
 async def medians_by_type(session: AsyncSession, *, company_id: UUID, first: date, period_day: int) -> dict[str, int]:
     """Return what the middle vehicle of each class took per 100 km in a period, in thousandths of a litre."""
-    middle = func.percentile_disc(0.5).within_group(_RATE)
-    columns = (Vehicle.type, middle)
-    wanted = _periods(columns, company_id=company_id, first=first, period_day=period_day, joined=True).where(VehiclePeriod.km.is_not(None))
-    return {kind: int(rate) for kind, rate in await session.execute(wanted.group_by(Vehicle.type))}
+    used = _used(company_id=company_id, first=first, period_day=period_day)
+    middle = func.percentile_disc(0.5).within_group(_rate(used))
+    wanted = select(used.c.type, middle).where(used.c.km.is_not(None)).group_by(used.c.type)
+    return {kind: int(rate) for kind, rate in await session.execute(wanted)}
 
 
-async def trends_of(session: AsyncSession, *, vehicle_ids: Collection[UUID], period_day: int, since: date) -> dict[UUID, list[Drunk]]:
-    """Return the periods of vehicles from a first day on, in order."""
+async def trends_of(
+    session: AsyncSession, *, company_id: UUID, vehicle_ids: Collection[UUID], period_day: int, since: date
+) -> dict[UUID, list[Drunk]]:
+    """Return the periods of vehicles from a first day on, in order; of a period without a card's fill the way is not told."""
     wanted = (
         select(
             *(VehiclePeriod.vehicle_id, VehiclePeriod.first, VehiclePeriod.quantity_milli, VehiclePeriod.card_minor),
@@ -247,10 +283,17 @@ async def trends_of(session: AsyncSession, *, vehicle_ids: Collection[UUID], per
         .where(VehiclePeriod.vehicle_id.in_(vehicle_ids), VehiclePeriod.period_day == period_day, VehiclePeriod.first >= since)
         .order_by(VehiclePeriod.vehicle_id, VehiclePeriod.first)
     )
-    found: dict[UUID, list[Drunk]] = {}
-    for row in await session.execute(wanted):
-        found.setdefault(row[0], []).append(Drunk(*row[1:]))
-    return found
+    found = {(row[0], row[1]): Drunk(*row[1:]) for row in await session.execute(wanted)}
+    for vehicle_id, day, milli, minor in await session.execute(cash_days(company_id=company_id, vehicle_ids=vehicle_ids, since=since)):
+        first = span_of(day, period_day=period_day).first
+        there = found.get((vehicle_id, first), Drunk(first, 0, 0, None))
+        found[vehicle_id, first] = there._replace(
+            quantity_milli=there.quantity_milli + milli, spent_minor=there.spent_minor + minor, cash_milli=there.cash_milli + milli
+        )
+    by_vehicle: dict[UUID, list[Drunk]] = {}
+    for (vehicle_id, _first), one in sorted(found.items()):
+        by_vehicle.setdefault(vehicle_id, []).append(one)
+    return by_vehicle
 
 
 # A level's counters hold one row a window; a card's hold days, which are summed. Only subjects with limits are looked at.

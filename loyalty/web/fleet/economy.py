@@ -11,7 +11,7 @@ from markupsafe import Markup
 from loyalty import clock
 from loyalty.errors import NotFound
 from loyalty.fleet.allocation_rules import Span, span_of
-from loyalty.fleet.queries.economy import Drunk, Line, list_economy, medians_by_type, per_100_km, sums_of_economy, trends_of
+from loyalty.fleet.queries.economy import Drunk, EconomySums, Line, list_economy, medians_by_type, per_100_km, sums_of_economy, trends_of
 from loyalty.fleet.queries.vehicles import vehicle_types
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.paging import Page as Found
@@ -63,9 +63,16 @@ async def economy(fleet: NamedDependency[FleetDesk]) -> Any:
     async def rows(found: Sequence[Line]) -> list[list[Cell]]:
         since = spans[min(spans.index(span) + _SPARK - 1, len(spans) - 1)].first
         trends = await trends_of(
-            fleet.session, vehicle_ids=[one.vehicle_id for one in found], period_day=fleet.company.period_day, since=since
+            fleet.session,
+            company_id=fleet.company_id,
+            vehicle_ids=[one.vehicle_id for one in found],
+            period_day=fleet.company.period_day,
+            since=since,
         )
-        return [_row(fleet, one, medians.get(one.type), _until(trends.get(one.vehicle_id, []), span.first)) for one in found]
+        return [
+            _row(fleet, one, medians.get(one.type), _until(trends.get(one.vehicle_id, []), span.first), with_cash=sums.cash_milli > 0)
+            for one in found
+        ]
 
     types = await vehicle_types(fleet.session, company_id=fleet.company_id)
     return await show(
@@ -78,6 +85,8 @@ async def economy(fleet: NamedDependency[FleetDesk]) -> Any:
                 Column(_("Plate"), sort="plate"),
                 Column(_("Class")),
                 Column(_("Litres"), "num", sort="litres"),
+                # A column of noughts says nothing: it stands there where somebody paid in cash.
+                *([Column(_("Of it cash"), "num")] if sums.cash_milli else []),
                 Column(_("Kilometres"), "num", sort="km"),
                 Column(_("Litres per 100 km"), "num", sort="per_100_km"),
                 Column(_("Its norm"), "num"),
@@ -117,17 +126,18 @@ def _until(trend: Sequence[Drunk], last: date) -> list[Drunk]:
     return [one for one in trend if one.first <= last]
 
 
-def _row(fleet: FleetDesk, one: Line, median: int | None, trend: Sequence[Drunk]) -> list[Cell]:
+def _row(fleet: FleetDesk, one: Line, median: int | None, trend: Sequence[Drunk], *, with_cash: bool) -> list[Cell]:
     return [
         Cell(fleet.link(f"/fleet/vehicles/{one.vehicle_id}", cells.plate(fleet, one.plate).show), one.plate),
         cells.text(type_name(fleet, one.type)),
         cells.quantity(fleet, one.quantity_milli, None),
+        *([cells.quantity(fleet, one.cash_milli or None, None)] if with_cash else []),
         cells.count(fleet, one.km),
         _beside(fleet, one.per_100_km_milli, one.norm_milli),
         cells.quantity(fleet, one.norm_milli, None),
         cells.quantity(fleet, median, None),
         _spark(fleet, trend),
-        cells.money(fleet, one.card_minor, fleet.company.currency),
+        cells.money(fleet, one.spent_minor, fleet.company.currency),
         _per_km(fleet, one.per_km_e2),
     ]
 
@@ -156,19 +166,18 @@ def _per_km(fleet: FleetDesk, hundredths: int | None) -> Cell:
     return cells.money(fleet, (hundredths + 50) // 100, fleet.company.currency)
 
 
-def _sums(fleet: FleetDesk, sums: tuple[int, int, int, int, int]) -> list[Cell]:
+def _sums(fleet: FleetDesk, sums: EconomySums) -> list[Cell]:
     """Return the totals of the whole list, not of the page."""
-    vehicles, milli, spent, km, driven = sums
     currency = fleet.company.currency
-    rate = per_100_km(driven, km)
     return [
-        Cell(fleet.gettext("%(vehicles)s vehicles", vehicles=fleet.f.count(vehicles)), vehicles),
+        Cell(fleet.gettext("%(vehicles)s vehicles", vehicles=fleet.f.count(sums.vehicles)), sums.vehicles),
         Cell("", ""),
-        cells.quantity(fleet, milli, None),
-        cells.count(fleet, km),
-        cells.quantity(fleet, rate, None),
+        cells.quantity(fleet, sums.quantity_milli, None),
+        *([cells.quantity(fleet, sums.cash_milli, None)] if sums.cash_milli else []),
+        cells.count(fleet, sums.km),
+        cells.quantity(fleet, per_100_km(sums.driven_milli, sums.km), None),
         *(Cell("", "") for _ in range(3)),
-        Cell(fleet.f.money(spent, currency), Money(spent, currency)),
+        Cell(fleet.f.money(sums.spent_minor, currency), Money(sums.spent_minor, currency)),
         Cell("", ""),
     ]
 

@@ -10,6 +10,7 @@ from loyalty.authorizations.queries import SaleLine
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.paging import Page as Found
 from loyalty.web.fleet import queries
+from loyalty.web.fleet.cash import paid_by
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.home import fill_columns, fill_rows
 from loyalty.web.office.lists import List, show, three
@@ -48,6 +49,7 @@ async def fills(fleet: NamedDependency[FleetDesk]) -> Any:
         List(
             title=_("Fuel records"),
             listing=listing,
+            tabs=paid_by(fleet, cash=False),
             columns=fill_columns(fleet),
             fetch=fetch,
             rows=rows,

@@ -25,6 +25,7 @@ RAIL: Final = (
     (N_("Fleet"), N_("Custody"), "/fleet/custody", FleetPermission.READ),
     (N_("Fleet"), N_("Profiles of limits"), "/fleet/profiles", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel records"), "/fleet/fills", FleetPermission.READ),
+    (N_("Fuel"), N_("Cash fills"), "/fleet/cash", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel economy"), "/fleet/economy", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel orders"), "/fleet/orders", FleetPermission.EDIT_LIMITS),
     (N_("Fuel"), N_("Stations"), "/fleet/stations", FleetPermission.READ),

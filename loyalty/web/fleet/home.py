@@ -12,6 +12,7 @@ from loyalty.authorizations.queries import SaleLine
 from loyalty.fleet.allocation_rules import Span, before, span_of
 from loyalty.fleet.detecting import Severity
 from loyalty.fleet.queries.allocations import pool_minor
+from loyalty.fleet.queries.cash import cash_between, cash_waiting
 from loyalty.fleet.queries.custody import loans_waiting
 from loyalty.fleet.queries.economy import Total, per_100_km, way_of
 from loyalty.fleet.queries.vehicles import VehicleFilter, count_vehicles
@@ -86,8 +87,13 @@ async def _used(fleet: FleetDesk, span: Span, now: Total, then: Total, fair: Tot
         fleet.session, company_id=fleet.company_id, first=span.first, period_day=company.period_day, departments=fleet.departments
     )
     rate = per_100_km(milli, km)
+    paid, _amount = await cash_between(
+        fleet.session, company_id=fleet.company_id, first=span.first, end=span.end, departments=fleet.departments
+    )
+    besides = _("besides %(litres)s in cash", litres=f.quantity(paid, "L")) if paid else ""
+    grown = _trend(fleet, now.quantity_milli, fair.quantity_milli)
     tiles = [
-        Tile(_("Fuel in this period"), f.quantity(now.quantity_milli, "L"), note=_trend(fleet, now.quantity_milli, fair.quantity_milli)),
+        Tile(_("Fuel in this period"), f.quantity(now.quantity_milli, "L"), note=" · ".join(one for one in (grown, besides) if one)),
         Tile(
             _("Spent in this period"),
             f.money(now.card_minor, company.currency),
@@ -119,6 +125,10 @@ async def _waits(fleet: FleetDesk) -> list[Tile]:
         tiles.append(Tile(_("Loans to be decided"), fleet.f.count(loans), tone="warn", href="/fleet/custody?status=requested"))
     if late:
         tiles.append(Tile(_("Cards overdue"), fleet.f.count(late), tone="bad", href="/fleet/custody?status=overdue"))
+    if fleet.may(FleetPermission.APPROVE_CASH):
+        me = str(fleet.actor.actor_id)
+        if cash := await cash_waiting(fleet.session, company_id=fleet.company_id, not_by=me, departments=rooms):
+            tiles.append(Tile(_("Cash fills to approve"), fleet.f.count(cash), tone="warn", href="/fleet/cash?status=filed"))
     if odd:
         by = await open_by_severity(fleet.session, company_id=fleet.company_id, departments=rooms)
         note = " · ".join(f"{_(SEVERITY[one][0])} {fleet.f.count(by[one])}" for one in reversed(Severity) if one in by)

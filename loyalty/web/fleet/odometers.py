@@ -34,6 +34,7 @@ SOURCE: Final[Mapping[ReadingSource, str]] = {
     ReadingSource.PUMP: N_("at the pump"),
     ReadingSource.PORTAL: N_("in the portal"),
     ReadingSource.CUSTODY: N_("at the custodian"),
+    ReadingSource.CASH: N_("with a cash fill"),
 }
 DOUBT: Final[Mapping[Doubt, str]] = {
     Doubt.FALLS: N_("lower than before"),

@@ -80,6 +80,18 @@ def _first(path: str, more: str = "") -> Callable[["Page"], None]:
     return then
 
 
+def _differs(more: str) -> Callable[["Page"], None]:
+    """Return how one comes to the cash fill whose receipt shows another plate, and a page below it."""
+
+    def then(page: "Page") -> None:
+        page.locator("main tbody tr:has(.tag.bad) a[href^='/fleet/cash/']").first.click()
+        page.wait_for_load_state("networkidle")
+        if more:
+            page.goto(f"{page.url.partition('?')[0]}{more}", wait_until="networkidle")
+
+    return then
+
+
 def _vehicle(page: "Page") -> None:
     page.locator("main tbody a[href*='vehicle=']").first.click()
     page.wait_for_load_state("networkidle")
@@ -126,6 +138,13 @@ PICTURES = (
     Picture("fills", "/fleet/fills"),
     Picture("fill", "/fleet/fills", then=_first("/fleet/fills")),
     Picture("fill-dispute", "/fleet/fills", then=_first("/fleet/fills", "/dispute")),
+    Picture("cash-fills", "/fleet/cash"),
+    Picture("cash-fills-none", "/fleet/cash?plate=ZZZ"),
+    Picture("cash-fill", "/fleet/cash?status=approved", then=_first("/fleet/cash")),
+    Picture("cash-fill-differs", "/fleet/cash", then=_differs("")),
+    Picture("cash-fill-approve", "/fleet/cash", then=_differs("/approve")),
+    Picture("cash-fill-new", "/fleet/cash/new"),
+    Picture("cash-fill-ask", "/fleet/cash/ask"),
     Picture("disputes", "/fleet/disputes"),
     Picture("account", "/fleet/account"),
     Picture("notices", "/fleet/notices"),

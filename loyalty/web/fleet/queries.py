@@ -174,6 +174,17 @@ async def list_people(session: AsyncSession, *, company_id: UUID) -> list[Person
     return await all_as(session, PersonView, wanted.order_by(PortalUser.disabled_at.is_not(None), PortalUser.name, PortalUser.user_id))
 
 
+async def names_of_users(session: AsyncSession, *, company_id: UUID, actor_ids: Collection[str | None]) -> dict[str, str]:
+    """Return the names of a company's users by the ids that the trail has of them; others have none."""
+    wanted = {UUID(one) for one in actor_ids if one is not None and _is_id(one)}
+    if not wanted:
+        return {}
+    rows = await session.execute(
+        select(PortalUser.user_id, PortalUser.name).where(PortalUser.company_id == company_id, PortalUser.user_id.in_(wanted))
+    )
+    return {str(user_id): name for user_id, name in rows}
+
+
 async def get_person(session: AsyncSession, *, company_id: UUID, user_id: UUID) -> PersonView | None:
     """Return one user of a company, None where there is none."""
     return await one_as(session, PersonView, _people().where(PortalUser.company_id == company_id, PortalUser.user_id == user_id))
@@ -281,3 +292,11 @@ def _answered(departments: Collection[UUID]) -> ColumnElement[bool]:
         CardBinding.since <= Sale.booked_at,
         or_(CardBinding.until.is_(None), CardBinding.until > Sale.booked_at),
     )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -20,6 +20,7 @@ from loyalty.fleet.operations.vehicles import (
     repair_vehicle,
     return_vehicle,
 )
+from loyalty.fleet.queries.cash import CashFilter, list_cash_fills
 from loyalty.fleet.queries.departments import departments_of
 from loyalty.fleet.queries.economy import trends_of
 from loyalty.fleet.queries.vehicles import (
@@ -35,6 +36,7 @@ from loyalty.fleet.rules import VEHICLE_TYPES, WARNING_SENTENCES, VehicleFacts, 
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.paging import Page as Found
 from loyalty.web.desk import Page
+from loyalty.web.fleet.cash_words import CASH
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.economy_parts import TREND, spans_to, vehicle_trend
 from loyalty.web.fleet.labels import OWNERSHIP, VEHICLE
@@ -46,6 +48,8 @@ from loyalty.web.office.parts import Act, Cell, Facts, Field, Part, Said
 
 PATH = "/fleet/vehicles"
 _EDIT = FleetPermission.EDIT_STRUCTURE
+_LATEST = 4
+"""Cash fills that stand on a vehicle's page."""
 
 
 @get(three("/vehicles"))
@@ -208,6 +212,8 @@ async def vehicle(fleet: NamedDependency[FleetDesk], vehicle_id: FromPath[UUID])
         note="" if one.cards else _("No card is bound to it."),
     )
     acts: list[Act | None] = [Act(_("Limits"), f"/fleet/limits/vehicle/{vehicle_id}"), Act(_("Odometer"), f"{base}/odometer")]
+    if fleet.may(FleetPermission.FILE_CASH) and one.status is not VehicleStatus.CLOSED:
+        acts.append(Act(_("Record a cash fill"), f"/fleet/cash/new?plate={one.plate}"))
     if fleet.may(_EDIT):
         if one.status is VehicleStatus.CLOSED:
             acts += [Act(_("Reopen"), f"{base}/reopen")]
@@ -230,16 +236,31 @@ async def vehicle(fleet: NamedDependency[FleetDesk], vehicle_id: FromPath[UUID])
         acts=acts,
         top=top,
         main=[*await _trend(fleet, vehicle_id), facts],
-        aside=[bound],
+        aside=[bound, *await _cash(fleet, one)],
     )
 
 
 async def _trend(fleet: FleetDesk, vehicle_id: UUID) -> list[Part]:
     """Return what it took per 100 km over its last periods, nothing before there are two."""
     spans = spans_to(span_of(clock.local_date(fleet.now, fleet.company.time_zone), period_day=fleet.company.period_day), TREND)
-    found = await trends_of(fleet.session, vehicle_ids=[vehicle_id], period_day=fleet.company.period_day, since=spans[0].first)
+    of: dict[str, Any] = {"company_id": fleet.company_id, "period_day": fleet.company.period_day}
+    found = await trends_of(fleet.session, vehicle_ids=[vehicle_id], since=spans[0].first, **of)
     known = [one for one in found.get(vehicle_id, []) if one.km]
     return [vehicle_trend(fleet, known)] if len(known) > 1 else []
+
+
+async def _cash(fleet: FleetDesk, one: VehicleView) -> list[Part]:
+    """Return the latest of what was paid in cash for it, nothing where nothing was."""
+    _, f = fleet.gettext, fleet.f
+    found = await list_cash_fills(fleet.session, company_id=fleet.company_id, by=CashFilter(vehicle_id=one.vehicle_id), limit=_LATEST)
+    pairs = [
+        (
+            fleet.link(f"/fleet/cash/{fill.cash_fill_id}", f.when(fill.event_at)),
+            f"{f.quantity(fill.quantity_milli, 'L')} · {f.money(fill.amount_minor, fill.currency)} · {_(CASH[fill.status][0])}",
+        )
+        for fill in found.rows
+    ]
+    return [Facts(title=_("Cash fills"), pairs=pairs, acts=[Act(_("All"), f"/fleet/cash?plate={one.plate}")])] if pairs else []
 
 
 @get("/vehicles/{vehicle_id:uuid}/edit")

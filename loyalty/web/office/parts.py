@@ -165,6 +165,18 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """An image of our own address, which leads to the file itself; `alt` says what it shows."""
+
+    title: str
+    src: str
+    alt: str
+    note: str = ""
+    acts: Sequence[Act] = ()
+    kind: str = "photo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Later:
     """Something that takes a moment: a skeleton stands in its place until it is fetched."""
 
@@ -173,4 +185,4 @@ class Later:
     kind: str = "later"
 
 
-Part = Ask | Facts | Rows | Events | Said | Tiles | Drawn | Text | Later
+Part = Ask | Facts | Rows | Events | Said | Tiles | Drawn | Text | Photo | Later

@@ -1,7 +1,7 @@
 """What a form brought, read field by field; what is wrong is collected and said at once, beside nothing done."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -14,12 +14,14 @@ from litestar import Request
 from litestar.datastructures import UploadFile
 
 from loyalty.errors import Refusal
+from loyalty.media import Media, media_of
 from loyalty.money import minor_digits
 from loyalty.web.i18n import Language
 
 E = TypeVar("E", bound=Enum)
 
 TEXT_MAX = 2000
+FILE_BYTES_MAX = 5_000_000
 _NUMBER = re.compile(r"^[+-]?\d{1,3}(?:,\d{3})*(?:\.\d+)?$|^[+-]?\d+(?:\.\d+)?$")
 
 
@@ -211,8 +213,10 @@ class Form:
             self.fault(name, label, self._words.gettext("is not a time of day"))
             return None
 
-    async def file(self, name: str, label: str, *, largest: int = 5_000_000) -> tuple[str, bytes]:
-        """Read a file: its name and content."""
+    async def file(
+        self, name: str, label: str, *, largest: int = FILE_BYTES_MAX, kinds: Collection[Media] | None = None
+    ) -> tuple[str, bytes]:
+        """Read a file: its name and content. `kinds`: what it may be, judged by its content; the name says nothing."""
         values = self._fields.get(name) or [None]
         sent = values[-1]
         if not isinstance(sent, UploadFile) or not sent.filename:
@@ -220,7 +224,10 @@ class Form:
             return "", b""
         content = await sent.read()
         if len(content) > largest:
-            self.fault(name, label, self._words.gettext("is larger than %(largest)s MB", largest=largest // 1_000_000))
+            self.fault(name, label, self._words.gettext("is larger than %(largest)s MB; save it smaller", largest=largest // 1_000_000))
+        elif kinds is not None and media_of(content) not in kinds:
+            known = ", ".join(kind.name for kind in kinds)
+            self.fault(name, label, self._words.gettext("is none of %(kinds)s by its content", kinds=known))
         return sent.filename, content
 
 

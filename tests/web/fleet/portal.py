@@ -20,11 +20,13 @@ from loyalty.fleet.allocation_rules import before as span_before
 from loyalty.fleet.detecting import Kind, Severity
 from loyalty.fleet.model_allocations import AllocationKind, AllocationRequest, AllocationRun, RequestStatus, RunStatus
 from loyalty.fleet.model_approvals import Approval, ApprovalStatus
+from loyalty.fleet.model_cash import CashReason
 from loyalty.fleet.model_fills import Doubt, OdometerReading, ReadingSource, ReadingStatus
 from loyalty.fleet.model_findings import Disposition, MisuseFinding
 from loyalty.fleet.model_webhooks import WebhookEvent
 from loyalty.fleet.operations.api_keys import make_api_key
 from loyalty.fleet.operations.bindings import bind_card
+from loyalty.fleet.operations.cash import Receipt, Taken, file_cash_fill
 from loyalty.fleet.operations.companies import join_group
 from loyalty.fleet.operations.custody import keep_cards
 from loyalty.fleet.operations.departments import DepartmentFacts, add_department
@@ -49,6 +51,7 @@ from loyalty.statements.model_invoices import InvoiceLine, InvoiceRequest, Invoi
 from loyalty.statements.operations.invoices import TitleFacts, add_title
 from loyalty.statements.rules import Figures, Money, Totals, totals_json
 from tests.factories.fleet import make_fleet
+from tests.factories.photos import photo
 from tests.factories.world import World, make_world
 
 PASSWORD = "seven quiet rivers meet"
@@ -133,6 +136,7 @@ async def fill_firm(session, world: World, key: str, name: str, plate: str) -> F
     firm.ids |= await fill_allocation(session, fleet, firm, world.now)
     firm.ids |= await fill_watch(session, fleet, firm, world)
     firm.ids |= await fill_dispute(session, fleet, firm, world)
+    firm.ids |= await fill_cash(session, firm, world)
     span = span_of(local_date(world.now, "Asia/Shanghai"), period_day=26)
     firm.ids |= {"part": "vehicle", "statement": f"{span.first.isoformat()}.pdf"}
     firm.ids |= await fill_invoice(session, firm, span_before(span), world.now)
@@ -276,6 +280,15 @@ async def fill_invoice(session, firm: Firm, span: Span, now: datetime) -> dict[s
     session.add(InvoiceLine(invoice_id=invoice, product_id=GOODS, company_id=firm.company_id, amount_minor=100, quantity_milli=0))
     await session.flush()
     return {"invoice": invoice, "title": title}
+
+
+async def fill_cash(session, firm: Firm, world) -> dict[str, UUID]:
+    """Give a company a cash fill with its receipt, which waits for approval."""
+    taken = Taken(world.now - timedelta(hours=3), None, "路边站", world.product_ids["92"], 30_000, 24_000, 51_000)
+    whose = {"company_id": firm.company_id, "vehicle_id": firm.ids["north-vehicle"], "driver_id": firm.ids["north-driver"]}
+    receipt = Receipt(photo("north"), "另一块")
+    said = {"reason": CashReason.NO_CARD_SERVICE, "comment": "刷卡机故障", "actor": SYSTEM, "now": world.now}
+    return {"cash": await file_cash_fill(session, **whose, taken=taken, receipt=receipt, **said)}
 
 
 async def fill_dispute(session, fleet, firm: Firm, world) -> dict[str, UUID]:

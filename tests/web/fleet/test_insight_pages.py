@@ -10,10 +10,6 @@ from loyalty.db import transaction
 from loyalty.fleet.operations.sums import sum_touched
 from loyalty.ids import uuid7
 
-from .test_watching_pages import portal
-
-__all__ = ["portal"]
-
 
 @pytest.fixture
 async def driven(portal):
