@@ -7,9 +7,8 @@ import pytest
 
 from tests.factories.photos import photo
 
-from .test_watching_pages import one, portal
+from .test_watching_pages import one
 
-__all__ = ["portal"]
 PATH = "/fleet/cash"
 
 
