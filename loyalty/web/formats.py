@@ -5,8 +5,10 @@ Chinese and English both write 1,234.50, so the digits are one rule; words and d
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_skeleton
 
 from loyalty.money import POINTS, minor_digits
@@ -145,7 +147,13 @@ class Formats:
         # English readers here are international: day before month cannot be taken for anything else.
         if not self.language.is_chinese:
             return {"MMMd": f"{day.day} {day:%b}", "yMMMd": f"{day.day} {day:%b} {day.year}", "yMMMM": f"{day:%B} {day.year}"}[skeleton]
-        return str(format_skeleton(skeleton, day, locale=self.language.locale))
+        return str(format_skeleton(skeleton, day, locale=_locale(self.language.locale)))
+
+
+@cache
+def _locale(name: str) -> Locale:
+    """Read a locale once: by its name each date of a list would look for its file anew."""
+    return Locale.parse(name)
 
 
 def scaled(whole: int, places: int) -> str:

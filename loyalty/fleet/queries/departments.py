@@ -37,13 +37,16 @@ class DepartmentView(msgspec.Struct, frozen=True):
     cards: int
 
 
-async def departments_of(session: AsyncSession, *, company_id: UUID, closed: bool = False) -> list[DepartmentView]:
-    """Return a company's departments, each below its parent, names in order; `closed`: those that are closed too."""
+async def departments_of(session: AsyncSession, *, company_id: UUID, closed: bool = False, counted: bool = True) -> list[DepartmentView]:
+    """Return a company's departments, each below its parent, names in order; `closed`: those that are closed too.
+
+    :param counted: False: nothing is counted, for lists of names
+    """
     statement = select(Department).where(Department.company_id == company_id)
     if not closed:
         statement = statement.where(Department.closed_at.is_(None))
     rows = {row.department_id: row for row in await session.scalars(statement)}
-    vehicles, drivers, cards = await counts_of(session, company_id=company_id)
+    vehicles, drivers, cards = await counts_of(session, company_id=company_id) if counted else ({}, {}, {})
     return [
         DepartmentView(
             department_id=row.department_id,

@@ -6,12 +6,13 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Subquery, select, text
+from sqlalchemy import Subquery, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.clock import local_date
 from loyalty.fleet.allocation_rules import Span, instants
 from loyalty.fleet.model import Driver, Vehicle
+from loyalty.fleet.model_fills import NOBODY
 from loyalty.fleet.queries.companies import CompanyView
 from loyalty.fleet.queries.economy import per_100_km
 from loyalty.ids import instant_of, uuid7_floor
@@ -145,14 +146,21 @@ async def by_driver(session: AsyncSession, *, part: Part, begin: datetime, end: 
 
 
 async def _shares(session: AsyncSession, stated: Subquery, name: Any, key: Any, most: int) -> list[Whose]:
-    sums = [one.label(label) for one, label in zip(summed(stated), COUNTED, strict=True)]
-    whole = select(stated.c.subject_id, *sums).group_by(stated.c.subject_id)
-    # Names are looked up of those that are shown.
-    cut = whole.order_by(sums[-1].desc(), stated.c.subject_id).limit(most).subquery("share")
+    """Find who comes first by one sum, then make all sums of those: six for each of ten thousand take thrice as long."""
+    subject = func.coalesce(stated.c.subject_id, NOBODY).label("subject_id")
+    whole = select(subject, *(stated.c[one] for one in COUNTED)).cte("whole")
+    card = func.sum(whole.c.card_minor).label("card")
+    order = (card.desc(), func.nullif(whole.c.subject_id, NOBODY))
+    top = select(whole.c.subject_id, card).group_by(whole.c.subject_id).order_by(*order).limit(most).subquery("top")
+    whose = func.nullif(top.c.subject_id, NOBODY)
     wanted = (
-        select(cut.c.subject_id, name, *(cut.c[one] for one in COUNTED)).select_from(cut).outerjoin(key.class_, key == cut.c.subject_id)
+        select(whose, name, *(func.sum(whole.c[one]) for one in COUNTED))
+        .select_from(top)
+        .join(whole, whole.c.subject_id == top.c.subject_id)
+        .outerjoin(key.class_, key == top.c.subject_id)
+        .group_by(top.c.subject_id, top.c.card, name)
     )
-    rows = await session.execute(wanted.order_by(cut.c.card_minor.desc(), cut.c.subject_id))
+    rows = await session.execute(wanted.order_by(top.c.card.desc(), whose))
     return [Whose(subject_id, said, figures_of(sums)[0]) for subject_id, said, *sums in rows]
 
 

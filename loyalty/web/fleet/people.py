@@ -259,7 +259,8 @@ def _crumbs(fleet: FleetDesk, one: PersonView) -> list[tuple[str, str]]:
 async def _role_fields(fleet: FleetDesk, one: PersonView | None) -> list[Field]:
     _ = fleet.gettext
     roles = [(role.value, f"{_(label)}: {_(ROLE_MAY[role])}") for role, label in ROLE.items()]
-    rooms = [(str(one.department_id), " / ".join(one.path)) for one in await departments_of(fleet.session, company_id=fleet.company_id)]
+    found = await departments_of(fleet.session, company_id=fleet.company_id, counted=False)
+    rooms = [(str(one.department_id), " / ".join(one.path)) for one in found]
     present = str(one.department_id) if one and one.department_id else ""
     return [
         select("role", _("Role"), roles, value=one.role.value if one else PortalRole.VIEWER.value),

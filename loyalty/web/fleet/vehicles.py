@@ -129,7 +129,7 @@ def type_name(fleet: FleetDesk, code: str) -> str:
 
 async def rooms_of(fleet: FleetDesk) -> list[tuple[str, str]]:
     """Return the departments that the reader may choose from."""
-    found = await departments_of(fleet.session, company_id=fleet.company_id)
+    found = await departments_of(fleet.session, company_id=fleet.company_id, counted=False)
     return [
         (str(one.department_id), " / ".join(one.path))
         for one in found
