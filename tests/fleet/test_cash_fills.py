@@ -285,6 +285,9 @@ async def test_cash_counts_in_the_economy_apart_and_card_sums_stay_as_they_are(b
     assert whole.spent_minor == found[PLATE].spent_minor + 48_000
     assert way[0] == 110_000
     async with transaction(bench.sessions) as session:
+        top = await list_economy(session, **of, limit=1)
+        rest = await list_economy(session, **of, limit=1, cursor=top.next)
+        assert [one.plate for one in (*top.rows, *rest.rows)] == ["浙A99999", PLATE], "the thirstiest first, page by page"
         assert await medians_by_type(session, **of) == {"truck": min(one.per_100_km_milli for one in found.values())}
         trends = await trends_of(session, company_id=fleet.company_id, vehicle_ids=[lorry, paid], period_day=26, since=first)
         assert [(one.quantity_milli, one.cash_milli) for one in trends[lorry]] == [(50_000, 30_000)]

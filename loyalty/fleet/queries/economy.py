@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, Subquery, case, cast, func, or_, select, text
+from sqlalchemy import CTE, BigInteger, ColumnElement, DateTime, case, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.fleet.allocation_rules import month_on, span_of
@@ -164,7 +164,7 @@ async def way_of(
 
 def _used(
     *, company_id: UUID, first: date, period_day: int, departments: Collection[UUID] | None = None, vehicle_type: str | None = None
-) -> Subquery:
+) -> CTE:
     """Return the vehicles that were fuelled in a period, by card, in cash or both: cash stands in no sum of card fills."""
     card = (
         select(VehiclePeriod)
@@ -196,7 +196,10 @@ def _used(
     )
     if departments is not None:
         wanted = wanted.where(Vehicle.department_id.in_(departments))
-    return (wanted if vehicle_type is None else wanted.where(Vehicle.type == vehicle_type)).subquery("used")
+    if vehicle_type is not None:
+        wanted = wanted.where(Vehicle.type == vehicle_type)
+    # Reckoned once: rates and orders name the way several times, and a way that is read costs four look-ups each time.
+    return wanted.cte("used").prefix_with("MATERIALIZED")
 
 
 def _way(first: date) -> ColumnElement[int | None]:
@@ -213,7 +216,7 @@ def _way(first: date) -> ColumnElement[int | None]:
     return func.nullif(func.greatest(km(latest, at >= begins, at < ends) - since, 0), 0)
 
 
-def _rate(used: Subquery) -> ColumnElement[int]:
+def _rate(used: CTE) -> ColumnElement[int]:
     """Return thousandths of a litre per 100 km as `per_100_km` rounds: half up, to the hundredth of a litre; nothing is 0."""
     return func.coalesce((used.c.milli * 20 + used.c.km) // (used.c.km * 2) * 10, 0)
 
