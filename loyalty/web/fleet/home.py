@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
+from urllib.parse import urlencode
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -63,15 +64,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
                 acts=[Act(_("Add a vehicle"), "/fleet/vehicles/new", primary=True)],
             )
         )
-    found = await queries.list_fills(fleet.session, account_id=company.account_id, departments=rooms, limit=LATEST)
-    fills = Rows(
-        title=_("Latest fills"),
-        columns=fill_columns(fleet),
-        rows=await fill_rows(fleet, found.rows),
-        empty=_("No fill yet"),
-        empty_then=_("They stand here as soon as a card was used."),
-        acts=[Act(_("All fills"), "/fleet/fills")] if found.rows else [],
-    )
+    fills = await latest_fills(fleet)
     main: list[Part] = [*await near_rows(fleet, today)]
     if any(one.fills for one in totals.values()):
         main.append(trend(fleet, spans, totals))
@@ -153,6 +146,21 @@ def _trend(fleet: FleetDesk, now: int, then: int) -> str:
     percent = round((now - then) * 1000 / then)
     sign = "▲" if percent > 0 else "▼" if percent < 0 else "＝"
     return fleet.gettext("%(sign)s %(percent)s %% against the last period", sign=sign, percent=f"{abs(percent) / 10:.1f}")
+
+
+async def latest_fills(fleet: FleetDesk, *, plate: str = "") -> Rows:
+    """Return the last few fills, of the company or of one vehicle, with the way to all of them."""
+    _ = fleet.gettext
+    account_id = fleet.company.account_id
+    found = await queries.list_fills(fleet.session, account_id=account_id, departments=fleet.departments, plate=plate, limit=LATEST)
+    return Rows(
+        title=_("Latest fills"),
+        columns=fill_columns(fleet),
+        rows=await fill_rows(fleet, found.rows),
+        empty=_("No fill yet"),
+        empty_then=_("They stand here as soon as a card was used."),
+        acts=[Act(_("All fills"), f"/fleet/fills?{urlencode({'plate': plate})}" if plate else "/fleet/fills")] if found.rows else [],
+    )
 
 
 def fill_columns(desk: PageDesk) -> list[Column]:

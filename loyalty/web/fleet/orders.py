@@ -44,7 +44,7 @@ async def orders(fleet: NamedDependency[FleetDesk]) -> Any:
     _ = fleet.gettext
     listing = fleet.listing(PATH, "", ["text", "status"])
     status = fleet.query.maybe("status", OrderStatus)
-    stations = (await places(fleet)).names
+    stations, fuels = (await places(fleet)).names, await products_by_code(fleet)
 
     async def fetch(cursor: str | None, limit: int) -> Found[OrderView]:
         return await list_orders(
@@ -58,7 +58,7 @@ async def orders(fleet: NamedDependency[FleetDesk]) -> Any:
                 cells.link(fleet, f"{PATH}/{one.row.order_id}", one.row.number),
                 cells.text(_size(fleet, one)),
                 cells.text(_used(fleet, one)),
-                cells.text(one.row.product_code),
+                cells.text(fuels.get(one.row.product_code or "")),
                 cells.text(cells.named(plates, one.row.vehicle_id)),
                 cells.text(cells.named(stations, one.row.station_id)),
                 cells.when(fleet, one.row.valid_until),
@@ -227,7 +227,7 @@ async def order(fleet: NamedDependency[FleetDesk], order_id: FromPath[UUID]) -> 
             (_("At most"), _size(fleet, one)),
             (_("Fuelled so far"), _used(fleet, one) or "—"),
             (_("The rest"), _("may be taken later") if row.keeps_rest else _("ends with the first fill")),
-            (_("Fuel"), row.product_code or _("Any")),
+            (_("Fuel"), (await products_by_code(fleet)).get(row.product_code or "", _("Any"))),
             (_("Station"), cells.named((await places(fleet)).names, row.station_id) or _("Any")),
             (_("Vehicle"), cells.named(plates, row.vehicle_id) or _("Any")),
             (_("From"), cells.when(fleet, row.valid_from).show),

@@ -39,11 +39,12 @@ from loyalty.web.desk import Page
 from loyalty.web.fleet.cash_words import CASH
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.economy_parts import TREND, spans_to, vehicle_trend
+from loyalty.web.fleet.home import latest_fills
 from loyalty.web.fleet.labels import OWNERSHIP, VEHICLE
 from loyalty.web.listing import Column, Listing
 from loyalty.web.office import cells
 from loyalty.web.office.lists import List, show, three
-from loyalty.web.office.lookups import field, select, word_filter
+from loyalty.web.office.lookups import field, products_by_code, select, word_filter
 from loyalty.web.office.parts import Act, Cell, Facts, Field, Part, Said
 
 PATH = "/fleet/vehicles"
@@ -73,7 +74,7 @@ async def vehicles(fleet: NamedDependency[FleetDesk]) -> Any:
                 Cell(fleet.link(f"{PATH}/{one.vehicle_id}", cells.plate(fleet, one.plate).show), one.plate),
                 cells.text(type_name(fleet, one.type)),
                 cells.text(one.department),
-                cells.text(one.product_code),
+                cells.text(grades.get(one.product_code or "")),
                 cells.quantity(fleet, one.tank_milli, None),
                 cells.count(fleet, one.odometer_km),
                 cells.text(", ".join(f"•••• {card.number_tail}" for card in one.cards)),
@@ -82,6 +83,7 @@ async def vehicles(fleet: NamedDependency[FleetDesk]) -> Any:
             for one in found
         ]
 
+    grades = await products_by_code(fleet)
     types = await vehicle_types(fleet.session, company_id=fleet.company_id)
     edits = fleet.may(_EDIT)
     return await show(
@@ -199,7 +201,7 @@ async def vehicle(fleet: NamedDependency[FleetDesk], vehicle_id: FromPath[UUID])
             (_("VIN"), one.vin or "—"),
             (_("Displacement"), "—" if one.displacement_ml is None else f"{f.count(one.displacement_ml)} mL"),
             (_("Tank"), f.quantity(one.tank_milli, "L")),
-            (_("Fuel"), one.product_code or "—"),
+            (_("Fuel"), (await products_by_code(fleet)).get(one.product_code or "", "—")),
             (_("Litres per 100 km"), f.quantity(one.norm_milli, "L")),
             (_("Ownership"), _(OWNERSHIP[one.ownership])),
             (_("Fixed amount a month"), f.money(one.fixed_amount_minor, fleet.company.currency)),
@@ -235,7 +237,7 @@ async def vehicle(fleet: NamedDependency[FleetDesk], vehicle_id: FromPath[UUID])
         tags=[cells.tag(fleet, one.status, VEHICLE).show],
         acts=acts,
         top=top,
-        main=[*await _trend(fleet, vehicle_id), facts],
+        main=[*await _trend(fleet, vehicle_id), facts, await latest_fills(fleet, plate=one.plate)],
         aside=[bound, *await _cash(fleet, one)],
     )
 
