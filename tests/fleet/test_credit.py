@@ -11,6 +11,7 @@ from jobs.job import Context
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.checks.model import Scope
 from loyalty.checks.queries.credit import CHECKS
+from loyalty.checks.running import examine
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.fleet.model_credit import PROPOSAL_MOVES, CompanyCredit, CreditBill, ProposalStatus
 from loyalty.fleet.model_notices import CompanyNotice, NoticeKind
@@ -254,6 +255,8 @@ async def test_the_chain_s_own_vehicles_are_booked_as_its_expense_day_by_day(ben
     async with transaction(bench.sessions) as session:
         assert await own_use_of(session, company=company, since=bench.now() - timedelta(days=60)) == 22_000
         assert await ageing_of(session, now=bench.now()) == []
+        named = {one.check.code async for one in examine(session, Scope(now=bench.now())) if one.found.count}
+        assert named <= {"loads-without-topup", "audit-unsealed"}, "a test's pool is filled by hand and nothing seals its trail"
 
 
 async def test_who_owes_is_not_made_the_chain_s_own(bench, fleet):
