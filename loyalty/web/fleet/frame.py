@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _HOME: Final = "/fleet"
 _GROUP: Final = "/fleet/group"
+_TABS: Final = {"/fleet/cash": "/fleet/fills"}
 # Each entry: its heading, its name, its address, and what it takes to see it.
 RAIL: Final = (
     ("", N_("Overview"), _HOME, FleetPermission.READ),
@@ -25,7 +26,6 @@ RAIL: Final = (
     (N_("Fleet"), N_("Custody"), "/fleet/custody", FleetPermission.READ),
     (N_("Fleet"), N_("Profiles of limits"), "/fleet/profiles", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel records"), "/fleet/fills", FleetPermission.READ),
-    (N_("Fuel"), N_("Cash fills"), "/fleet/cash", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel economy"), "/fleet/economy", FleetPermission.READ),
     (N_("Fuel"), N_("Fuel orders"), "/fleet/orders", FleetPermission.EDIT_LIMITS),
     (N_("Fuel"), N_("Stations"), "/fleet/stations", FleetPermission.READ),
@@ -34,7 +34,7 @@ RAIL: Final = (
     (N_("Money"), N_("Invoices"), "/fleet/invoices", FleetPermission.INVOICES),
     (N_("Money"), N_("On account"), "/fleet/account", FleetPermission.INVOICES),
     (N_("Money"), N_("Disputes"), "/fleet/disputes", FleetPermission.READ),
-    (N_("Company"), N_("Group of companies"), _GROUP, FleetPermission.READ_GROUP),
+    (N_("Company"), N_("Company group"), _GROUP, FleetPermission.READ_GROUP),
     (N_("Company"), N_("Departments"), "/fleet/departments", FleetPermission.READ),
     (N_("Company"), N_("People"), "/fleet/people", FleetPermission.MANAGE_PEOPLE),
     (N_("Company"), N_("Interfaces"), "/fleet/api", FleetPermission.API_KEYS),
@@ -42,10 +42,18 @@ RAIL: Final = (
 )
 
 
+def _beside(path: str) -> str:
+    """Return where an address belongs in the rail: some views stand as a tab beside another's."""
+    for view, of in _TABS.items():
+        if path == view or path.startswith(f"{view}/"):
+            return of
+    return path
+
+
 def frame_for(desk: "FleetDesk", waiting: Mapping[str, tuple[int, str]], news: str) -> Frame:
     """Return the portal's frame for one reader: `waiting` says by address how much waits there, and in which tone."""
     _ = desk.gettext
-    path = desk.request.url.path
+    path = _beside(desk.request.url.path)
     here = max(
         (
             address

@@ -24,6 +24,8 @@ from loyalty.web.office.lookups import product_name
 from loyalty.web.office.parts import Cell
 
 PATH: Final = "/fleet/statements"
+_FIGURES: Final = Markup('<span class="fig">{}</span> <span class="fig">{}</span>')
+"""Each of the two stands on one line; between them it may break."""
 
 
 class Scope(StrEnum):
@@ -193,11 +195,11 @@ def line_row(fleet: FleetVoice, statement: Stated, line: Line, *, plate: Cell, d
     tones = {_("Refund"): "warn", _("Odd"): "bad"}
     drawn = [fleet.tag(mark, tones.get(mark, "info")) for mark in marks]
     return [
-        Cell(f"{local:%Y-%m-%d %H:%M}", f"{local:%Y-%m-%d %H:%M}"),
+        Cell(_FIGURES.format(f"{local:%Y-%m-%d}", f"{local:%H:%M}"), f"{local:%Y-%m-%d %H:%M}"),
         cells.text(fleet.words.either(line.station_zh, line.station_en or line.station_zh)),
         plate,
         driver,
-        cells.text(f"•••• {line.card_tail}" if line.card_tail else None),
+        Cell(_FIGURES.format(f"•••• {line.card_tail}", ""), f"•••• {line.card_tail}") if line.card_tail else cells.text(None),
         cells.text(product),
         cells.quantity(fleet, line.quantity_milli, unit),
         Cell(price, price),
