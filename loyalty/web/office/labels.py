@@ -167,6 +167,7 @@ HOUSE: Final[Mapping[HouseCode, str]] = {
     HouseCode.PAYOUT: N_("Paid out by bank"),
     HouseCode.WRITE_OFF: N_("Receivables written off"),
     HouseCode.ADJUSTMENT: N_("Adjustments"),
+    HouseCode.OWN_USE: N_("The chain's own use"),
     HouseCode.POINTS: N_("Points issued"),
     HouseCode.SURCHARGE: N_("Surcharges"),
 }
