@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.crypto import Purpose, open_
@@ -190,7 +190,7 @@ def counts() -> ColumnElement[bool]:
     return and_(CashFill.status.in_(COUNTED), CashFill.receipt_digest.is_not(None))
 
 
-def cash_by_vehicle(*, company_id: UUID, first: date, end: date) -> Subquery:
+def cash_by_vehicle(*, company_id: UUID, first: date, end: date) -> Select[*tuple[Any, ...]]:
     """Return what each vehicle's cash fills of `[first, end)` come to, for the queries of economy: `fills`, `milli`, `minor`."""
     return (
         select(
@@ -201,7 +201,6 @@ def cash_by_vehicle(*, company_id: UUID, first: date, end: date) -> Subquery:
         )
         .where(CashFill.company_id == company_id, counts(), CashFill.day >= first, CashFill.day < end)
         .group_by(CashFill.vehicle_id)
-        .subquery("cash")
     )
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, DateTime, case, cast, func, or_, select, text
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Select, Subquery, cast, exists, func, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.fleet.allocation_rules import month_on, span_of
@@ -156,50 +156,66 @@ async def way_of(
     session: AsyncSession, *, company_id: UUID, first: date, period_day: int, departments: Collection[UUID] | None = None
 ) -> tuple[int, int]:
     """Return litres (thousandths) and kilometres of the vehicles whose way in a period is known."""
-    used = _used(company_id=company_id, first=first, period_day=period_day, departments=departments)
-    wanted = select(func.sum(used.c.milli), func.sum(used.c.km)).where(used.c.km.is_not(None))
+    used = _used(company_id=company_id, first=first, period_day=period_day)
+    wanted = _of(select(func.sum(used.c.milli), func.sum(used.c.km)).where(used.c.km.is_not(None)), used, departments, None)
     milli, km = (int(one or 0) for one in (await session.execute(wanted)).one())
     return milli, km
 
 
-def _used(
-    *, company_id: UUID, first: date, period_day: int, departments: Collection[UUID] | None = None, vehicle_type: str | None = None
-) -> CTE:
-    """Return the vehicles that were fuelled in a period, by card, in cash or both: cash stands in no sum of card fills."""
+def _used(*, company_id: UUID, first: date, period_day: int) -> Subquery:
+    """Return what each vehicle of a company was fuelled with in a period, by card, in cash or both: cash stands in no sum of card fills.
+
+    Vehicles themselves are left to whoever needs their plates or classes: a sum over ten thousand does without them.
+    """
     card = (
         select(VehiclePeriod)
         .where(VehiclePeriod.company_id == company_id, VehiclePeriod.period_day == period_day, VehiclePeriod.first == first)
         .subquery("card")
     )
-    cash = cash_by_vehicle(company_id=company_id, first=first, end=month_on(first, 1))
+    cash = cash_by_vehicle(company_id=company_id, first=first, end=month_on(first, 1)).cte("cash").prefix_with("MATERIALIZED")
 
     def both(paid_by_card: Any, paid_in_cash: Any) -> Any:
-        return cast(func.coalesce(paid_by_card, 0) + func.coalesce(paid_in_cash, 0), BigInteger)
+        return cast(paid_by_card + func.coalesce(paid_in_cash, 0), BigInteger)
 
-    wanted = (
+    by_card = select(
+        card.c.vehicle_id,
+        both(card.c.fills, cash.c.fills).label("fills"),
+        both(card.c.quantity_milli, cash.c.milli).label("milli"),
+        both(card.c.card_minor, cash.c.minor).label("spent"),
+        card.c.km.label("km"),
+        both(0, cash.c.milli).label("cash_milli"),
+    ).outerjoin(cash, cash.c.vehicle_id == card.c.vehicle_id)
+    # Kilometres stand with the sums of card fills; of a vehicle that has none they are read, once: rates and orders name them often.
+    in_cash = (
         select(
-            *(Vehicle.vehicle_id, Vehicle.plate, Vehicle.type, Department.name.label("department"), Vehicle.product_code),
-            Vehicle.norm_milli,
-            both(card.c.fills, cash.c.fills).label("fills"),
-            both(card.c.quantity_milli, cash.c.milli).label("milli"),
-            both(card.c.card_minor, cash.c.minor).label("spent"),
-            # Kilometres stand with the sums of card fills; of a vehicle that has none they are read here.
-            case((card.c.vehicle_id.is_not(None), card.c.km), else_=_way(first)).label("km"),
-            both(cash.c.milli, 0).label("cash_milli"),
-            both(cash.c.minor, 0).label("cash_minor"),
+            cash.c.vehicle_id,
+            *(both(0, cash.c[name]).label(label) for name, label in (("fills", "fills"), ("milli", "milli"), ("minor", "spent"))),
+            _way(first).label("km"),
+            both(0, cash.c.milli).label("cash_milli"),
         )
+        .join(Vehicle, Vehicle.vehicle_id == cash.c.vehicle_id)
         .join(Company, Company.company_id == Vehicle.company_id)
-        .outerjoin(card, card.c.vehicle_id == Vehicle.vehicle_id)
-        .outerjoin(cash, cash.c.vehicle_id == Vehicle.vehicle_id)
-        .outerjoin(Department, Department.department_id == Vehicle.department_id)
-        .where(Vehicle.company_id == company_id, or_(card.c.vehicle_id.is_not(None), cash.c.vehicle_id.is_not(None)))
+        .where(~exists().where(card.c.vehicle_id == cash.c.vehicle_id))
+        .cte("in_cash")
+        .prefix_with("MATERIALIZED")
     )
+    return union_all(by_card, select(in_cash)).subquery("used")
+
+
+def _of(
+    wanted: Select[*tuple[Any, ...]],
+    used: Subquery,
+    departments: Collection[UUID] | None,
+    vehicle_type: str | None,
+    *,
+    joined: bool = False,
+) -> Select[*tuple[Any, ...]]:
+    """Cut what reads `_used` to departments and a class; vehicles are joined only where somebody asks for them."""
+    if joined or departments is not None or vehicle_type is not None:
+        wanted = wanted.join(Vehicle, Vehicle.vehicle_id == used.c.vehicle_id)
     if departments is not None:
         wanted = wanted.where(Vehicle.department_id.in_(departments))
-    if vehicle_type is not None:
-        wanted = wanted.where(Vehicle.type == vehicle_type)
-    # Reckoned once: rates and orders name the way several times, and a way that is read costs four look-ups each time.
-    return wanted.cte("used").prefix_with("MATERIALIZED")
+    return wanted if vehicle_type is None else wanted.where(Vehicle.type == vehicle_type)
 
 
 def _way(first: date) -> ColumnElement[int | None]:
@@ -216,7 +232,7 @@ def _way(first: date) -> ColumnElement[int | None]:
     return func.nullif(func.greatest(km(latest, at >= begins, at < ends) - since, 0), 0)
 
 
-def _rate(used: CTE) -> ColumnElement[int]:
+def _rate(used: Subquery) -> ColumnElement[int]:
     """Return thousandths of a litre per 100 km as `per_100_km` rounds: half up, to the hundredth of a litre; nothing is 0."""
     return func.coalesce((used.c.milli * 20 + used.c.km) // (used.c.km * 2) * 10, 0)
 
@@ -237,16 +253,20 @@ async def list_economy(
 
     :raises UnknownSort: for another sort
     """
-    used = _used(company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type)
+    used = _used(company_id=company_id, first=first, period_day=period_day)
     one, rate = used.c, _rate(used)
     cost = func.coalesce(one.spent * 100 // one.km, 0)
     wanted = select(
-        *(one.vehicle_id, one.plate, one.type, one.department, one.product_code, one.norm_milli, one.fills, one.milli, one.spent, one.km),
+        *(Vehicle.vehicle_id, Vehicle.plate, Vehicle.type),
+        # Looked up after the page is cut.
+        select(Department.name).where(Department.department_id == Vehicle.department_id).scalar_subquery(),
+        *(Vehicle.product_code, Vehicle.norm_milli, one.fills, one.milli, one.spent, one.km),
         *(func.nullif(rate, 0), func.nullif(cost, 0), one.cash_milli),
-    )
-    sorts: dict[str, Column] = {"plate": one.plate, "litres": one.milli, "km": func.coalesce(one.km, 0)}
+    ).select_from(used)
+    wanted = _of(wanted, used, departments, vehicle_type, joined=True)
+    sorts: dict[str, Column] = {"plate": Vehicle.plate, "litres": one.milli, "km": func.coalesce(one.km, 0)}
     sorts |= {"per_100_km": rate, "cost": cost, "spent": one.spent}
-    return await page_as(session, Line, wanted, keys=keys_for(sort, sorts, unique=one.vehicle_id), cursor=cursor, limit=limit)
+    return await page_as(session, Line, wanted, keys=keys_for(sort, sorts, unique=Vehicle.vehicle_id), cursor=cursor, limit=limit)
 
 
 async def sums_of_economy(
@@ -259,10 +279,11 @@ async def sums_of_economy(
     vehicle_type: str | None = None,
 ) -> EconomySums:
     """Return what the whole list comes to."""
-    used = _used(company_id=company_id, first=first, period_day=period_day, departments=departments, vehicle_type=vehicle_type)
+    used = _used(company_id=company_id, first=first, period_day=period_day)
     one = used.c
     known = func.sum(one.milli).filter(one.km.is_not(None))
     wanted = select(func.count(one.vehicle_id), func.sum(one.milli), func.sum(one.spent), func.sum(one.km), known, func.sum(one.cash_milli))
+    wanted = _of(wanted.select_from(used), used, departments, vehicle_type)
     return EconomySums(*(int(one or 0) for one in (await session.execute(wanted)).one()))
 
 
@@ -270,8 +291,8 @@ async def medians_by_type(session: AsyncSession, *, company_id: UUID, first: dat
     """Return what the middle vehicle of each class took per 100 km in a period, in thousandths of a litre."""
     used = _used(company_id=company_id, first=first, period_day=period_day)
     middle = func.percentile_disc(0.5).within_group(_rate(used))
-    wanted = select(used.c.type, middle).where(used.c.km.is_not(None)).group_by(used.c.type)
-    return {kind: int(rate) for kind, rate in await session.execute(wanted)}
+    wanted = _of(select(Vehicle.type, middle).select_from(used).where(used.c.km.is_not(None)), used, None, None, joined=True)
+    return {kind: int(rate) for kind, rate in await session.execute(wanted.group_by(Vehicle.type))}
 
 
 async def trends_of(
