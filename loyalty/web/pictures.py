@@ -130,8 +130,8 @@ def _brought(step: Callable[["Page"], None] | None, page: "Page") -> list[str]:
     return []
 
 
-QR_DOTS = """async selector => {
-  const image = document.querySelector(selector), side = 480;
+QR_DOTS = """async image => {
+  const side = 480;
   const canvas = Object.assign(document.createElement('canvas'), {width: side, height: side});
   const pen = canvas.getContext('2d');
   pen.fillStyle = '#fff';
@@ -141,12 +141,12 @@ QR_DOTS = """async selector => {
   pen.drawImage(image, 20, 20, side - 40, side - 40);
   return Array.from(pen.getImageData(0, 0, side, side).data).filter((_, place) => place % 4 === 0);
 }"""
-"""Draws the image a selector names, and gives its grey values."""
+"""Draws an image and gives its grey values. To be evaluated by a locator: it waits until the image is on the page."""
 
 
 def scanned(page: "Page", selector: str) -> str:
     """Return what a QR code on a page says, as a phone reads it."""
-    return read_qr(page.evaluate(QR_DOTS, selector))
+    return read_qr(page.locator(selector).evaluate(QR_DOTS))
 
 
 def read_qr(grey: Sequence[int]) -> str:

@@ -27,7 +27,7 @@ async def sign_in(phone, site, card):
 
 async def said_by(page) -> str:
     """Return what the QR on a page says, read as a scanner reads it."""
-    return read_qr(await page.evaluate(QR_DOTS, ".qr img"))
+    return read_qr(await page.locator(".qr img").evaluate(QR_DOTS))
 
 
 async def test_a_fill_is_paid_on_the_phone_and_the_till_sees_it(page, reader, counter_site, counter):
