@@ -75,7 +75,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await reckon_up(session, chain, policy=policy, now=now)
             await hand_over(session, chain, crowd, now=now)
             await plan_ahead(session, chain, now=now)
-            await keep_and_lend(session, chain, now=now)
+            await keep_and_lend(session, chain, company_id=company_id, now=now)
             await seal(session, now=now)
         return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))
     finally:

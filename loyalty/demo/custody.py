@@ -13,14 +13,12 @@ from loyalty.fleet.operations.custody import keep_cards
 from loyalty.fleet.operations.fills import collect_between, last_holding
 from loyalty.fleet.operations.loans import Trip, approve_loan, ask_loan, hand_out, take_back
 from loyalty.fleet.queries.bindings import BindingView, standing_bindings
-from loyalty.fleet.queries.companies import list_companies
 from loyalty.fleet.queries.custody import keepers_of
 from loyalty.fleet.queries.vehicles import get_vehicle
 from loyalty.identity.model_portal import PortalRole
 
 from .chain import ZONE, Chain
 from .fleet_people import DEMO, PEOPLE
-from .holders import ORGANISATIONS
 
 
 class _Lent(NamedTuple):
@@ -43,12 +41,8 @@ _TO_THE_PUMP_KM: Final = 18
 """How far the cupboard is from the last pump."""
 
 
-async def keep_and_lend(session: AsyncSession, chain: Chain, *, now: datetime) -> None:
+async def keep_and_lend(session: AsyncSession, chain: Chain, *, company_id: UUID, now: datetime) -> None:
     """Let the company's custodian keep the vehicles' cards and lend three of them, with odometers that go on from the pump's."""
-    found = (await list_companies(session, text=ORGANISATIONS[0][0], limit=1)).rows
-    if not found:
-        return
-    company_id = found[0].company_id
     await collect_between(session, company_id=company_id, begin=chain.began, end=now, now=now)
     known = {one.name: one.user_id for one in await keepers_of(session, company_id=company_id)}
     manager, keeper = (known[next(name for _, name, has, _ in PEOPLE if has is role)] for role in _ROLES)

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from loyalty.fleet.queries.credit import Ageing, BillView, CreditView, ProposalView
+from loyalty.clock import local_date
+from loyalty.fleet.allocation_rules import instants, span_of
+from loyalty.fleet.queries.companies import CompanyView
+from loyalty.fleet.queries.credit import Ageing, BillView, CreditView, ProposalView, own_use_of
 from loyalty.web.desk import PageDesk
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
@@ -25,9 +28,11 @@ def credit_tiles(desk: PageDesk, credit: CreditView, *, drawn_minor: int, open_n
     return Tiles(tiles)
 
 
-def own_use_tiles(desk: PageDesk, credit: CreditView, *, drawn_minor: int, booked_minor: int, currency: str) -> Tiles:
-    """Return what the chain's own vehicles may take a day, what they took and what was booked of it in this period."""
-    _, money = desk.gettext, desk.f.money
+async def own_use_tiles(desk: PageDesk, credit: CreditView, *, company: CompanyView, drawn_minor: int) -> Tiles:
+    """Read and return what the chain's own vehicles may take a day, what they took and what was booked of it in this period."""
+    _, money, currency = desk.gettext, desk.f.money, company.currency
+    period = span_of(local_date(desk.now, company.time_zone), period_day=company.period_day)
+    booked_minor = await own_use_of(desk.session, company=company, since=instants(period, company.time_zone)[0])
     return Tiles(
         [
             Tile(_("A day's limit"), money(credit.limit_minor, currency)),

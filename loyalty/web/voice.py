@@ -1,6 +1,6 @@
 """Who is spoken to: a language, a zone, the words of both, and the session that is read. A page's desk is one, a mail's writer another."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
@@ -29,6 +29,10 @@ class Voice:
     def either(self, zh: str, en: str) -> str:
         """Choose the reader's one of two names."""
         return self.words.either(zh, en or zh)
+
+    def days(self, first: date, end: date) -> str:
+        """Say the days of `[first, end)`, the last one named."""
+        return self.gettext("%(first)s to %(last)s", first=self.f.full_day(first), last=self.f.full_day(end - timedelta(days=1)))
 
     def macro(self, name: str) -> Any:
         """Return the macros of `ui`, `form`, `table` or `chart` in the reader's language."""

@@ -119,7 +119,7 @@ async def change_partner(session: AsyncSession, *, partner_id: UUID, facts: Part
     :raises PartnerNotSound: if a fact cannot be, or one that stays would change
     """
     _sound(facts)
-    row = await _partner(session, partner_id)
+    row = await lock_partner(session, partner_id=partner_id)
     for name in ("code", "currency", "zone"):
         if getattr(facts, name) != getattr(row, name):
             raise PartnerNotSound(field=name)
@@ -140,7 +140,7 @@ async def move_partner(
     :raises PartnerCannotMove: if its status does not lead there
     :raises NothingAgreed: if it shall be active and no agreement holds today
     """
-    row = await _partner(session, partner_id)
+    row = await lock_partner(session, partner_id=partner_id)
     if to not in PARTNER_MOVES[row.status]:
         raise PartnerCannotMove(status=row.status.value, to=to.value)
     if to is PartnerStatus.ACTIVE and await agreement_on(session, partner_id=partner_id, day=today) is None:
@@ -159,7 +159,7 @@ async def add_outlet(session: AsyncSession, *, partner_id: UUID, facts: OutletFa
     :raises CodeTaken: if another outlet of the partner has the code
     """
     _sound(facts)
-    await _partner(session, partner_id)
+    await lock_partner(session, partner_id=partner_id)
     row = {"outlet_id": uuid7(now), "partner_id": partner_id, **msgspec.structs.asdict(facts), "status": OutletStatus.OPEN}
     made: UUID | None = await session.scalar(
         upsert(PartnerOutlet)
@@ -210,7 +210,7 @@ async def add_notice(
     :raises PartnerNotFound: if there is no such partner
     :raises PartnerNotSound: if it says nothing, or its days are none
     """
-    await _partner(session, partner_id)
+    await lock_partner(session, partner_id=partner_id)
     if not text_zh.strip() or not text_en.strip():
         raise PartnerNotSound(field="text")
     if end <= first:
@@ -236,10 +236,6 @@ async def lock_partner(session: AsyncSession, *, partner_id: UUID) -> Partner:
 
     :raises PartnerNotFound: if there is none
     """
-    return await _partner(session, partner_id)
-
-
-async def _partner(session: AsyncSession, partner_id: UUID) -> Partner:
     row: Partner | None = await session.scalar(locked(select(Partner).where(Partner.partner_id == partner_id)))
     if row is None:
         raise PartnerNotFound(partner=partner_id)

@@ -203,9 +203,7 @@ async def bill_due(session: AsyncSession, *, now: datetime) -> int:
         # Repayments that came before the bill settle the older ones: what is left of the drawn amount is this period's.
         await _pay(session, [credit.company_id], now=now)
         owed = await owed_of(session, company_id=credit.company_id)
-        at_end = await drawn_of(session, account_id=company.account_id, at=ended)
-        still = await drawn_of(session, account_id=company.account_id)
-        unbilled = min(at_end, still) - owed
+        unbilled = await _drawn_and_open(session, company, ended) - owed
         credit.billed_until = ended
         if unbilled > 0:
             made += 1
@@ -226,14 +224,18 @@ async def bill_due(session: AsyncSession, *, now: datetime) -> int:
     return made
 
 
+async def _drawn_and_open(session: AsyncSession, company: Company, at: datetime) -> int:
+    """Return what was drawn at an instant and still is: what came in since has paid for the rest."""
+    return min(await drawn_of(session, account_id=company.account_id, at=at), await drawn_of(session, account_id=company.account_id))
+
+
 async def _book_own_use(session: AsyncSession, credit: CompanyCredit, company: Company, *, now: datetime) -> bool:
     """Book what the chain's own vehicles drew until today began as its expense; what is under way or refunded meets the next day's."""
     today = clock.local_date(now, company.time_zone)
     begins = instants(Span(today, today + timedelta(days=1)), company.time_zone)[0]
     if credit.billed_until >= begins:
         return False
-    at_end = await drawn_of(session, account_id=company.account_id, at=begins)
-    used = min(at_end, await drawn_of(session, account_id=company.account_id))
+    used = await _drawn_and_open(session, company, begins)
     credit.billed_until = begins
     await session.flush()
     if used <= 0:

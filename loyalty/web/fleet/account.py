@@ -4,8 +4,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from loyalty.clock import local_date
-from loyalty.fleet.allocation_rules import instants, span_of
-from loyalty.fleet.queries.credit import ageing_of, drawn_of, get_credit, list_bills, own_use_of
+from loyalty.fleet.queries.credit import ageing_of, drawn_of, get_credit, list_bills
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.web.credit_parts import bills_part, credit_tiles, own_use_tiles, terms_part
 from loyalty.web.desk import Page
@@ -27,9 +26,7 @@ async def account(fleet: NamedDependency[FleetDesk]) -> Page:
         return await fleet.page(_("On account"), top=[nothing])
     drawn = await drawn_of(fleet.session, account_id=company.account_id)
     if credit.own_use:
-        span = span_of(local_date(fleet.now, company.time_zone), period_day=company.period_day)
-        booked = await own_use_of(fleet.session, company=company, since=instants(span, company.time_zone)[0])
-        tiles = own_use_tiles(fleet, credit, drawn_minor=drawn, booked_minor=booked, currency=company.currency)
+        tiles = await own_use_tiles(fleet, credit, company=company, drawn_minor=drawn)
         return await fleet.page(_("On account"), top=[tiles], aside=[terms_part(fleet, credit, company.currency)])
     found = await list_bills(fleet.session, company_id=fleet.company_id)
     open_now = next(iter(await ageing_of(fleet.session, company_id=fleet.company_id, now=fleet.now)), None)

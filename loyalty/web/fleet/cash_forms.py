@@ -179,15 +179,11 @@ async def _whose(fleet: FleetDesk) -> tuple[UUID | None, UUID | None]:
     number = form.text("driver", _("Driver's number"), longest=40)
     vehicle = await find_vehicle(fleet.session, company_id=fleet.company_id, plate=plate) if plate else None
     driver = await find_driver(fleet.session, company_id=fleet.company_id, number=number) if number else None
-    if plate and (vehicle is None or not _reaches(fleet, vehicle.department_id)):
+    if plate and (vehicle is None or not fleet.reaches(vehicle.department_id)):
         form.fault("plate", _("Plate"), _("is no vehicle of yours"))
-    if number and (driver is None or not _reaches(fleet, driver.department_id)):
+    if number and (driver is None or not fleet.reaches(driver.department_id)):
         form.fault("driver", _("Driver's number"), _("is no driver of yours"))
     return vehicle.vehicle_id if vehicle else None, driver.driver_id if driver else None
-
-
-def _reaches(fleet: FleetDesk, department_id: UUID | None) -> bool:
-    return fleet.departments is None or department_id in fleet.departments
 
 
 async def _taken(fleet: FleetDesk, *, before: bool) -> Taken:

@@ -1,7 +1,7 @@
 """Who takes how much: each vehicle's litres, way and cost in a period, beside its norm and the middle of its class."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from litestar import get
@@ -79,7 +79,7 @@ async def economy(fleet: NamedDependency[FleetDesk]) -> Any:
         fleet,
         List(
             title=_("Fuel economy"),
-            sub=_("%(first)s to %(last)s", first=fleet.f.full_day(span.first), last=fleet.f.full_day(span.end - timedelta(days=1))),
+            sub=fleet.days(*span),
             listing=listing,
             columns=[
                 Column(_("Plate"), sort="plate"),

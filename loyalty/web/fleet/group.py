@@ -1,6 +1,5 @@
 """The group: what each company below this one used and spent, side by side."""
 
-from datetime import timedelta
 from typing import Any
 
 from litestar import get
@@ -8,11 +7,12 @@ from litestar.di import NamedDependency
 
 from loyalty import clock
 from loyalty.errors import NotFound
-from loyalty.fleet.allocation_rules import Span, before, span_of
+from loyalty.fleet.allocation_rules import span_of
 from loyalty.fleet.queries.group import Member, group_figures
 from loyalty.identity.portal_rules import FleetPermission
 from loyalty.paging import Page as Found
 from loyalty.web.fleet.desk import FleetDesk
+from loyalty.web.fleet.economy_parts import TREND, spans_to
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.lists import List, show, three
@@ -20,7 +20,6 @@ from loyalty.web.office.lookups import select
 from loyalty.web.office.parts import Cell
 
 PATH = "/fleet/group"
-_PERIODS = 12
 
 
 @get(three("/group"))
@@ -32,9 +31,8 @@ async def group(fleet: NamedDependency[FleetDesk]) -> Any:
     fleet.require(FleetPermission.READ_GROUP)
     _ = fleet.gettext
     listing = fleet.listing(PATH, "", ["period"])
-    spans = [span_of(clock.local_date(fleet.now, fleet.company.time_zone), period_day=fleet.company.period_day)]
-    while len(spans) < _PERIODS:
-        spans.append(before(spans[-1]))
+    present = span_of(clock.local_date(fleet.now, fleet.company.time_zone), period_day=fleet.company.period_day)
+    spans = spans_to(present, TREND)[::-1]
     span = next((one for one in spans if one.first.isoformat() == listing.filters["period"]), spans[0])
     members = await group_figures(fleet.session, first=span.first, end=span.end)
     if len(members) < 2:
@@ -51,7 +49,7 @@ async def group(fleet: NamedDependency[FleetDesk]) -> Any:
         fleet,
         List(
             title=_("Group of companies"),
-            sub=_days(fleet, span),
+            sub=fleet.days(*span),
             listing=listing,
             columns=[Column(_("Company")), *(Column(head, "num") for head in heads)],
             fetch=fetch,
@@ -61,7 +59,7 @@ async def group(fleet: NamedDependency[FleetDesk]) -> Any:
                 select(
                     "period",
                     _("Billing period"),
-                    [(one.first.isoformat(), _days(fleet, one)) for one in spans],
+                    [(one.first.isoformat(), fleet.days(*one)) for one in spans],
                     value=span.first.isoformat(),
                     required=False,
                 )
@@ -70,10 +68,6 @@ async def group(fleet: NamedDependency[FleetDesk]) -> Any:
             name="group",
         ),
     )
-
-
-def _days(fleet: FleetDesk, span: Span) -> str:
-    return fleet.gettext("%(first)s to %(last)s", first=fleet.f.full_day(span.first), last=fleet.f.full_day(span.end - timedelta(days=1)))
 
 
 def _row(fleet: FleetDesk, one: Member) -> list[Cell]:

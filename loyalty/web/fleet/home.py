@@ -68,8 +68,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     main: list[Part] = [*await near_rows(fleet, today)]
     if any(one.fills for one in totals.values()):
         main.append(trend(fleet, spans, totals))
-    sub = _("%(first)s to %(last)s", first=fleet.f.full_day(span.first), last=fleet.f.full_day(span.end - timedelta(days=1)))
-    return await fleet.page(company.name, sub=sub, top=top, main=[*main, fills])
+    return await fleet.page(company.name, sub=fleet.days(*span), top=top, main=[*main, fills])
 
 
 async def _used(fleet: FleetDesk, span: Span, now: Total, then: Total, fair: Total) -> list[Tile]:

@@ -1,7 +1,6 @@
 """Invoices in words, for the company and for the office alike."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,11 +36,6 @@ async def names_of_products(desk: PageDesk, ids: Sequence[UUID]) -> dict[UUID, t
 def doubtful(tax_number: str) -> bool:
     """Say whether a tax number looks wrong: a page warns, nothing is blocked (GB 32100)."""
     return not uscc.is_valid(tax_number)
-
-
-def period_days(desk: PageDesk, first: date, end: date) -> str:
-    """Say a period's days."""
-    return desk.gettext("%(first)s to %(last)s", first=desk.f.full_day(first), last=desk.f.full_day(end - timedelta(days=1)))
 
 
 async def lines_part(desk: PageDesk, one: InvoiceView, lines: Sequence[InvoiceLine]) -> Rows:

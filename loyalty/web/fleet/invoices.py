@@ -17,7 +17,7 @@ from loyalty.statements.queries.companies import StatedPeriod, periods_of
 from loyalty.statements.queries.invoices import InvoiceView, PotView, TitleNotFound, get_invoice, list_invoices, pots_of, titles_of
 from loyalty.web.desk import Page
 from loyalty.web.fleet.desk import FleetDesk
-from loyalty.web.fleet.invoice_words import INVOICE, doubtful, life_part, lines_part, names_of_products, period_days, title_part
+from loyalty.web.fleet.invoice_words import INVOICE, doubtful, life_part, lines_part, names_of_products, title_part
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.lists import List, show, three
@@ -52,7 +52,7 @@ async def invoices(fleet: NamedDependency[FleetDesk]) -> Any:
         return [
             [
                 cells.linked(fleet, f"{PATH}/{one.invoice_id}", cells.text(one.title)),
-                cells.text(period_days(fleet, one.first_day, ends[one.first_day])),
+                cells.text(fleet.days(one.first_day, ends[one.first_day])),
                 cells.tag(fleet, one.status, INVOICE),
                 cells.text(one.number),
                 cells.when(fleet, one.requested_at),
@@ -142,7 +142,7 @@ async def ask_new(fleet: NamedDependency[FleetDesk]) -> Page:
     fields: list[Field] = [hidden("period", period.first.isoformat()), select("title", _("Invoice title"), options, value=options[0][0])]
     fields += [_amount(fleet, one, names[one.product_id][0]) for one in pots if one.left_minor]
     listing = fleet.listing(f"{PATH}/new", "", ["period"])
-    spans = [(one.first.isoformat(), period_days(fleet, one.first, one.end)) for one in closed]
+    spans = [(one.first.isoformat(), fleet.days(one.first, one.end)) for one in closed]
     choice = select("period", _("Billing period"), spans, value=period.first.isoformat(), required=False)
     main: list[Part] = [_derivation(fleet, pots, names)]
     if any(one.left_minor for one in pots):

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 class Wording(NamedTuple):
-    """How one kind is said: its sentences by the fact `which` tells apart ("" where there is one)."""
+    """How one kind is said: its sentences by the value of the fact `which`."""
 
     sentences: Mapping[str, str]
     leads: str
     """Where to; `{id}` is the subject, `{period}` the period's first day."""
     may: FleetPermission = FleetPermission.READ
+    which: str = ""
+    """The fact that tells the sentences apart; empty where there is one."""
 
 
 KINDS: Final[Mapping[NoticeKind, Toned]] = {
@@ -53,6 +55,7 @@ WORDINGS: Final[Mapping[NoticeKind, Wording]] = {
             "False": N_("%(who)s at %(place)s: nobody answered in time, your company's setting refused"),
         },
         "/fleet/approvals/{id}",
+        which="passed",
     ),
     NoticeKind.FINDING: Wording({"": N_("%(who)s: %(odd)s")}, "/fleet/findings/{id}"),
     NoticeKind.ALLOCATION_PREPARED: Wording(
@@ -80,6 +83,7 @@ WORDINGS: Final[Mapping[NoticeKind, Wording]] = {
             "False": N_("The station does not agree with your dispute of %(wanted)s; the issuer decides next"),
         },
         "/fleet/disputes/{id}",
+        which="agrees",
     ),
     NoticeKind.DISPUTE_DECIDED: Wording(
         {
@@ -87,6 +91,7 @@ WORDINGS: Final[Mapping[NoticeKind, Wording]] = {
             "False": N_("Your dispute of %(wanted)s is rejected"),
         },
         "/fleet/disputes/{id}",
+        which="approved",
     ),
     NoticeKind.INVOICE_DECIDED: Wording(
         {
@@ -96,6 +101,7 @@ WORDINGS: Final[Mapping[NoticeKind, Wording]] = {
         },
         "/fleet/invoices/{id}",
         FleetPermission.INVOICES,
+        which="to",
     ),
     NoticeKind.CARD_TO_RECALL: Wording(
         {
@@ -106,15 +112,9 @@ WORDINGS: Final[Mapping[NoticeKind, Wording]] = {
         },
         "/fleet/cards/{card}",
         FleetPermission.EDIT_STRUCTURE,
+        which="why",
     ),
     NoticeKind.CARD_OVERDUE: Wording({"": N_("%(who)s has not brought back the card •••• %(number)s")}, "/fleet/custody/{id}"),
-}
-_WHICH: Final[Mapping[NoticeKind, str]] = {
-    NoticeKind.PUMP_UNANSWERED: "passed",
-    NoticeKind.DISPUTE_ANSWERED: "agrees",
-    NoticeKind.DISPUTE_DECIDED: "approved",
-    NoticeKind.INVOICE_DECIDED: "to",
-    NoticeKind.CARD_TO_RECALL: "why",
 }
 
 
@@ -126,8 +126,7 @@ def leads_to(one: NoticeView) -> str:
 def sentence(fleet: "FleetDesk", one: NoticeView) -> str:
     """Say a notice to its reader."""
     wording, facts, f = WORDINGS[one.kind], one.facts, fleet.f
-    which = _WHICH.get(one.kind)
-    said = wording.sentences["" if which is None else str(facts[which])]
+    said = wording.sentences[str(facts[wording.which]) if wording.which else ""]
     values: dict[str, Any] = {"days": one.step, "number": facts.get("number") or "—", "who": facts.get("who") or "—"}
     for name, fact in (("amount", "minor"), ("amount", "loaded_minor"), ("wanted", "wanted")):
         if facts.get(fact) is not None:

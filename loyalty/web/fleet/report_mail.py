@@ -22,7 +22,7 @@ from loyalty.settings import Settings
 from loyalty.web.exports import XLSX_TYPE
 from loyalty.web.fleet.queries import PersonView, get_person
 from loyalty.web.fleet.statement_files import statement_pdf, statement_xlsx
-from loyalty.web.fleet.statement_tables import PATH, Scope, days_of, figure_cells, figure_columns, money_pairs, stated
+from loyalty.web.fleet.statement_tables import PATH, Scope, figure_cells, figure_columns, money_pairs, stated
 from loyalty.web.fleet.voice import FleetWriter
 from loyalty.web.i18n import language
 from loyalty.web.rendering import environment
@@ -78,7 +78,7 @@ async def put_week(session: AsyncSession, *, settings: Settings, due: WeekDue, n
         facts.append((_("CO₂"), f.quantity((week.carbon_g + 500) // 1000 * 1000, "kg", digits=0), ""))
     waits = [(_("Asked at the pump"), asked), (_("Oddities to be looked at"), odd), (_("Allocations to be decided"), requests)]
     facts += [(name, f.count(number), _("waits for you")) for name, number in waits if number]
-    days = _("%(first)s to %(last)s", first=f.full_day(first), last=f.full_day(due.monday - timedelta(days=1)))
+    days = to.days(first, due.monday)
     letter = _Letter(f"{to.company.name}: {days}", facts, f"{settings.public_url}/fleet", _("Open the portal"))
     once = f"fleet.report.week:{person.user_id}:{due.monday}"
     return await _put(to, person, letter, [], once=once, about="fleet.report.week", settings=settings)
@@ -104,7 +104,7 @@ async def put_period(session: AsyncSession, *, settings: Settings, due: PeriodDu
     if sum(len(one.content) for one in files) > ATTACHED_MOST:
         files, left_out = [], True
     letter = _Letter(
-        f"{statement.name}: {_('Statement')} {days_of(to, statement.period)}",
+        f"{statement.name}: {_('Statement')} {to.days(*statement.period.span)}",
         facts,
         f"{settings.public_url}{PATH}?period={due.first_day}",
         _("Open the statement"),

@@ -9,7 +9,7 @@ from loyalty.fleet.model_reports import ReportFiles
 from loyalty.fleet.operations.reports import PeriodDue, subscribe
 from loyalty.fleet.queries.reports import chosen_by
 from loyalty.identity.portal_rules import FleetPermission
-from loyalty.statements.queries.companies import periods_of
+from loyalty.statements.queries.companies import StatedPeriod, periods_of
 from loyalty.web.desk import Page, new_key
 from loyalty.web.fleet.desk import FleetDesk
 from loyalty.web.fleet.report_mail import put_period
@@ -49,8 +49,7 @@ async def reports(fleet: NamedDependency[FleetDesk]) -> Page:
         submit=_("Save"),
     )
     main: list[Part] = [form]
-    last = next((one for one in await periods_of(fleet.session, company=fleet.company, now=fleet.now) if one.closed_at), None)
-    if last is not None:
+    if await _last_closed(fleet) is not None:
         main.append(fleet.form_part(_("Try it"), f"{PATH}/now", [], submit=_("Send me the last statement now"), primary=False))
     about = Text(
         title=_("To %(address)s", address=fleet.principal.email),
@@ -86,8 +85,7 @@ async def send_now(fleet: NamedDependency[FleetDesk]) -> Page:
     """Send the last closed period's statement once more."""
     fleet.require(_MAY)
     _ = fleet.gettext
-    periods = await periods_of(fleet.session, company=fleet.company, now=fleet.now)
-    last = next((one for one in periods if one.closed_at), None)
+    last = await _last_closed(fleet)
     if last is not None:
         chosen = await chosen_by(fleet.session, user_id=fleet.principal.user_id)
         files = ReportFiles.PDF if chosen.at_close is ReportFiles.NONE else chosen.at_close
@@ -95,6 +93,11 @@ async def send_now(fleet: NamedDependency[FleetDesk]) -> Page:
         settings = fleet.request.app.state.settings
         await put_period(fleet.session, settings=settings, due=due, now=fleet.now, again=f":{new_key()}")
     return await fleet.done(PATH, _("It is on its way to %(address)s", address=fleet.principal.email))
+
+
+async def _last_closed(fleet: FleetDesk) -> StatedPeriod | None:
+    """Return the company's last closed period; None before the first."""
+    return next((one for one in await periods_of(fleet.session, company=fleet.company, now=fleet.now) if one.closed_at), None)
 
 
 handlers = [reports, choose, send_now]

@@ -10,7 +10,6 @@ from loyalty.web.exports import Cell as Exported
 from loyalty.web.exports import Money, workbook
 from loyalty.web.fleet.statement_tables import (
     Stated,
-    days_of,
     figure_cells,
     figure_columns,
     grade_rows,
@@ -85,10 +84,10 @@ async def statement_pdf(fleet: FleetVoice, statement: Stated) -> Make:
         notes.append(_("The first %(count)s lines; the spreadsheet has all.", count=fleet.f.count(PDF_LINES)))
     words = {
         "title": _("Statement"),
-        "subtitle": f"{statement.name} · {days_of(fleet, statement.period)} · {_state(fleet, statement)}",
+        "subtitle": f"{statement.name} · {fleet.days(*statement.period.span)} · {_state(fleet, statement)}",
         "issuer": fleet.company.name,
         "page_words": _("Page {page} of {pages}"),
-        "footer": f"{statement.name} · {days_of(fleet, statement.period)}",
+        "footer": f"{statement.name} · {fleet.days(*statement.period.span)}",
         "facts": facts,
         "tables": tables,
         "notes": notes,
@@ -116,7 +115,7 @@ def _summary(fleet: FleetVoice, statement: Stated) -> list[list[Exported]]:
     rows: list[list[Exported]] = [
         [_("Company"), fleet.company.name],
         [_("Statement of"), statement.name],
-        [_("Billing period"), days_of(fleet, statement.period)],
+        [_("Billing period"), fleet.days(*statement.period.span)],
         [_("State"), _state(fleet, statement)],
     ]
     rows += [[name, Money(amount, currency)] for name, amount in money_pairs(fleet, statement.totals)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -100,13 +100,6 @@ def tabs_of(fleet: FleetVoice, here: str) -> list[tuple[str, str, bool, int]]:
     _ = fleet.gettext
     tabs = [(_("Statement"), PATH), (_("Periods"), f"{PATH}/periods"), (_("By mail"), f"{PATH}/mail")]
     return [(label, address, address == here, 0) for label, address in tabs]
-
-
-def days_of(fleet: FleetVoice, period: StatedPeriod) -> str:
-    """Say a period's days."""
-    return fleet.gettext(
-        "%(first)s to %(last)s", first=fleet.f.full_day(period.first), last=fleet.f.full_day(period.end - timedelta(days=1))
-    )
 
 
 def money_pairs(fleet: FleetVoice, totals: Totals) -> list[tuple[str, int]]:

@@ -32,7 +32,6 @@ from loyalty.web.fleet.statement_tables import (
     PATH,
     Scope,
     Stated,
-    days_of,
     figure_columns,
     grade_rows,
     line_columns,
@@ -125,7 +124,7 @@ def _day(said: str) -> date | None:
 def _said(fleet: FleetDesk, period: StatedPeriod) -> str:
     _ = fleet.gettext
     running = _("closed") if period.closed_at else _("running") if period.ends_at > fleet.now else _("being closed")
-    return f"{days_of(fleet, period)} · {running}"
+    return f"{fleet.days(*period.span)} · {running}"
 
 
 def _tiles(fleet: FleetDesk, statement: Stated) -> Tiles:
@@ -199,7 +198,7 @@ async def periods(fleet: NamedDependency[FleetDesk]) -> Page:
         file = f"{PATH}/{whose[0].value}/{whose[1]}/{one.first.isoformat()}"
         rows.append(
             [
-                cells.link(fleet, f"{PATH}?period={one.first.isoformat()}", days_of(fleet, one)),
+                cells.link(fleet, f"{PATH}?period={one.first.isoformat()}", fleet.days(*one.span)),
                 Cell(fleet.tag(label, tone), label),
                 cells.when(fleet, one.closed_at),
                 cells.quantity(fleet, totals.figures.quantity_milli if totals else None),

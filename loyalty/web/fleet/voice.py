@@ -23,12 +23,16 @@ class FleetVoice(Voice):
         """The tenant."""
         return self.company.company_id
 
+    def reaches(self, department_id: UUID | None) -> bool:
+        """Say whether the reader sees what a department answers for."""
+        return self.departments is None or department_id in self.departments
+
     def within(self, department_id: UUID | None) -> None:
         """Let the reader see what a department answers for.
 
         :raises NotFound: if it is none of the reader's departments: the answer is as for what does not exist
         """
-        if self.departments is not None and department_id not in self.departments:
+        if not self.reaches(department_id):
             raise NotFound
 
 

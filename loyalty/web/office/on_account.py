@@ -8,11 +8,10 @@ from litestar.params import FromPath
 
 from loyalty.clock import local_date
 from loyalty.errors import NotFound
-from loyalty.fleet.allocation_rules import instants, span_of
 from loyalty.fleet.model_credit import ProposalStatus
 from loyalty.fleet.operations.credit import CreditProposalNotFound, decide_credit, propose_credit
 from loyalty.fleet.queries.companies import CompanyNotFound, CompanyView, get_company
-from loyalty.fleet.queries.credit import ageing_of, drawn_of, get_credit, list_bills, own_use_of, proposal_of
+from loyalty.fleet.queries.credit import ageing_of, drawn_of, get_credit, list_bills, proposal_of
 from loyalty.identity.rules import Permission
 from loyalty.web.credit_parts import bills_part, credit_tiles, own_use_tiles, terms_pairs, terms_part
 from loyalty.web.listing import Column
@@ -81,9 +80,7 @@ async def credit(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> Pa
         drawn = await drawn_of(desk.session, account_id=company.account_id)
         aside.append(terms_part(desk, agreed, company.currency))
     if agreed is not None and agreed.own_use:
-        first = span_of(local_date(desk.now, company.time_zone), period_day=company.period_day)
-        booked = await own_use_of(desk.session, company=company, since=instants(first, company.time_zone)[0])
-        top.append(own_use_tiles(desk, agreed, drawn_minor=drawn, booked_minor=booked, currency=company.currency))
+        top.append(await own_use_tiles(desk, agreed, company=company, drawn_minor=drawn))
     elif agreed is not None:
         open_now = next(iter(await ageing_of(desk.session, company_id=customer_id, now=desk.now)), None)
         top.append(credit_tiles(desk, agreed, drawn_minor=drawn, open_now=open_now, currency=company.currency))
