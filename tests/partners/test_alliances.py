@@ -1,6 +1,6 @@
 """Alliances: who is allied, what is agreed version by version, by two people, and what holds on a day."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -18,7 +18,6 @@ from partners.operations.agreements import (
     TermsNotSound,
     change_draft,
     decide_agreement,
-    draft_agreement,
     submit_agreement,
 )
 from partners.operations.alliances import (
@@ -48,48 +47,11 @@ from partners.queries.alliances import (
     outlets_of,
 )
 from partners.rules import WHOLE, Band, Benefit, BenefitKind, Funder, Mode, Settlement, Standing, Terms, faults_of, holds_on, split
-from tests.topups.conftest import hire
-
-TODAY = date(2026, 9, 24)
-ISSUER = [Funder("issuer", WHOLE)]
-SLIP = Benefit(
-    code="claim-slip",
-    kind=BenefitKind.INSURANCE,
-    name_zh="意外险凭证",
-    name_en="Accident insurance",
-    funders=ISSUER,
-    limit_total=500,
-    cover_minor=3_000_000,
-    bands=[Band(10_000, 12), Band(20_000, 36), Band(30_000, 60)],
-    purpose="accident-insurance",
-)
-TERMS = Terms(benefits=[SLIP], commission=4_000)
+from tests.partners.conftest import ISSUER, SLIP, TERMS, TODAY, agree, draft
 
 
 def _benefit(kind: BenefitKind, funders, **more) -> Benefit:
     return Benefit(code="a", kind=kind, name_zh="权益", name_en="Benefit", funders=funders, **more)
-
-
-@pytest.fixture
-async def people(session, now):
-    return await hire(session, "maker", now), await hire(session, "checker", now)
-
-
-@pytest.fixture
-async def partner(session, people, now):
-    facts = PartnerFacts(code="PICC-HZ", name_zh="平安财险杭州", name_en="Ping'an Hangzhou", category=Category.INSURANCE)
-    return await add_partner(session, facts=facts, actor=people[0], now=now)
-
-
-async def draft(session, partner, actor, now, *, first=TODAY, end=None, terms=TERMS):
-    return await draft_agreement(session, partner_id=partner, first_day=first, end_day=end, terms=terms, actor=actor, now=now)
-
-
-async def agree(session, partner, people, now, **more):
-    made = await draft(session, partner, people[0], now, **more)
-    await submit_agreement(session, agreement_id=made, actor=people[0], now=now)
-    await decide_agreement(session, agreement_id=made, to=AgreementStatus.APPROVED, today=TODAY, actor=people[1], now=now)
-    return made
 
 
 async def test_a_code_is_one_partner_s_and_stays(session, people, partner, now):
