@@ -16,14 +16,16 @@ from loyalty.settings import Settings
 from loyalty.stations.queries import find_terminal, snapshot_stations
 
 from .agreements import agree
+from .business import Business, Forecourt
 from .campaigns import hand_over, judge, plan_ahead, reckon_up, set_up
 from .cash import pay_cash
 from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
 from .custody import keep_and_lend
-from .days import DAYS, Business, Forecourt, trade
+from .days import DAYS, trade
 from .fleet import make_fleet
 from .fleet_people import let_in
 from .holders import make_crowd
+from .oddities import look_and_say
 from .secrets import LogIns, keep, kept, told
 
 __all__ = ["fill"]
@@ -76,6 +78,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await hand_over(session, chain, crowd, now=now)
             await plan_ahead(session, chain, now=now)
             await keep_and_lend(session, chain, company_id=company_id, now=now)
+            await look_and_say(session, company_id=company_id, now=now)
             await seal(session, now=now)
         return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))
     finally:

@@ -1,23 +1,15 @@
 """Six days of business through the real operations: fills, sales, holds, a loss, a refund; each day is counted and closed."""
 
-import random
-import uuid
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from loyalty.authorizations.facts import Place
-from loyalty.authorizations.hot import HotRequest
 from loyalty.authorizations.model import FillStatus, Operation
-from loyalty.authorizations.operations.fills import move_fill, record_fill
+from loyalty.authorizations.operations.fills import move_fill
 from loyalty.authorizations.operations.holds import expire_holds
 from loyalty.authorizations.operations.refunds import refund_sale
 from loyalty.authorizations.queries import shift_totals
-from loyalty.authorizations.rules import HOLD_FOR, Presented
+from loyalty.authorizations.rules import HOLD_FOR
 from loyalty.authorizations.wire import (
     AuthorizationRequest,
     CompletionRequest,
@@ -28,14 +20,11 @@ from loyalty.authorizations.wire import (
     Tender,
     parse_reference,
 )
-from loyalty.authorizations.worker import Pump
 from loyalty.cards.operations import register_card, report_lost
 from loyalty.clock import day_bounds, local_date
-from loyalty.crypto import request_fingerprint
-from loyalty.db import Sessions, transaction
+from loyalty.db import transaction
 from loyalty.ids import ShiftId, TerminalId
 from loyalty.money import line_amount
-from loyalty.policy import Policy
 from loyalty.pos_api.queries import day_totals
 from loyalty.stations.operations import close_day, close_shift, open_shift
 from loyalty.stations.rules import expected_cash
@@ -43,9 +32,11 @@ from loyalty.topups.model import Tender as TopupTender
 from loyalty.topups.operations import load
 from loyalty.topups.queries import balance_of
 
-from .chain import COUNTER_STATION, MANAGERS, SHOP, STATIONS, ZONE, Chain
+from .business import Business
+from .chain import COUNTER_STATION, MANAGERS, SHOP, STATIONS, ZONE
 from .desk import lay_out
-from .holders import Crowd, Holder, enter_person, first_km
+from .holders import Holder, enter_person
+from .oddities import drive_oddly
 from .rules import THANKS_FROM
 
 DAYS = 6
@@ -54,91 +45,6 @@ FILLS_A_DAY = 8
 FLOAT_MINOR = 50_000
 LOW_MINOR = 60_000
 """Below this a printed card is loaded again."""
-
-
-class Forecourt(Pump):
-    """The chain's tills as the pump's engine sees them, at a time that walks through the days."""
-
-    def __init__(self, url: str, sessions: Sessions, at: datetime) -> None:
-        super().__init__(url, sessions, application_name="loyalty-demo")
-        self.at = at
-
-    def now(self) -> datetime:
-        """Return the instant at which the demo stands."""
-        return self.at
-
-    async def ask(self, operation: Operation, body: Any, *, place: Place, **more: Any) -> dict[str, Any]:
-        """Ask as a till does and return the answer."""
-        fingerprint = request_fingerprint(msgspec.json.encode(body))[:16]
-        request = HotRequest(operation, body, place=place, key=uuid.uuid4(), fingerprint=fingerprint, **more)
-        answered: dict[str, Any] = msgspec.json.decode(await self.submit(request))
-        return answered
-
-
-@dataclass
-class Business:
-    """Who trades, with what."""
-
-    forecourt: Forecourt
-    chain: Chain
-    crowd: Crowd
-    policy: Policy
-    rng: random.Random
-    pump_number: int = 0
-    refundable: dict[str, Any] | None = None
-    odometers: dict[UUID, int] = field(default_factory=dict)
-    """Kilometres by card, of companies' vans."""
-
-    def place(self, station: str) -> Place:
-        """Return a station's forecourt till."""
-        return self.forecourt.snapshot.places[self.chain.tills[station]]
-
-    def fuel(self, station: str, holder: Holder | None) -> FuelLine:
-        """Return what somebody put into a tank."""
-        rng = self.rng
-        product = (
-            rng.choice(("0", "0", "-10")) if holder is not None and holder.diesel else rng.choice(("92", "92", "92", "95", "95", "98"))
-        )
-        litres = (
-            rng.randrange(8_000, 16_000, 10) if holder is not None and holder.product == "anonymous" else rng.randrange(15_000, 48_000, 10)
-        )
-        if holder is not None and holder.product == "company":
-            # Companies' vans take what their vehicle's papers say.
-            product = "92"
-        price = self.chain.prices[station, product]
-        return FuelLine(
-            product=product, quantity_milli=litres, unit_price_e4=price, amount_minor=line_amount(litres, price), nozzle=rng.randint(1, 8)
-        )
-
-    async def dispense(self, station: str, fuel: FuelLine, finished_at: datetime) -> UUID:
-        """Let the forecourt report a finished fill."""
-        self.pump_number += 1
-        async with transaction(self.forecourt.sessions) as session:
-            fill = await record_fill(
-                session,
-                station_id=self.chain.stations[station],
-                pump_reference=f"P{self.pump_number:06}",
-                nozzle=fuel.nozzle or 1,
-                product_id=self.chain.products[fuel.product],
-                quantity_milli=fuel.quantity_milli,
-                unit_price_e4=fuel.unit_price_e4,
-                amount_minor=fuel.amount_minor,
-                finished_at=finished_at,
-                now=finished_at,
-            )
-            return fill.fill_id
-
-    def odometer(self, holder: Holder, quantity_milli: int) -> int | None:
-        """Return what a company's van shows after the way that a fill pays for; None for whom nobody asks."""
-        if holder.product != "company":
-            return None
-        km = self.odometers.get(holder.card_id, first_km(holder.number))
-        self.odometers[holder.card_id] = km + quantity_milli * 100 // 9_100
-        return self.odometers[holder.card_id]
-
-    def presented(self, holder: Holder, pin: str | None = None) -> dict[str, Any]:
-        """Return how a holder presents the card."""
-        return {"number_index": holder.index, "presented": Presented(pin=pin or self.crowd.pin)}
 
 
 async def trade(business: Business, *, now: datetime) -> None:
@@ -153,6 +59,8 @@ async def trade(business: Business, *, now: datetime) -> None:
         if back == 2:
             await _refund(business, day)
             await _loss(business, day)
+        if back == 1:
+            await drive_oddly(business, day)
         await _close_day(business, day, now=now)
     forecourt.at = now
     await _present(business, now)

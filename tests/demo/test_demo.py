@@ -66,6 +66,10 @@ async def a_company_has_a_fleet(count):
     assert await count("limit_chains") == 6 + 3, "the company below it has three cards, bound to nobody"
     fills = "sales JOIN card_bindings USING (chain_id)"
     assert await count(f"{fills} WHERE vehicle_id IS NOT NULL") > 5
+    for kind in ("above_tank", "wrong_grade", "too_soon", "other_plate"):
+        assert await count(f"findings WHERE kind = '{kind}'") > 0, kind
+    assert await count("findings WHERE disposition = 'open'") > 1
+    assert await count("findings WHERE disposition IN ('explained', 'confirmed')") > 1
 
 
 async def the_campaigns_run(count):

@@ -64,9 +64,11 @@ async def fill(fleet: NamedDependency[FleetDesk], sale_id: FromPath[UUID]) -> Pa
         top.append(Said(title=_("This fill is disputed"), acts=[Act(_("Show"), f"{PATH}/{disputed}")]))
     if fleet.may(_MAY) and one.gross_minor > one.back_gross_minor:
         acts.append(Act(_("Dispute this fill"), f"/fleet/fills/{sale_id}/dispute"))
+    # A heading is read beside others, on paper too: the day itself, not how long ago.
+    at = f"{f.full_day(one.event_at)} {f.clock(one.event_at)}"
     return await fleet.page(
-        f.when(one.event_at),
-        crumbs=[(_("Fuel records"), "/fleet/fills"), (f.when(one.event_at), "")],
+        at,
+        crumbs=[(_("Fuel records"), "/fleet/fills"), (at, "")],
         acts=acts,
         top=top,
         main=[Facts(title=_("The fill"), pairs=pairs)],

@@ -51,7 +51,7 @@ async def notices(fleet: NamedDependency[FleetDesk]) -> Any:
                 cells.link(fleet, leads_to(one), sentence(fleet, one)),
                 cells.tag(fleet, one.kind, KINDS),
                 cells.when(fleet, one.at),
-                Cell(fleet.tag(_("New"), "info") if new(one) else "", _("New") if new(one) else ""),
+                Cell(fleet.tag(_("Unread"), "info") if new(one) else "", _("Unread") if new(one) else ""),
             ]
             for one in found
         ]
