@@ -32,7 +32,7 @@ async def documents_part(desk: Desk, one: PartnerView) -> Rows:
     names = await lookups.people(desk, [each.made_by for each in found])
     edits = desk.may(Permission.EDIT_ALLIANCES)
     return Rows(
-        title=_("Documents"),
+        title=_("Signed papers"),
         columns=[Column(_("Name")), Column(_("Size"), "num"), Column("SHA-256"), Column(_("Handed in")), Column(_("By"))],
         rows=[
             [
@@ -46,7 +46,7 @@ async def documents_part(desk: Desk, one: PartnerView) -> Rows:
         ],
         empty=_("No signed paper yet"),
         empty_then=_("The signed agreement, licences, certificates: PDF, JPEG or PNG.") if edits else "",
-        acts=[Act(_("Add a document"), f"{base_of(one.partner_id)}/documents/new")] if edits else [],
+        acts=[Act(_("Add a paper"), f"{base_of(one.partner_id)}/documents/new")] if edits else [],
         id="documents",
     )
 
@@ -66,7 +66,7 @@ async def new_document(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) 
     """Ask for the file."""
     one = await offered(desk, partner_id)
     _ = desk.gettext
-    title = _("Add a document")
+    title = _("Add a paper")
     size = _("PDF, JPEG or PNG, at most %(size)s MB", size=DOCUMENT_BYTES_MAX // 1_000_000)
     fields = [
         field("name", _("Name of the document"), placeholder=_("Agreement 2026, signed"), autofocus=True),

@@ -29,12 +29,12 @@ async def notices_part(desk: Desk, one: PartnerView) -> Rows:
     edits = desk.may(Permission.EDIT_ALLIANCES)
     found = await notices_of(desk.session, partner_id=one.partner_id)
     return Rows(
-        title=_("Notices"),
+        title=_("Announcements"),
         columns=[Column(head) for head in (_("What it says"), _("Days"), _("Status"), *([""] if edits else []))],
         rows=[_row(desk, one, each, edits=edits) for each in found],
         empty=_("Nothing is shown of this partner"),
         empty_then=_("Tills and companies' portals show what is said here.") if edits else "",
-        acts=[Act(_("Add a notice"), f"{base_of(one.partner_id)}/notices/new")] if edits else [],
+        acts=[Act(_("Add an announcement"), f"{base_of(one.partner_id)}/notices/new")] if edits else [],
         id="notices",
     )
 
@@ -53,7 +53,10 @@ def _row(desk: Desk, one: PartnerView, notice: NoticeView, *, edits: bool) -> li
     ]
     if not edits:
         return row
-    return [*row, Cell("", "") if over else cells.link(desk, f"{base_of(one.partner_id)}/notices/{notice.notice_id}/end", _("End"))]
+    return [
+        *row,
+        Cell("", "") if over else cells.link(desk, f"{base_of(one.partner_id)}/notices/{notice.notice_id}/end", _("End"), whole=True),
+    ]
 
 
 @get("/partners/{partner_id:uuid}/notices/new")
@@ -61,7 +64,7 @@ async def new_notice(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) ->
     """Ask what is to be shown, and when."""
     one = await offered(desk, partner_id)
     _ = desk.gettext
-    title = _("New notice")
+    title = _("New announcement")
     today = today_of(desk, one)
     fields = [
         area("text_zh", _("In Chinese"), rows=2),
@@ -106,7 +109,7 @@ async def ask_end(desk: NamedDependency[Desk], partner_id: FromPath[UUID], notic
     one = await offered(desk, partner_id)
     notice = await get_notice(desk.session, partner_id=partner_id, notice_id=notice_id)
     _ = desk.gettext
-    title = _("End the notice")
+    title = _("End the announcement")
     fields = [said(desk.either(notice.text_zh, notice.text_en))]
     return await desk.ask(title, fields, submit=title, danger=True, back=base_of(partner_id), crumbs=crumbs_of(desk, one, (title, "")))
 

@@ -59,7 +59,7 @@ def _row(desk: Desk, one: OutletView, *, edits: bool) -> list[Cell]:
     base = f"{base_of(one.partner_id)}/outlets/{one.outlet_id}"
     acts = [Act(_("Edit"), f"{base}/edit")]
     acts += [Act(_(words), f"{base}/{act}") for act, (to, words) in _MOVES.items() if to in OUTLET_MOVES[one.status]]
-    return [*row, Cell(Markup(" ").join(desk.link(act.href, act.label) for act in acts), "")]
+    return [*row, Cell(Markup(" ").join(cells.link(desk, act.href, act.label, whole=True).show for act in acts), "")]
 
 
 def _status(desk: Desk, one: OutletView) -> Cell:
@@ -70,8 +70,8 @@ def _status(desk: Desk, one: OutletView) -> Cell:
     _ = desk.gettext
     said = one.why_paused or ""
     if one.paused_until is not None:
-        words = _("until %(when)s") if one.paused_until > desk.now else _("was to open %(when)s")
-        said = f"{said} · {words % {'when': desk.f.when(one.paused_until)}}"
+        when = desk.f.when(one.paused_until)
+        said = f"{said} · {_('until %(when)s', when=when) if one.paused_until > desk.now else _('was to open %(when)s', when=when)}"
     return Cell(Markup('{} <span class="dim small">{}</span>').format(tag.show, said), f"{tag.export}: {said}")
 
 
