@@ -24,6 +24,7 @@ from partners.rules import (
     next_after,
 )
 from partners.web.office.terms_typed import COUNT, Drafted, Reading, count_of, moved_to, places_of, rearranged, typed_of
+from partners.web.office.wording import FIELD
 
 AMOUNTS = st.none() | st.integers(1, 10**12)
 WORDS = st.text(st.sampled_from("abc 油站，"), min_size=1, max_size=12).map(str.strip).filter(bool)
@@ -185,3 +186,8 @@ def test_what_comes_next_is_what_then_holds(spans, day):
     else:
         assert coming.first > day
         assert holds_on(standing, coming.first) == coming
+
+
+def test_every_field_of_the_terms_has_its_name():
+    fields = {*Terms.__struct_fields__, *Settlement.__struct_fields__, *Benefit.__struct_fields__}
+    assert fields - set(FIELD) == {"benefits", "settlement", "code"}

@@ -33,7 +33,7 @@ async def documents_part(desk: Desk, one: PartnerView) -> Rows:
     edits = desk.may(Permission.EDIT_ALLIANCES)
     return Rows(
         title=_("Signed papers"),
-        columns=[Column(_("Name")), Column(_("Size"), "num"), Column("SHA-256"), Column(_("Handed in")), Column(_("By"))],
+        columns=[Column(_("Name")), Column(_("Size"), "num"), Column("SHA-256"), Column(_("Kept since")), Column(_("By"))],
         rows=[
             [
                 cells.link(desk, f"{base_of(one.partner_id)}/documents/{each.document_id}", each.name),
