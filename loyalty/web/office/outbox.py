@@ -61,7 +61,7 @@ async def outbox(desk: NamedDependency[Desk]) -> Any:
                 cells.text(one.recipient_shown),
                 cells.tag(desk, one.status, STATUS),
                 cells.count(desk, one.attempts),
-                cells.text(one.error),
+                cells.text(_("No mail server is set") if one.status is MessageStatus.CAPTURED else one.error),
                 Cell(_acts(desk, one), ""),
             ]
             for one in found
