@@ -130,7 +130,12 @@ async def message(desk: NamedDependency[Desk], message_id: FromPath[UUID]) -> Pa
         crumbs=[(_("Outgoing mail"), PATH), (str(mail["Subject"]), "")],
         acts=[Act(_("Send it"), f"{PATH}/{message_id}/again")] if desk.request.app.state.settings.smtp_url else [],
         main=main,
-        aside=[Facts(title=_("Mail"), pairs=[(_("From"), str(mail["From"])), (_("To"), str(mail["To"])), (_("Date"), str(mail["Date"]))])],
+        aside=[
+            Facts(
+                title=_("This mail"),
+                pairs=[(_("From"), str(mail["From"])), (_("To"), str(mail["To"])), (_("Date"), desk.f.instant(mail["Date"].datetime))],
+            )
+        ],
     )
 
 
