@@ -25,7 +25,7 @@ from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, Chain, make_chain
 from .custody import keep_and_lend
 from .days import DAYS, trade
 from .fleet import make_fleet
-from .fleet_people import let_in
+from .fleet_people import let_in, want_reports
 from .holders import make_crowd
 from .oddities import look_and_say
 from .secrets import LogIns, keep, kept, told
@@ -69,6 +69,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await agree(session, chain, now=now)
             company_id = await make_fleet(session, chain, pin=crowd.pin, now=now)
             people = await let_in(session, company_id=company_id, log_ins=log_ins, now=now)
+            await want_reports(session, company_id=company_id, people=people, since=began)
             await pay_cash(session, company_id=company_id, people=people, now=now)
             # Before the commit: a chain whose secrets nobody knows would be of no use.
             keep(log_ins, settings.keys_dir)
