@@ -3,20 +3,19 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
-from loyalty.demo.chain import ZONE, Chain
+from loyalty.demo.chain import SYSTEM, ZONE, Chain
 from loyalty.rewards.model_vouchers import ValueType
 from loyalty.rewards.operations.voucher_kinds import FunderShare, KindFacts, put_kind
-from partners.line_rules import worth_of
 from partners.model import AgreementStatus, Category, OutletStatus, PartnerStatus
-from partners.model_lines import LineKind
 from partners.operations.agreements import decide_agreement, draft_agreement, submit_agreement
 from partners.operations.alliances import OutletFacts, PartnerFacts, add_notice, add_outlet, add_partner, move_outlet, move_partner
-from partners.operations.lines import Entry, book_line, mirror_line
+from partners.operations.lines import mirror_line
+from partners.operations.redeeming import sell
 from partners.rules import WHOLE, Band, Benefit, BenefitKind, Funder, Settlement, Terms
 
 INSURER, WASH, TABLE, GARAGE = "DONGHAI", "YUEXI", "YUJIA", "LUAN"
@@ -136,6 +135,20 @@ class _Desk:
         )
         return made
 
+    async def sell(self, outlet_id: UUID, benefit: Benefit, number: int, gross_minor: int, served_by: str, *, hours: int) -> None:
+        """Serve a member so many hours after the chain's beginning."""
+        await sell(
+            self.session,
+            outlet_id=outlet_id,
+            key=uuid5(outlet_id, str(number)),
+            gross_minor=gross_minor,
+            benefit=benefit.code,
+            reference=f"•••• {4_100 + 37 * number}",
+            served_by=served_by,
+            actor=SYSTEM,
+            now=self.began + timedelta(hours=hours),
+        )
+
 
 async def ally(session: AsyncSession, chain: Chain, now: datetime) -> None:
     """Make the demo's alliances: agreed on the chain's first day, with what is redeemed at them since."""
@@ -158,7 +171,11 @@ async def _wash(desk: _Desk) -> None:
     east = await desk.outlet(made, "EAST", "东门店", "East Gate", "宁波市江北区东门路 12 号", "08:00–20:00")
     west = await desk.outlet(made, "WEST", "西门店", "West Gate", "宁波市海曙区西门街 80 号", "08:00–20:00")
     await _kind(desk, WASH_KIND, "悦洗免费精洗券", "Yuexi free wash", WASH, "wash", validity_days=31)
-    agreement_id = await desk.ally(made, Terms(benefits=[FREE_WASH, OFF_WASH], cap_month_minor=2_000_000))
+    await desk.ally(made, Terms(benefits=[FREE_WASH, OFF_WASH], cap_month_minor=2_000_000))
+    for number in range(1, 10):
+        gross = 3_500 + 500 * (number % 4)
+        await desk.sell(east if number % 3 else west, OFF_WASH, number, gross, "小陈" if number % 2 else "小李", hours=11 * number)
+    await mirror_line(desk.session, partner_id=made, number=4, source="rollback:DEMO-4", why="顾客改洗普通档", actor="system", now=desk.now)
     today_end = clock.day_bounds(desk.today, ZONE)[1]
     await move_outlet(
         desk.session,
@@ -180,44 +197,14 @@ async def _wash(desk: _Desk) -> None:
         actor=desk.chain.person("office"),
         now=desk.now,
     )
-    for number in range(1, 10):
-        gross = 3_500 + 500 * (number % 4)
-        worth = worth_of(Terms(benefits=[OFF_WASH]), OFF_WASH, gross_minor=gross, saved_minor=gross // 10)
-        entry = Entry(
-            kind=LineKind.REDEMPTION,
-            source=f"redemption:DEMO-{number}",
-            event_at=desk.began + timedelta(hours=11 * number),
-            worth=worth,
-            agreement_id=agreement_id,
-            benefit=OFF_WASH.code,
-            outlet_id=east if number % 3 else west,
-            served_by="小陈" if number % 2 else "小李",
-            reference=f"Y{number:04}",
-        )
-        await book_line(desk.session, partner_id=made, entry=entry, actor="system", now=desk.now)
-    await mirror_line(desk.session, partner_id=made, number=4, source="rollback:DEMO-4", why="顾客改洗普通档", actor="system", now=desk.now)
 
 
 async def _table(desk: _Desk) -> None:
     made = await desk.partner(TABLE, "渔家小馆", "Fisherman's Table", Category.FOOD, "董老板 139 0574 0002")
     outlet = await desk.outlet(made, "HARBOUR", "北仑港店", "Beilun Port", "宁波市北仑区明州路 702 号", "10:30–21:30")
-    terms = Terms(benefits=[OFF_TABLE], commission=800)
-    agreement_id = await desk.ally(made, terms)
+    await desk.ally(made, Terms(benefits=[OFF_TABLE], commission=800))
     for number in range(1, 7):
-        gross = 12_800 + 1_900 * number
-        worth = worth_of(terms, OFF_TABLE, gross_minor=gross, saved_minor=gross * 12 // 100)
-        entry = Entry(
-            kind=LineKind.REDEMPTION,
-            source=f"redemption:DEMO-{number}",
-            event_at=desk.began + timedelta(hours=20 * number),
-            worth=worth,
-            agreement_id=agreement_id,
-            benefit=OFF_TABLE.code,
-            outlet_id=outlet,
-            served_by="收银台",
-            reference=f"T{number:04}",
-        )
-        await book_line(desk.session, partner_id=made, entry=entry, actor="system", now=desk.now)
+        await desk.sell(outlet, OFF_TABLE, number, 12_800 + 1_900 * number, "收银台", hours=20 * number)
     following = Terms(benefits=[OFF_MORE, BIRTHDAY], commission=600, cap_month_minor=1_000_000)
     await desk.submit(await desk.draft(made, following, desk.today + timedelta(days=14)))
 

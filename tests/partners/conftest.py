@@ -1,10 +1,9 @@
 """An insurer the chain is allied with, two people of the office, and what they agree."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
-from loyalty.crypto import FileKeyProvider, open_keyring, use_keyring
 from partners.model import AgreementStatus, Category
 from partners.operations.agreements import decide_agreement, draft_agreement, submit_agreement
 from partners.operations.alliances import PartnerFacts, add_partner
@@ -26,20 +25,6 @@ SLIP = Benefit(
     purpose="accident-insurance",
 )
 TERMS = Terms(benefits=[SLIP], commission=4_000)
-
-
-@pytest.fixture(scope="session")
-def key_set(tmp_path_factory):
-    provider = FileKeyProvider(tmp_path_factory.mktemp("secret") / "keys")
-    return open_keyring(provider, expected_fingerprint=None, now=datetime(2026, 9, 24, tzinfo=UTC))
-
-
-@pytest.fixture
-def keyring(key_set):
-    """Seal with the run's keys; only tests that seal something ask for it."""
-    use_keyring(key_set)
-    yield key_set
-    use_keyring(None)
 
 
 @pytest.fixture

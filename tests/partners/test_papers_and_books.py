@@ -50,7 +50,7 @@ async def other(session, people, now):
 
 
 @pytest.mark.parametrize(("content", "media"), [(PDF, Media.PDF), (PNG, Media.PNG), (JPEG, Media.JPEG)])
-async def test_a_paper_is_what_its_bytes_say_and_comes_back_whole(session, keyring, partner, people, now, content, media):
+async def test_a_paper_is_what_its_bytes_say_and_comes_back_whole(session, partner, people, now, content, media):
     made = await add_document(session, partner_id=partner, name=" Agreement ", content=content, actor=people[0], now=now)
     assert await open_document(session, partner_id=partner, document_id=made) == (media, content)
     (known,) = await documents_of(session, partner_id=partner)
@@ -58,12 +58,12 @@ async def test_a_paper_is_what_its_bytes_say_and_comes_back_whole(session, keyri
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"<html>", b"RIFF0000WEBP", PDF + b" " * DOCUMENT_BYTES_MAX])
-async def test_what_is_no_paper_or_too_large_is_refused(session, keyring, partner, people, now, content):
+async def test_what_is_no_paper_or_too_large_is_refused(session, partner, people, now, content):
     with pytest.raises(DocumentNotRead):
         await add_document(session, partner_id=partner, name="x", content=content, actor=people[0], now=now)
 
 
-async def test_the_same_bytes_are_kept_once_a_partner(session, keyring, partner, other, people, now):
+async def test_the_same_bytes_are_kept_once_a_partner(session, partner, other, people, now):
     of = {"content": PDF, "actor": people[0], "now": now}
     await add_document(session, partner_id=partner, name="first", **of)
     with pytest.raises(DocumentKnown, match="first"):
@@ -71,7 +71,7 @@ async def test_the_same_bytes_are_kept_once_a_partner(session, keyring, partner,
     await add_document(session, partner_id=other, name="theirs", **of)
 
 
-async def test_a_paper_lies_sealed_under_its_own_row_and_is_no_other_partners(session, keyring, partner, other, people, now):
+async def test_a_paper_lies_sealed_under_its_own_row_and_is_no_other_partners(session, partner, other, people, now):
     of = {"actor": people[0], "now": now}
     made = await add_document(session, partner_id=partner, name="a", content=PDF, **of)
     theirs = await add_document(session, partner_id=other, name="b", content=PNG, **of)

@@ -43,7 +43,7 @@ def _row(desk: Desk, one: PartnerView, notice: NoticeView, *, edits: bool) -> li
     _ = desk.gettext
     today = today_of(desk, one)
     over = notice.ended_at is not None or notice.end_day <= today
-    label, tone = (_("Over"), "") if over else (_("Shown"), "good") if notice.is_shown(today) else (_("To come"), "info")
+    label, tone = (_("Over"), "") if over else (_("Shown"), "good") if notice.is_shown(today) else (_("Not begun yet"), "info")
     if not over and one.status is not PartnerStatus.ACTIVE:
         label, tone = _("Not shown: the alliance is not active"), "warn"
     row = [

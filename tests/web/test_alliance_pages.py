@@ -200,7 +200,7 @@ async def test_the_page_answers_what_holds_and_what_waits(office):
 async def test_a_version_stands_beside_what_holds_now_in_words(office):
     page = (await (await office.at("finance")).get(office.fill(f"{P}/{{wash}}/agreements/{{waiting}}"), **{"accept-language": "en"})).text
     table = page.partition('id="changes"')[2].partition("</table>")[0]
-    for said in ("Version 1, which holds now", "Commission for us", "5%", "4%", "20 % off: Share", "10%", "20%"):
+    for said in ("Version 1, which holds now", "Commission for us", "5%", "4%", "20 % off: In percent", "10%", "20%"):
         assert said in table, said
     assert "Approve this agreement" in page
     mine = (await (await office.at("office")).get(office.fill(f"{P}/{{wash}}/agreements/{{waiting}}"), **{"accept-language": "en"})).text
