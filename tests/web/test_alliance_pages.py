@@ -197,6 +197,15 @@ async def test_the_page_answers_what_holds_and_what_waits(office):
     assert "New partner" not in (await (await office.at("finance")).get(P, **{"accept-language": "en"})).text
 
 
+async def test_who_may_approve_is_told_at_home_and_led_there(office):
+    link = f"{P}?agreed=submitted"
+    for role, led in (("finance", True), ("office", False), ("auditor", False)):
+        assert (f'href="{link}"' in (await (await office.at(role)).get("/office")).text) is led, role
+    found = (await (await office.at("finance")).get(link)).text.partition("<tbody>")[2]
+    assert "悦洗车行" in found
+    assert "渔家小馆" not in found
+
+
 async def test_a_version_stands_beside_what_holds_now_in_words(office):
     page = (await (await office.at("finance")).get(office.fill(f"{P}/{{wash}}/agreements/{{waiting}}"), **{"accept-language": "en"})).text
     table = page.partition('id="changes"')[2].partition("</table>")[0]

@@ -48,7 +48,7 @@ def _partner(code: str, onward: str = "", *, link: str = "") -> Callable[["Page"
 
 def _terms_faulty(page: "Page") -> None:
     """Open a draft that says less than it must."""
-    _partner("LUAN", link="main a[href*='/agreements/']")(page)
+    _partner("LUAN", link="#agreements a")(page)
     page.goto(f"{page.url}/edit", wait_until="networkidle")
 
 
@@ -65,8 +65,8 @@ ALLIANCES: Final = (
     Picture("partner-lines", "/office/partners", then=_partner("YUEXI", "/lines?month=all")),
     Picture("partner-terms-new", "/office/partners", then=_partner("DONGHAI", "/agreements/new")),
     Picture("partner-terms-faulty", "/office/partners", then=_terms_faulty),
-    Picture("partner-terms-held", "/office/partners", then=_partner("DONGHAI", link="main a[href*='/agreements/']")),
-    Picture("partner-terms-waiting", "/office/partners", then=_partner("YUJIA", link="main a[href*='/agreements/']")),
+    Picture("partner-terms-held", "/office/partners", then=_partner("DONGHAI", link="#agreements a")),
+    Picture("partner-terms-waiting", "/office/partners", then=_partner("YUJIA", link="#agreements a")),
     Picture("partner-in-talks", "/office/partners", then=_partner("LUAN")),
 )
 

@@ -44,8 +44,7 @@ async def documents_part(desk: Desk, one: PartnerView) -> Rows:
             ]
             for each in found
         ],
-        empty=_("No signed paper yet"),
-        empty_then=_("The signed agreement, licences, certificates: PDF, JPEG or PNG.") if edits else "",
+        empty=_("None yet: the signed agreement, licences, certificates."),
         acts=[Act(_("Add a paper"), f"{base_of(one.partner_id)}/documents/new")] if edits else [],
         id="documents",
     )

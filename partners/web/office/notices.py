@@ -12,7 +12,7 @@ from loyalty.identity.rules import Permission
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.lookups import area, field, said
+from loyalty.web.office.lookups import field, said
 from loyalty.web.office.parts import Act, Cell, Rows
 from partners.model import PartnerStatus
 from partners.operations.alliances import add_notice, end_notice
@@ -32,8 +32,7 @@ async def notices_part(desk: Desk, one: PartnerView) -> Rows:
         title=_("Announcements"),
         columns=[Column(head) for head in (_("What it says"), _("Days"), _("Status"), *([""] if edits else []))],
         rows=[_row(desk, one, each, edits=edits) for each in found],
-        empty=_("Nothing is shown of this partner"),
-        empty_then=_("Tills and companies' portals show what is said here.") if edits else "",
+        empty=_("Nothing yet: tills and companies' portals show what is announced here."),
         acts=[Act(_("Add an announcement"), f"{base_of(one.partner_id)}/notices/new")] if edits else [],
         id="notices",
     )
@@ -67,8 +66,8 @@ async def new_notice(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) ->
     title = _("New announcement")
     today = today_of(desk, one)
     fields = [
-        area("text_zh", _("In Chinese"), rows=2),
-        area("text_en", _("In English"), rows=2),
+        field("text_zh", _("In Chinese"), all=True, autofocus=True),
+        field("text_en", _("In English"), all=True),
         field("first_day", _("First day"), type="date", value=today.isoformat()),
         field("last_day", _("Last day"), type="date", value=(today + _WEEK).isoformat()),
     ]
