@@ -68,7 +68,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     main: list[Part] = [*await near_rows(fleet, today)]
     if any(one.fills for one in totals.values()):
         main.append(trend(fleet, spans, totals))
-    return await fleet.page(company.name, sub=fleet.days(*span), top=top, main=[*main, fills])
+    return await fleet.page(company.name, sub=fleet.days(*span), top=top, main=[*main, *fleet.told_parts(), fills])
 
 
 async def _used(fleet: FleetDesk, span: Span, now: Total, then: Total, fair: Total) -> list[Tile]:

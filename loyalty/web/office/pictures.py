@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loyalty.crypto import totp_code
-from loyalty.web.office.pictures_rules import MONEY, RULES, first, through
+from loyalty.web.office.pictures_rules import ALLIANCES, MONEY, RULES, first, through
 from loyalty.web.pictures import Picture
 
 if TYPE_CHECKING:
@@ -323,6 +323,7 @@ PICTURES = (
     Picture("card-product-edit", "/office/card-products", then=first("/edit")),
     Picture("card-product-new", "/office/card-products/new"),
     *RULES,
+    *ALLIANCES,
     Picture("stock", "/office/stock"),
     Picture("stock-produce", "/office/stock/produce"),
     Picture("stock-send", "/office/stock/send"),
