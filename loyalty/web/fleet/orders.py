@@ -30,8 +30,8 @@ PATH: Final = "/fleet/orders"
 _MAY = FleetPermission.EDIT_LIMITS
 ORDER: Final[Mapping[OrderStatus, tuple[str, str]]] = {
     OrderStatus.OPEN: (N_("Open order"), "info"),
-    OrderStatus.USED: (N_("Used up"), "good"),
-    OrderStatus.EXPIRED: (N_("Run out"), ""),
+    OrderStatus.USED: (N_("Fuelled"), "good"),
+    OrderStatus.EXPIRED: (N_("Expired"), ""),
     OrderStatus.CANCELLED: (N_("Cancelled"), ""),
 }
 _LINES_MOST: Final = 500
