@@ -17,6 +17,7 @@ from jobs import (
     limits,
     outbox,
     partitions,
+    partner_feeds,
     periods,
     reports,
     rewards,
@@ -59,6 +60,8 @@ JOBS: tuple[Job, ...] = (
     housekeeping.JOB,
     webhooks.JOB,
     reports.JOB,
+    partner_feeds.JOB,
+    partner_feeds.HOURLY,
     outbox.JOB,
     checks.JOB,
 )

@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, SmallInteger, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Identity, Index, Integer, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -266,7 +266,7 @@ class PartnerFeedLogLine(Base):
 
     __tablename__ = "partner_feed_log"
 
-    log_id: Mapped[UUID] = mapped_column(primary_key=True)
+    log_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     batch_id: Mapped[UUID] = mapped_column(ForeignKey("partner_feed_batches.batch_id"))
     event: Mapped[LogEvent]
     at: Mapped[datetime]

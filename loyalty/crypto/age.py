@@ -69,11 +69,8 @@ def seal_for(recipient: str, content: bytes) -> bytes:
     nonce = secrets.token_bytes(16)
     cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
     # An empty content is one empty chunk; otherwise only the last may be shorter.
-    starts = range(0, len(content), _CHUNK) or range(1)
-    chunks = [
-        cipher.encrypt(_nonce(number, is_last=at + _CHUNK >= len(content)), content[at : at + _CHUNK], None)
-        for number, at in enumerate(starts)
-    ]
+    pieces = [content[at : at + _CHUNK] for at in range(0, len(content), _CHUNK)] or [b""]
+    chunks = [cipher.encrypt(_nonce(place, is_last=place + 1 == len(pieces)), piece, None) for place, piece in enumerate(pieces)]
     return b"".join([head, b" ", _b64(_mac(file_key, head)), b"\n", nonce, *chunks])
 
 
@@ -95,14 +92,11 @@ def open_sealed(identity: str, file: bytes) -> bytes:
             raise AgeError("the header was changed")
         payload = file[header.end() + 1 + 43 + 1 :]
         cipher = ChaCha20Poly1305(_derived(file_key, payload[:16], b"payload"))
-        sealed, size = payload[16:], _CHUNK + _TAG
-        starts = range(0, len(sealed), size)
-        if not starts:
+        sealed = payload[16:]
+        pieces = [sealed[at : at + _CHUNK + _TAG] for at in range(0, len(sealed), _CHUNK + _TAG)]
+        if not pieces:
             raise AgeError("the content is missing")
-        return b"".join(
-            cipher.decrypt(_nonce(number, is_last=at + size >= len(sealed)), sealed[at : at + size], None)
-            for number, at in enumerate(starts)
-        )
+        return b"".join(cipher.decrypt(_nonce(place, is_last=place + 1 == len(pieces)), piece, None) for place, piece in enumerate(pieces))
     except (InvalidTag, ValueError):
         raise AgeError("it was changed, or is for somebody else") from None
 

@@ -88,7 +88,8 @@ CREATE TABLE partner_registrations (
     CONSTRAINT ck_partner_registrations_sound CHECK (number > 0 AND cover_minor >= 0 AND valid_until > valid_from),
     CONSTRAINT ck_partner_registrations_held CHECK (held = (status IN ('sent', 'corrected')) OR status = 'lapsed'),
     CONSTRAINT ck_partner_registrations_digest CHECK (NOT held OR digest IS NOT NULL),
-    CONSTRAINT ck_partner_registrations_followed_up CHECK ((followed_up_at IS NULL) = (follow_up IS NULL) AND (followed_up_at IS NULL) = (followed_up_by IS NULL)),
+    CONSTRAINT ck_partner_registrations_followed_up CHECK ((followed_up_at IS NULL) = (follow_up IS NULL)
+        AND (followed_up_at IS NULL) = (followed_up_by IS NULL)),
     CONSTRAINT fk_partner_registrations_partner_id FOREIGN KEY (partner_id) REFERENCES partners (partner_id),
     CONSTRAINT fk_partner_registrations_voucher_id FOREIGN KEY (voucher_id) REFERENCES vouchers (voucher_id),
     CONSTRAINT fk_partner_registrations_customer_id FOREIGN KEY (customer_id) REFERENCES customers (customer_id),
@@ -123,7 +124,8 @@ CREATE TABLE partner_feed_batches (
     CONSTRAINT pk_partner_feed_batches PRIMARY KEY (batch_id),
     CONSTRAINT ck_partner_feed_batches_channel CHECK (channel IN ('mail', 'download', 'webhook')),
     CONSTRAINT ck_partner_feed_batches_sound CHECK (sequence > 0 AND octet_length(digest) = 32),
-    CONSTRAINT ck_partner_feed_batches_counts CHECK (new >= 0 AND corrections >= 0 AND removals >= 0 AND held_back >= 0 AND cover_minor >= 0),
+    CONSTRAINT ck_partner_feed_batches_counts CHECK (new >= 0 AND corrections >= 0 AND removals >= 0 AND held_back >= 0
+        AND cover_minor >= 0),
     CONSTRAINT fk_partner_feed_batches_feed_id FOREIGN KEY (feed_id) REFERENCES partner_feeds (feed_id),
     CONSTRAINT fk_partner_feed_batches_partner_id FOREIGN KEY (partner_id) REFERENCES partners (partner_id)
 );
@@ -147,7 +149,7 @@ CREATE TABLE partner_feed_rows (
 );
 CREATE UNIQUE INDEX ux_partner_feed_rows_registration_id ON partner_feed_rows (registration_id, batch_id);
 CREATE TABLE partner_feed_log (
-    log_id uuid NOT NULL,
+    log_id bigint GENERATED ALWAYS AS IDENTITY,
     batch_id uuid NOT NULL,
     event text NOT NULL,
     at timestamptz NOT NULL,
@@ -196,8 +198,10 @@ CREATE TABLE partner_inbound_rows (
     ours_minor bigint,
     why text NOT NULL,
     CONSTRAINT pk_partner_inbound_rows PRIMARY KEY (file_id, ordinal),
-    CONSTRAINT fk_partner_inbound_rows_partner_id_line_number FOREIGN KEY (partner_id, line_number) REFERENCES partner_lines (partner_id, number),
-    CONSTRAINT ck_partner_inbound_rows_outcome CHECK (outcome IN ('matched', 'different', 'missing_here', 'missing_there', 'cancelled', 'unreadable')),
+    CONSTRAINT fk_partner_inbound_rows_partner_id_line_number FOREIGN KEY (partner_id, line_number)
+        REFERENCES partner_lines (partner_id, number),
+    CONSTRAINT ck_partner_inbound_rows_outcome CHECK (outcome IN ('matched', 'different', 'missing_here',
+        'missing_there', 'cancelled', 'unreadable')),
     CONSTRAINT fk_partner_inbound_rows_file_id FOREIGN KEY (file_id) REFERENCES partner_inbound_files (file_id),
     CONSTRAINT fk_partner_inbound_rows_partner_id FOREIGN KEY (partner_id) REFERENCES partners (partner_id)
 );

@@ -1,5 +1,6 @@
 """Reading customers: records, families, and what belongs to them."""
 
+from .clear import ClearFacts, clear_facts
 from .consents import (
     ConsentView,
     Declared,
@@ -25,7 +26,7 @@ from .details import (
     list_suggestions,
     merges_of,
 )
-from .family import CustomerNotFound, family_of, get_customer_for_update, survivor_of, survivors_of
+from .family import CustomerNotFound, families_of, family_of, get_customer_for_update, survivor_of, survivors_of
 from .records import (
     CustomerFilter,
     CustomerView,
@@ -42,6 +43,7 @@ from .records import (
 
 __all__ = [
     "BankAccountView",
+    "ClearFacts",
     "ConsentView",
     "ContactView",
     "CustomerFilter",
@@ -55,8 +57,10 @@ __all__ = [
     "SuggestionView",
     "WordingView",
     "bank_accounts_of",
+    "clear_facts",
     "consents_of",
     "contacts_of",
+    "families_of",
     "family_of",
     "find_by_document",
     "find_by_phone",

@@ -1,6 +1,6 @@
 """Reading what customers consent to: one customer's, or many at once for whoever sends by it. Always of the whole family."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -13,7 +13,7 @@ from loyalty.customers.model import Consent, ConsentChannel, ConsentWording, Cus
 from loyalty.ids import CustomerId
 from loyalty.paging import all_as
 
-from .family import family_of, survivors_of
+from .family import families_of, family_of
 
 
 class ConsentView(msgspec.Struct, frozen=True):
@@ -96,8 +96,8 @@ async def standing_consents(
     session: AsyncSession, *, customer_ids: Collection[UUID], purpose: str, recipient: str, at: datetime
 ) -> dict[UUID, Declared]:
     """Return for each customer the declaration that holds at an instant, its family's latest; who never said anything is left out."""
-    survivors = await survivors_of(session, customer_ids=customer_ids)
-    return await _latest(session, survivors, purpose, recipient, at)
+    families = await families_of(session, customer_ids=customer_ids)
+    return await _latest(session, families, purpose, recipient, at)
 
 
 async def hold_consents(
@@ -108,30 +108,24 @@ async def hold_consents(
     The rows that a withdrawal or a merge would lock are share-locked in the order of their ids, anew where a merge came between.
     """
     held: set[UUID] = set()
-    survivors = await survivors_of(session, customer_ids=customer_ids)
-    while wanted := ({*survivors, *survivors.values()} - held):
+    families = await families_of(session, customer_ids=customer_ids)
+    while wanted := {each for _root, family in families.values() for each in family} - held:
         locking = select(Customer.customer_id).where(Customer.customer_id.in_(wanted)).order_by(Customer.customer_id)
         await session.execute(locking.with_for_update(read=True))
         held |= wanted
-        survivors = await survivors_of(session, customer_ids=customer_ids)
-    return await _latest(session, survivors, purpose, recipient, at)
+        families = await families_of(session, customer_ids=customer_ids)
+    return await _latest(session, families, purpose, recipient, at)
 
 
 async def _latest(
-    session: AsyncSession, survivors: dict[UUID, CustomerId], purpose: str, recipient: str, at: datetime
+    session: AsyncSession, families: Mapping[UUID, tuple[CustomerId, list[CustomerId]]], purpose: str, recipient: str, at: datetime
 ) -> dict[UUID, Declared]:
-    root = select(Customer.customer_id.label("root"), Customer.customer_id).where(Customer.customer_id.in_(set(survivors.values())))
-    descent = root.cte("descent", recursive=True)
-    descent = descent.union_all(
-        select(descent.c.root, Customer.customer_id).where(Customer.merged_into == descent.c.customer_id),
-    )
+    roots: dict[UUID, UUID] = {each: root for root, family in families.values() for each in family}
     one = Consent
     wanted = (
-        select(descent.c.root, one.consent_id, one.granted)
-        .join(one, one.customer_id == descent.c.customer_id)
-        .where(one.purpose == purpose, one.recipient == recipient, one.declared_at <= at)
-        .distinct(descent.c.root)
-        .order_by(descent.c.root, one.declared_at.desc(), one.consent_id.desc())
+        select(one.customer_id, one.consent_id, one.granted)
+        .where(one.customer_id.in_(roots), one.purpose == purpose, one.recipient == recipient, one.declared_at <= at)
+        .order_by(one.declared_at, one.consent_id)
     )
-    latest = {root_id: Declared(consent_id, granted) for root_id, consent_id, granted in await session.execute(wanted)}
-    return {asked: latest[root_id] for asked, root_id in survivors.items() if root_id in latest}
+    latest = {roots[each]: Declared(consent_id, granted) for each, consent_id, granted in await session.execute(wanted)}
+    return {asked: latest[root] for asked, (root, _family) in families.items() if root in latest}
