@@ -112,8 +112,8 @@ class Feeding:
             return read_file(open_sealed(self.identity, await file_of_batch(session, batch_id=batch.batch_id)))
 
     async def told(self) -> list[list[tuple[str, ...]]]:
-        """Return what each file said so far: of each line its kind and, where it is there, the name."""
-        return [[(line[0], *line[2:3]) for line in (await self.read(batch))[2:]] for batch in await self.batches()]
+        """Return what each file said so far: of each line its kind and, where it is there, the name, sorted."""
+        return [sorted((line[0], *line[2:3]) for line in (await self.read(batch))[2:]) for batch in await self.batches()]
 
     async def propose(self, now: datetime, **more: Any) -> None:
         """Change the feed, with the second person's yes."""

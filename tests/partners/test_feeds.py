@@ -72,7 +72,7 @@ async def test_who_agreed_is_listed_who_did_not_never_is_and_who_withdraws_is_re
     assert await house.runs(MONDAY) == 1
     assert await house.runs(MONDAY + timedelta(minutes=1)) == 0, "once for its instant"
     (first,) = await house.batches()
-    assert await house.told() == [[("N", "given"), ("N", "after")]]
+    assert await house.told() == [[("N", "after"), ("N", "given")]]
     assert (first.new, first.corrections, first.removals, first.held_back, first.cover_minor) == (2, 0, 0, 2, 6_000_000)
 
     await house.says("after", False, MONDAY + timedelta(days=1))
@@ -433,7 +433,7 @@ async def test_the_same_bytes_are_handed_out_again_until_somebody_withdraws(hous
             await hand_out(session, **ids, now=MONDAY + timedelta(hours=2))
         of = {"partner_id": house.partner_id, "feed_id": house.feed_id, "sender": "x@example.com", "actor": house.checker}
         await send_now(session, **of, whole=True, now=MONDAY + timedelta(hours=3))
-    assert (await house.told())[1] == [("R",), ("N", "b")]
+    assert (await house.told())[1] == [("N", "b"), ("R",)]
 
 
 async def test_a_preview_says_what_the_next_file_will_and_writes_nothing(house, now):
