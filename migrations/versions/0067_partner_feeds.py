@@ -201,7 +201,7 @@ CREATE TABLE partner_inbound_rows (
     CONSTRAINT fk_partner_inbound_rows_partner_id_line_number FOREIGN KEY (partner_id, line_number)
         REFERENCES partner_lines (partner_id, number),
     CONSTRAINT ck_partner_inbound_rows_outcome CHECK (outcome IN ('matched', 'different', 'missing_here',
-        'missing_there', 'cancelled', 'unreadable')),
+        'missing_there', 'cancelled', 'repeated', 'unreadable')),
     CONSTRAINT fk_partner_inbound_rows_file_id FOREIGN KEY (file_id) REFERENCES partner_inbound_files (file_id),
     CONSTRAINT fk_partner_inbound_rows_partner_id FOREIGN KEY (partner_id) REFERENCES partners (partner_id)
 );
