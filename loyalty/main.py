@@ -41,6 +41,8 @@ from loyalty.web.office.rules_api import rules_api
 from loyalty.web.office.simulations_api import simulations_api
 from loyalty.web.problems import app_handlers
 from loyalty.web.routes import web_routes
+from partners.web.notices import alliance_notices
+from partners.web.office.routes import partners_office
 
 
 @get("/health", summary="Is this process able to serve? / 健康检查", opt={"public": True})
@@ -83,6 +85,7 @@ def create_app(settings: Settings) -> Litestar:
             *pos_handlers,
             *web_routes(demo=settings.fills_demo),
             office,
+            partners_office,
             rules_api,
             agreements_api,
             simulations_api,
@@ -103,7 +106,7 @@ def create_app(settings: Settings) -> Litestar:
             use_handler_docstrings=True,
         ),
         lifespan=[_database],
-        state=State({"settings": settings}),
+        state=State({"settings": settings, "notice_sources": (alliance_notices,)}),
         # Our own handler logs faults without values; Litestar's would log messages.
         logging_config=None,
         debug=False,

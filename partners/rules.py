@@ -190,6 +190,13 @@ def holds_on(standing: Sequence[Standing], day: date) -> Standing | None:
     return last if last.end is None or day < last.end else None
 
 
+def next_after(standing: Sequence[Standing], day: date) -> Standing | None:
+    """Return the version that takes over next after a day; None: none is agreed yet."""
+    coming = [one for one in standing if one.first > day]
+    # Of two that begin together the later version holds, as `holds_on` says.
+    return min(coming, key=lambda one: (one.first, -one.version)) if coming else None
+
+
 def split(amount_minor: int, funders: Sequence[Funder]) -> dict[str, int]:
     """Split an amount among its funders by their shares; what rounding leaves goes to the largest share, of equals to the first.
 

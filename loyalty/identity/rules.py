@@ -98,6 +98,12 @@ class Permission(StrEnum):
     """Draft and submit rulebooks; nothing changes at the pump by it."""
     APPROVE_RULES = "approve_rules"
     """Approve a rulebook that somebody else submitted, send it back, or cancel it before its time."""
+    READ_ALLIANCES = "read_alliances"
+    """Partners, what is agreed with them, their book: the issuer's business, not a station's."""
+    EDIT_ALLIANCES = "edit_alliances"
+    """Partners' facts, outlets, notices, papers; drafts of agreements, by which nothing holds yet."""
+    APPROVE_ALLIANCES = "approve_alliances"
+    """Approve an agreement that somebody else drafted, or reject it."""
     MERGE_CUSTOMERS = "merge_customers"
     FREEZE_ACCOUNTS = "freeze_accounts"
     MAKE_ADJUSTMENTS = "make_adjustments"
@@ -165,6 +171,9 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.EDIT_DISCOUNTS,
         Permission.EDIT_RULES,
         Permission.APPROVE_RULES,
+        Permission.READ_ALLIANCES,
+        Permission.EDIT_ALLIANCES,
+        Permission.APPROVE_ALLIANCES,
         Permission.MERGE_CUSTOMERS,
         Permission.FREEZE_ACCOUNTS,
         Permission.MAKE_ADJUSTMENTS,
@@ -184,9 +193,18 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.PAY_OUT,
         Permission.CLOSE_PERIODS,
         Permission.APPROVE_RULES,
+        Permission.READ_ALLIANCES,
+        Permission.APPROVE_ALLIANCES,
     },
     Role.AUDITOR: _READ_COUNTER
-    | {Permission.READ_LEDGER, Permission.READ_LIABILITY, Permission.READ_AUDIT, Permission.READ_STAFF, Permission.VIEW_ID_NUMBER},
+    | {
+        Permission.READ_LEDGER,
+        Permission.READ_LIABILITY,
+        Permission.READ_ALLIANCES,
+        Permission.READ_AUDIT,
+        Permission.READ_STAFF,
+        Permission.VIEW_ID_NUMBER,
+    },
 }
 
 ISSUER_WIDE: Final = frozenset(
@@ -198,6 +216,9 @@ ISSUER_WIDE: Final = frozenset(
         Permission.EDIT_DISCOUNTS,
         Permission.EDIT_RULES,
         Permission.APPROVE_RULES,
+        Permission.READ_ALLIANCES,
+        Permission.EDIT_ALLIANCES,
+        Permission.APPROVE_ALLIANCES,
         Permission.MERGE_CUSTOMERS,
         Permission.FREEZE_ACCOUNTS,
         Permission.MAKE_ADJUSTMENTS,
@@ -216,6 +237,7 @@ STEP_UP: Final = frozenset(
         Permission.PUBLISH_PRICES,
         Permission.EDIT_DISCOUNTS,
         Permission.APPROVE_RULES,
+        Permission.APPROVE_ALLIANCES,
         Permission.FREEZE_ACCOUNTS,
         Permission.MAKE_ADJUSTMENTS,
         Permission.CHECK_ADJUSTMENTS,

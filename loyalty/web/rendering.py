@@ -1,7 +1,8 @@
 """Pages and fragments out of Jinja, with the headers every answer of a portal carries.
 
-Templates of a portal stand in `loyalty/web/<portal>/templates/` and are named `<portal>/name.html`; the shared ones in
-`loyalty/web/templates/`. The macros are at hand in every template without an import, as `ui`, `form`, `table`, `chart`.
+Templates of a portal stand in `loyalty/web/<portal>/templates/` or `partners/web/<portal>/templates/` and are named
+`<portal>/name.html`; the shared ones in `loyalty/web/templates/`. The macros are at hand in every template without an import, as `ui`,
+`form`, `table`, `chart`.
 """
 
 import functools
@@ -43,6 +44,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 _HERE = Path(__file__).parent
+ROOMS = (_HERE, _HERE.parents[1] / "partners" / "web")
+"""Where portals' pages stand: a folder a portal, in either; what is in one portal has one name, whichever room it comes from."""
 _MACROS = ("ui", "form", "table", "chart")
 
 AnyRequest = Request[Any, Any, Any]
@@ -204,5 +207,9 @@ def macros(locale: str, name: str) -> Any:
 
 def _loader() -> BaseLoader:
     """Find shared templates first, then each portal's own under the portal's name."""
-    portals = {folder.parent.name: FileSystemLoader(folder) for folder in sorted(_HERE.glob("*/templates")) if folder.is_dir()}
+    folders: dict[str, list[Path]] = {}
+    for room in ROOMS:
+        for folder in sorted(room.glob("*/templates")):
+            folders.setdefault(folder.parent.name, []).append(folder)
+    portals = {portal: FileSystemLoader(found) for portal, found in folders.items()}
     return ChoiceLoader([FileSystemLoader(_HERE / "templates"), PrefixLoader(portals)])

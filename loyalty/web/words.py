@@ -9,7 +9,7 @@ import ast
 import io
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -17,18 +17,19 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from loyalty.web.i18n import FOLDER, LOCALES
+from loyalty.web.rendering import ROOMS
 
-WEB = Path(__file__).parent
 BASE = "base"
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "plain": None}
 
 MessageId = str | tuple[str, str]
 
 
-def used(folder: Path = WEB) -> dict[MessageId, set[str]]:
+def used(folders: Iterable[Path] = ROOMS) -> dict[MessageId, set[str]]:
     """Return every sentence of the templates and of the Python beside them, with the portals that say it."""
     found: dict[MessageId, set[str]] = defaultdict(set)
-    for path in sorted([*folder.rglob("*.html"), *folder.rglob("*.py")]):
+    paths = [(room, path) for room in folders for ending in ("html", "py") for path in room.rglob(f"*.{ending}")]
+    for folder, path in sorted(paths):
         inside = path.relative_to(folder).parts
         portal = inside[0] if len(inside) > 1 and inside[0] not in {"templates", "gallery"} else BASE
         method = "jinja2.ext:babel_extract" if path.suffix == ".html" else "python"

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from loyalty.audit.model import Actor
 from loyalty.db import locked
 from loyalty.errors import Refusal
 from loyalty.ids import uuid7
+from loyalty.money import minor_digits
 from loyalty.topups.operations.traces import staff_of
 from partners.model import (
     OUTLET_MOVES,
@@ -25,7 +27,7 @@ from partners.model import (
     PartnerOutlet,
     PartnerStatus,
 )
-from partners.queries.alliances import OutletNotFound, PartnerNotFound, agreement_on
+from partners.queries.alliances import NoticeNotFound, OutletNotFound, PartnerNotFound, agreement_on
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 _Short = Annotated[str, msgspec.Meta(max_length=200)]
@@ -99,6 +101,7 @@ async def add_partner(session: AsyncSession, *, facts: PartnerFacts, actor: Acto
     :raises CodeTaken: if another has the code
     """
     _sound(facts)
+    _placed(facts)
     row = {"partner_id": uuid7(now), **msgspec.structs.asdict(facts), "status": PartnerStatus.PROSPECTIVE}
     made: UUID | None = await session.scalar(
         upsert(Partner)
@@ -173,6 +176,26 @@ async def add_outlet(session: AsyncSession, *, partner_id: UUID, facts: OutletFa
     return made
 
 
+async def change_outlet(
+    session: AsyncSession, *, partner_id: UUID, outlet_id: UUID, facts: OutletFacts, actor: Actor, now: datetime
+) -> None:
+    """Correct what is said of an outlet; its code stays: vouchers and lines name it.
+
+    :raises OutletNotFound: if the partner has no such outlet
+    :raises PartnerNotSound: if a fact cannot be, or the code would change
+    """
+    _sound(facts)
+    row = await _locked_outlet(session, partner_id, outlet_id)
+    if facts.code != row.code:
+        raise PartnerNotSound(field="code")
+    changed = {name: value for name, value in msgspec.structs.asdict(facts).items() if getattr(row, name) != value}
+    for name, value in changed.items():
+        setattr(row, name, value)
+    row.changed_at = now
+    await session.flush()
+    await _trail(session, "partners.outlet_changed", partner_id, {"outlet": outlet_id, "changed": sorted(changed)}, actor, now)
+
+
 async def move_outlet(
     session: AsyncSession,
     *,
@@ -188,10 +211,13 @@ async def move_outlet(
 
     :raises OutletNotFound: if the partner has no such outlet
     :raises PartnerCannotMove: if its status does not lead there
+    :raises PartnerNotSound: if it is paused without a reason, or until an instant that is over
     """
-    row: PartnerOutlet | None = await session.scalar(locked(select(PartnerOutlet).where(PartnerOutlet.outlet_id == outlet_id)))
-    if row is None or row.partner_id != partner_id:
-        raise OutletNotFound(outlet=outlet_id)
+    row = await _locked_outlet(session, partner_id, outlet_id)
+    if to is OutletStatus.PAUSED and not reason.strip():
+        raise PartnerNotSound(field="reason")
+    if until is not None and until <= now:
+        raise PartnerNotSound(field="until")
     if to not in OUTLET_MOVES[row.status]:
         raise PartnerCannotMove(status=row.status.value, to=to.value)
     facts = {"outlet": outlet_id, "from": row.status.value, "to": to.value, "reason": reason}
@@ -231,6 +257,21 @@ async def add_notice(
     return made.notice_id
 
 
+async def end_notice(session: AsyncSession, *, partner_id: UUID, notice_id: UUID, actor: Actor, now: datetime) -> None:
+    """Show a notice no longer; one that ended already stays as it is.
+
+    :raises NoticeNotFound: if the partner has no such notice
+    """
+    row: PartnerNotice | None = await session.scalar(locked(select(PartnerNotice).where(PartnerNotice.notice_id == notice_id)))
+    if row is None or row.partner_id != partner_id:
+        raise NoticeNotFound(notice=notice_id)
+    if row.ended_at is not None:
+        return
+    row.ended_at = now
+    await session.flush()
+    await _trail(session, "partners.notice_ended", partner_id, {"notice": notice_id}, actor, now)
+
+
 async def lock_partner(session: AsyncSession, *, partner_id: UUID) -> Partner:
     """Lock a partner: what is agreed with it changes one at a time.
 
@@ -240,6 +281,25 @@ async def lock_partner(session: AsyncSession, *, partner_id: UUID) -> Partner:
     if row is None:
         raise PartnerNotFound(partner=partner_id)
     return row
+
+
+async def _locked_outlet(session: AsyncSession, partner_id: UUID, outlet_id: UUID) -> PartnerOutlet:
+    row: PartnerOutlet | None = await session.scalar(locked(select(PartnerOutlet).where(PartnerOutlet.outlet_id == outlet_id)))
+    if row is None or row.partner_id != partner_id:
+        raise OutletNotFound(outlet=outlet_id)
+    return row
+
+
+def _placed(facts: PartnerFacts) -> None:
+    """Refuse a zone without a calendar, and a currency without a minor unit: everything that is settled stands on both."""
+    try:
+        ZoneInfo(facts.zone)
+    except (ValueError, OSError, KeyError):
+        raise PartnerNotSound(field="zone") from None
+    try:
+        minor_digits(facts.currency)
+    except KeyError:
+        raise PartnerNotSound(field="currency") from None
 
 
 def _sound(facts: msgspec.Struct) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.errors import NotFound
@@ -43,6 +43,13 @@ class AgreementNotFound(NotFound):
 
     zh = "没有找到该联盟协议。"
     en = "There is no such agreement."
+
+
+class NoticeNotFound(NotFound):
+    """Unknown, or another partner's."""
+
+    zh = "没有找到该商户公告。"
+    en = "There is no such notice of this partner."
 
 
 class PartnerView(msgspec.Struct, frozen=True):
@@ -106,6 +113,22 @@ class NoticeView(msgspec.Struct, frozen=True):
     text_en: str
     first_day: date
     end_day: date
+    ended_at: datetime | None = None
+
+    def is_shown(self, day: date) -> bool:
+        """Say whether it stands on a day."""
+        return self.ended_at is None and self.first_day <= day < self.end_day
+
+
+class PausedOutlet(msgspec.Struct, frozen=True):
+    """An outlet of an active partner that serves nobody just now."""
+
+    partner_zh: str
+    partner_en: str
+    name_zh: str
+    name_en: str
+    why: str
+    until: datetime | None
 
 
 _PARTNER: Final = [getattr(Partner, name) for name in PartnerView.__struct_fields__]
@@ -149,6 +172,31 @@ async def outlets_of(session: AsyncSession, *, partner_id: UUID) -> list[OutletV
     return await all_as(session, OutletView, select(*_OUTLET).where(PartnerOutlet.partner_id == partner_id).order_by(PartnerOutlet.code))
 
 
+async def get_outlet(session: AsyncSession, *, partner_id: UUID, outlet_id: UUID) -> OutletView:
+    """Return one outlet of a partner's.
+
+    :raises OutletNotFound: if it is none of the partner's
+    """
+    wanted = select(*_OUTLET).where(PartnerOutlet.outlet_id == outlet_id, PartnerOutlet.partner_id == partner_id)
+    found = await one_as(session, OutletView, wanted)
+    if found is None:
+        raise OutletNotFound(outlet=outlet_id)
+    return found
+
+
+async def paused_outlets(session: AsyncSession, *, now: datetime) -> list[PausedOutlet]:
+    """Return the outlets of active partners that are paused and not yet due to open again, by partner and code."""
+    one = PartnerOutlet
+    wanted = (
+        select(Partner.name_zh, Partner.name_en, one.name_zh, one.name_en, func.coalesce(one.why_paused, ""), one.paused_until)
+        .join(Partner, Partner.partner_id == one.partner_id)
+        .where(Partner.status == PartnerStatus.ACTIVE, one.status == OutletStatus.PAUSED)
+        .where(or_(one.paused_until.is_(None), one.paused_until > now))
+        .order_by(Partner.code, one.code)
+    )
+    return await all_as(session, PausedOutlet, wanted)
+
+
 async def agreements_of(session: AsyncSession, *, partner_id: UUID) -> list[AgreementView]:
     """Return every version of a partner's agreement, the latest first."""
     wanted = select(*_AGREEMENT).where(PartnerAgreement.partner_id == partner_id).order_by(PartnerAgreement.version.desc())
@@ -176,14 +224,49 @@ async def agreement_on(session: AsyncSession, *, partner_id: UUID, day: date) ->
     return None if held is None else await get_agreement(session, agreement_id=held.agreement_id)
 
 
+async def standing_of(session: AsyncSession, *, partner_ids: Collection[UUID]) -> dict[UUID, list[Standing]]:
+    """Return the approved versions of each partner's agreement: what holds on a day is for `rules.holds_on` to say."""
+    one = PartnerAgreement
+    wanted = select(one.partner_id, one.agreement_id, one.version, one.first_day, one.end_day).where(
+        one.partner_id.in_(partner_ids), one.status == AgreementStatus.APPROVED
+    )
+    found: dict[UUID, list[Standing]] = {partner_id: [] for partner_id in partner_ids}
+    for row in await session.execute(wanted):
+        found[row.partner_id].append(Standing(row.agreement_id, row.version, row.first_day, row.end_day))
+    return found
+
+
+async def waiting_for(session: AsyncSession, *, partner_ids: Collection[UUID]) -> dict[UUID, AgreementStatus]:
+    """Return which of these partners have a version that is drafted or waits for approval."""
+    one = PartnerAgreement
+    waiting = (AgreementStatus.DRAFT, AgreementStatus.SUBMITTED)
+    wanted = select(one.partner_id, one.status).where(one.partner_id.in_(partner_ids), one.status.in_(waiting))
+    return {row.partner_id: row.status for row in await session.execute(wanted)}
+
+
+async def notices_of(session: AsyncSession, *, partner_id: UUID, limit: int = 20) -> list[NoticeView]:
+    """Return a partner's notices, the latest to begin first."""
+    order = (PartnerNotice.first_day.desc(), PartnerNotice.notice_id.desc())
+    wanted = _notices().where(PartnerNotice.partner_id == partner_id).order_by(*order).limit(limit)
+    return await all_as(session, NoticeView, wanted)
+
+
+async def get_notice(session: AsyncSession, *, partner_id: UUID, notice_id: UUID) -> NoticeView:
+    """Return one notice of a partner's.
+
+    :raises NoticeNotFound: if it is none of the partner's
+    """
+    wanted = _notices().where(PartnerNotice.notice_id == notice_id, PartnerNotice.partner_id == partner_id)
+    found = await one_as(session, NoticeView, wanted)
+    if found is None:
+        raise NoticeNotFound(notice=notice_id)
+    return found
+
+
 async def notices_on(session: AsyncSession, *, day: date) -> list[NoticeView]:
     """Return what stations and portals show on a day, of partners that are active."""
     wanted = (
-        select(
-            *(PartnerNotice.notice_id, Partner.partner_id, Partner.name_zh, Partner.name_en),
-            *(PartnerNotice.text_zh, PartnerNotice.text_en, PartnerNotice.first_day, PartnerNotice.end_day),
-        )
-        .join(Partner, Partner.partner_id == PartnerNotice.partner_id)
+        _notices()
         .where(
             Partner.status == PartnerStatus.ACTIVE,
             PartnerNotice.ended_at.is_(None),
@@ -199,6 +282,13 @@ async def latest_version(session: AsyncSession, *, partner_id: UUID) -> int:
     """Return the number of a partner's last version, 0 where there is none."""
     found = await session.scalar(select(func.max(PartnerAgreement.version)).where(PartnerAgreement.partner_id == partner_id))
     return int(found or 0)
+
+
+def _notices() -> Select[*tuple[Any, ...]]:
+    shown = (PartnerNotice.text_zh, PartnerNotice.text_en, PartnerNotice.first_day, PartnerNotice.end_day, PartnerNotice.ended_at)
+    return select(PartnerNotice.notice_id, Partner.partner_id, Partner.name_zh, Partner.name_en, *shown).join(
+        Partner, Partner.partner_id == PartnerNotice.partner_id
+    )
 
 
 def _agreement(row: Row[*tuple[Any, ...]]) -> AgreementView:

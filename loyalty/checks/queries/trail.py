@@ -71,6 +71,7 @@ PROTECTED = (
     ProtectedColumn("vouchers", "voucher_id", "code_sealed", Purpose.VOUCHER_CODE, "code_index", Purpose.INDEX_VOUCHER_CODE, "code_tail"),
     ProtectedColumn("gift_hand_outs", "entitlement_id", "signature_sealed", Purpose.SIGNATURE),
     ProtectedColumn("cash_receipts", "cash_fill_id", "content_sealed", Purpose.DOCUMENT),
+    ProtectedColumn("partner_documents", "document_id", "content", Purpose.DOCUMENT),
 )
 
 

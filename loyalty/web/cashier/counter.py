@@ -22,6 +22,7 @@ from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.labels import TAGS, TENDERS
 from loyalty.web.cashier.sheets import KINDS, STATUSES
 from loyalty.web.cashier.till import HOME, Page, Till, code_cookie, new_key, provide_quiet_till
+from loyalty.web.notices import as_parts, told
 from loyalty.web.rendering import redirect, render
 
 THEN: Final = {"": "", "top-up": "/top-up", "care": "/care", "returns": "/care", "points": "/points"}
@@ -142,7 +143,9 @@ async def _live(till: Till, session: AsyncSession) -> dict[str, Any]:
     fills = await queries.unpaid_fills(session, station_id=till.place.station_id)
     since = till.shift.opened_at if till.shift is not None else till.now
     moved = await queries.movements(session, terminal_id=till.place.terminal_id, station_id=till.place.station_id, since=since)
+    said = await told(till.request.app.state, session, zone=till.view.zone, now=till.now)
     return {
+        "told": as_parts(said, till.words, till.f.when),
         "fills": [
             (fill, till.either(fill.name_zh, fill.name_en), fill.locked_until is not None and fill.locked_until > till.now)
             for fill in fills

@@ -1,6 +1,7 @@
 """One request of a company's user: the session, the tenant's fence around everything that follows, permissions and answers."""
 
 import contextlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -27,12 +28,16 @@ from loyalty.web.fleet.frame import frame_for
 from loyalty.web.fleet.notice_words import WORDINGS
 from loyalty.web.fleet.voice import FleetVoice
 from loyalty.web.i18n import N_
+from loyalty.web.notices import Told, as_parts, told
+from loyalty.web.office.parts import Said
 from loyalty.web.office.reading import Form, read_form
 from loyalty.web.operations import claim_form
 from loyalty.web.rendering import Frame, reader_of
 
 HOME: Final = "/fleet"
 NEWS: Final = f"{HOME}/news"
+TELLING: Final = frozenset({HOME, f"{HOME}/stations"})
+"""The pages that show what is told everybody."""
 DOOR: Final = Door(
     HOME,
     N_("Fleet"),
@@ -63,6 +68,8 @@ class FleetDesk(PageDesk, FleetVoice):
         self.principal = principal
         self.heads_group = False
         """Other companies stand below this one."""
+        self.told: Sequence[Told] = ()
+        """What is told everybody, read outside the company's fence; only where a page shows it."""
         self.company = company
         self.departments = departments
 
@@ -75,6 +82,10 @@ class FleetDesk(PageDesk, FleetVoice):
     def actor(self) -> Actor:
         """Who the trail names."""
         return self.principal.actor
+
+    def told_parts(self) -> list[Said]:
+        """Return what is told everybody, as a page draws it."""
+        return as_parts(self.told, self.words, self.f.when)
 
     async def frame(self) -> Frame:
         """Return what stands around the page, with what waits."""
@@ -148,6 +159,9 @@ async def provide_fleet(request: AnyRequest, session: NamedDependency[AsyncSessi
     except identity.NotSignedIn:
         raise SignInNeeded from None
     heads = await heads_a_group(session, company_id=principal.company_id)
+    path = request.url.path.rstrip("/")
+    # Before the fence goes up: what is told is no company's, and stands in tables whose rows the portal's role does not see.
+    said = await told(request.app.state, session, zone=request.app.state.settings.zone, now=now) if path in TELLING else ()
     await enter_tenant(session, principal.company_id)
     company = await get_company(session, company_id=principal.company_id)
     fields = await read_form(request) if request.method == "POST" else {}
@@ -161,4 +175,5 @@ async def provide_fleet(request: AnyRequest, session: NamedDependency[AsyncSessi
         departments = await subtree_of(session, company_id=principal.company_id, department_id=principal.department_id)
     desk = FleetDesk(request, session, principal, company, departments, form, now, DOOR.form_token(request) or "")
     desk.heads_group = heads
+    desk.told = said
     return desk

@@ -55,7 +55,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     if rooms is None:
         tiles.append(await _pool(fleet, now.card_minor, days))
     tiles += await _waits(fleet)
-    top: list[Part] = [Tiles(tiles)]
+    top: list[Part] = [Tiles(tiles), *fleet.told_parts()]
     if not vehicles and not cards and fleet.may(FleetPermission.EDIT_STRUCTURE):
         top.append(
             Said(

@@ -86,6 +86,7 @@ async def stations(fleet: NamedDependency[FleetDesk]) -> Any:
             fetch=fetch,
             rows=rows,
             filters=[field("text", _("Find"), value=listing.filters["text"], required=False, key="F1")],
+            top=fleet.told_parts(),
             empty=_("No such station"),
             empty_then=_("Look for part of its name."),
             name="stations",

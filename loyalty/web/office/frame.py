@@ -48,6 +48,7 @@ _RAIL: Final = (
     (N_("Terms"), N_("Card products"), "/office/card-products", Permission.READ_CARDS),
     (N_("Terms"), N_("Rules"), "/office/rules", Permission.READ_CARDS),
     (N_("Terms"), N_("Agreements"), "/office/agreements", Permission.READ_CUSTOMERS),
+    (N_("Terms"), N_("Alliances"), "/office/partners", Permission.READ_ALLIANCES),
     (N_("Terms"), N_("Campaigns"), CAMPAIGNS, Permission.READ_LIABILITY),
     (N_("Terms"), N_("Tiers"), "/office/tiers", Permission.READ_CARDS),
     (N_("Terms"), N_("Vouchers"), "/office/vouchers", Permission.READ_CARDS),

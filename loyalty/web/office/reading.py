@@ -156,6 +156,10 @@ class Form:
         """Read a quantity in thousandths of its unit."""
         return self._scaled(name, label, 3, low, 10**10, required=required)
 
+    def percent(self, name: str, label: str, *, required: bool = True, low: int = 1, high: int = 10_000) -> int | None:
+        """Read a percentage in hundredths of a percent, which are parts of ten thousand."""
+        return self._scaled(name, label, 2, low, high, required=required)
+
     def price(self, name: str, label: str, *, required: bool = True) -> int | None:
         """Read a unit price in ten-thousandths."""
         return self._scaled(name, label, 4, 1, 10**9, required=required)

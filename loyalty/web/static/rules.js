@@ -4,7 +4,7 @@
   // A choice that decides which fields there are sends the form with its own button; nothing is kept by that.
   document.addEventListener("change", (event) => {
     const field = event.target;
-    if (!field.matches || !field.matches("#rule-form [data-reload]")) return;
+    if (!field.matches || !field.matches("form [data-reload]")) return;
     const button = field.form.querySelector("[data-reloads]");
     // A click, not requestSubmit: htmx sends a button's value and leaves out its validation only where it was clicked.
     if (button) button.click();

@@ -1,0 +1,1 @@
+"""Pages of alliances: the office's, and what portals show of partners."""

@@ -1,0 +1,1 @@
+"""Alliances in the office: partners, outlets, agreements, notices, papers, their book."""
