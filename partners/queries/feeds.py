@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
@@ -237,7 +238,7 @@ async def log_of(
 async def latest_events(session: AsyncSession, *, batch_ids: Collection[UUID]) -> dict[UUID, LogEvent]:
     """Return where each file stands: the last that became of it."""
     log = PartnerFeedLogLine
-    latest = select(log.batch_id, log.event).where(log.batch_id.in_(batch_ids)).distinct(log.batch_id)
+    latest = select(log.batch_id, log.event).where(log.batch_id.in_(batch_ids)).ext(distinct_on(log.batch_id))
     found = await session.execute(latest.order_by(log.batch_id, log.log_id.desc()))
     return {batch_id: event for batch_id, event in found}  # noqa: C416 - a Row is no pair for the type checker
 

@@ -128,11 +128,11 @@ class Feeding:
     recipient: str = ""
 
 
-async def feeding_house(sessions, now: datetime) -> Feeding:
-    """Make an insurer with an agreement and a feed on Mondays at nine."""
+async def feeding_house(sessions, now: datetime, world: Any = None) -> Feeding:
+    """Make an insurer with an agreement and a feed on Mondays at nine, in a world that is there or a new one."""
     identity, recipient = new_identity()
     async with transaction(sessions) as session:
-        world = await make_world(session, now=now)
+        world = world or await make_world(session, now=now)
         maker, checker = await hire(session, "maker", now), await hire(session, "checker", now)
         kind = KindFacts(
             name_zh="意外险凭证",

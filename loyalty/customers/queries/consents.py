@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.customers.model import Consent, ConsentChannel, ConsentWording, Customer
@@ -80,7 +81,7 @@ async def has_consent(session: AsyncSession, *, customer_id: UUID, purpose: str,
 
 async def wordings_asked(session: AsyncSession) -> list[WordingView]:
     """Return what customers are asked today: the latest version for each purpose and recipient."""
-    latest = select(*_WORDING).distinct(ConsentWording.purpose, ConsentWording.recipient)
+    latest = select(*_WORDING).ext(distinct_on(ConsentWording.purpose, ConsentWording.recipient))
     order = (ConsentWording.purpose, ConsentWording.recipient, ConsentWording.version.desc())
     return await all_as(session, WordingView, latest.order_by(*order))
 

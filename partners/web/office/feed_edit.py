@@ -27,9 +27,19 @@ from partners.web.office.feeds import benefits_with_purpose, feeds_base
 _USUAL = (FeedColumn.NAME, FeedColumn.DOCUMENT_TYPE, FeedColumn.DOCUMENT_NUMBER, FeedColumn.COVER, FeedColumn.VALID_UNTIL)
 
 
-@get(["/partners/{partner_id:uuid}/feeds/new", "/partners/{partner_id:uuid}/feeds/{feed_id:uuid}/edit"])
-async def ask_feed(desk: NamedDependency[Desk], partner_id: FromPath[UUID], feed_id: UUID | None = None) -> Page:
+@get("/partners/{partner_id:uuid}/feeds/new")
+async def ask_new(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Page:
     """Ask what leaves, of whom, when, by which way, for whose key."""
+    return await _ask(desk, partner_id, None)
+
+
+@get("/partners/{partner_id:uuid}/feeds/{feed_id:uuid}/edit")
+async def ask_change(desk: NamedDependency[Desk], partner_id: FromPath[UUID], feed_id: FromPath[UUID]) -> Page:
+    """Ask the same of a feed that is there, as it is."""
+    return await _ask(desk, partner_id, feed_id)
+
+
+async def _ask(desk: Desk, partner_id: UUID, feed_id: UUID | None) -> Page:
     one = await offered(desk, partner_id)
     _ = desk.gettext
     shown = None if feed_id is None else await get_feed(desk.session, partner_id=partner_id, feed_id=feed_id)
@@ -74,7 +84,7 @@ async def _fields(desk: Desk, one: PartnerView, shown: FeedView | None) -> list[
         ),
         field("at", _("Time"), type="time", value=f"{time(9) if shown is None else shown.at:%H:%M}", help=one.zone),
         chips("channel", _("Way"), [(each.value, _(label)) for each, (label, _tone) in CHANNEL.items()], value=channel.value),
-        field("mail_to", _("Mail address"), type="email", required=False, value=(shown and shown.mail_to) or "", help=_("By mail")),
+        field("mail_to", _("Mail address"), type="email", required=False, value=(shown and shown.mail_to) or "", help=_("As a mail")),
         field(
             "webhook_url",
             _("Address of their system"),
@@ -87,8 +97,19 @@ async def _fields(desk: Desk, one: PartnerView, shown: FeedView | None) -> list[
     ]
 
 
-@post(["/partners/{partner_id:uuid}/feeds/new", "/partners/{partner_id:uuid}/feeds/{feed_id:uuid}/edit"], status_code=303)
-async def propose(desk: NamedDependency[Desk], partner_id: FromPath[UUID], feed_id: UUID | None = None) -> Page:
+@post("/partners/{partner_id:uuid}/feeds/new", status_code=303)
+async def propose(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Page:
+    """Propose a feed."""
+    return await _propose(desk, partner_id, None)
+
+
+@post("/partners/{partner_id:uuid}/feeds/{feed_id:uuid}/edit", status_code=303)
+async def change(desk: NamedDependency[Desk], partner_id: FromPath[UUID], feed_id: FromPath[UUID]) -> Page:
+    """Propose another shape of a feed."""
+    return await _propose(desk, partner_id, feed_id)
+
+
+async def _propose(desk: Desk, partner_id: UUID, feed_id: UUID | None) -> Page:
     """Propose it; a new address of a system shows its secret once."""
     one = await allowed(desk, partner_id)
     _ = desk.gettext
@@ -187,4 +208,4 @@ async def _purpose(desk: Desk, partner_id: UUID, benefit: str) -> str:
     return found.purpose
 
 
-handlers = [ask_feed, propose, ask_wording, keep_wording]
+handlers = [ask_new, ask_change, propose, change, ask_wording, keep_wording]

@@ -56,7 +56,7 @@ async def file(desk: NamedDependency[Desk], partner_id: FromPath[UUID], batch_id
             Tile(_("Corrections"), desk.f.count(batch.corrections)),
             Tile(_("Removals"), desk.f.count(batch.removals)),
             Tile(_("Cover"), desk.f.money(batch.cover_minor, batch.currency)),
-            Tile(_("Held back"), desk.f.count(batch.held_back), note=_("without consent; the partner is not told")),
+            Tile(_("Left out"), desk.f.count(batch.held_back), note=_("without consent; the partner is not told")),
         ]
     )
     feed_path = f"{feeds_base(partner_id)}/{batch.feed_id}"

@@ -29,7 +29,7 @@ RHYTHM: Final[Mapping[Rhythm, Toned]] = {
 }
 CHANNEL: Final[Mapping[FeedChannel, Toned]] = {
     FeedChannel.DOWNLOAD: (N_("Fetched here and handed over"), ""),
-    FeedChannel.MAIL: (N_("By mail"), ""),
+    FeedChannel.MAIL: (N_("As a mail"), ""),
     FeedChannel.WEBHOOK: (N_("To their system"), ""),
 }
 RECORD: Final[Mapping[RecordKind, Toned]] = {

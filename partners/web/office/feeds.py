@@ -182,7 +182,7 @@ async def files_part(desk: Desk, one: PartnerView, feed_id: UUID | None = None) 
     _ = desk.gettext
     found: list[BatchView] = (await list_batches(desk.session, partner_id=one.partner_id, feed_id=feed_id, limit=20)).rows
     events = await latest_events(desk.session, batch_ids=[each.batch_id for each in found])
-    heads = (_("New"), _("Corrections"), _("Removals"), _("Held back"), _("Cover"))
+    heads = (_("New"), _("Corrections"), _("Removals"), _("Left out"), _("Cover"))
     return Rows(
         title=_("Files"),
         columns=[Column(_("No."), "num"), Column(_("Due")), *(Column(head, "num") for head in heads), Column(_("State"))],

@@ -61,7 +61,7 @@ async def files(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Any:
         names = await lookups.people(desk, [each.made_by for each in found])
         return [
             [
-                cells.link(desk, f"{_base(partner_id)}/{each.file_id}", each.name),
+                cells.link(desk, f"{_base(partner_id)}/{each.file_id}/rows", each.name),
                 cells.day(desk, each.first_day),
                 cells.day(desk, each.end_day - timedelta(days=1)),
                 cells.count(desk, each.outcomes.get(RowOutcome.MATCHED, 0)),
@@ -197,17 +197,17 @@ async def take(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Page:
     made = await take_file(
         desk.session, partner_id=partner_id, name=form.raw("name"), data=data, about=about, actor=desk.actor, now=desk.now
     )
-    return await desk.done(f"{_base(partner_id)}/{made}", desk.gettext("Kept"))
+    return await desk.done(f"{_base(partner_id)}/{made}/rows", desk.gettext("Kept"))
 
 
-@get(three("/partners/{partner_id:uuid}/inbound/{file_id:uuid}"))
+@get(three("/partners/{partner_id:uuid}/inbound/{file_id:uuid}/rows"))
 async def result(desk: NamedDependency[Desk], partner_id: FromPath[UUID], file_id: FromPath[UUID]) -> Any:
     """Show what a file came to, line by line, what wants looking at by one click."""
     desk.require(Permission.READ_ALLIANCES)
     _ = desk.gettext
     one = await get_partner(desk.session, partner_id=partner_id)
     shown = await get_inbound(desk.session, partner_id=partner_id, file_id=file_id)
-    path = f"{_base(partner_id)}/{file_id}"
+    path = f"{_base(partner_id)}/{file_id}/rows"
     listing = desk.listing(path, "", ["outcome"])
     outcome = desk.query.maybe("outcome", RowOutcome)
 
@@ -303,7 +303,7 @@ def _moment(desk: Desk, at: Any, *, late: bool) -> Cell:
     cell = cells.when(desk, at)
     if not late:
         return cell
-    return Cell(cell.show + " " + desk.tag(desk.gettext("late"), "warn"), cell.export)
+    return Cell(cell.show + " " + desk.tag(desk.gettext("told late"), "warn"), cell.export)
 
 
 def _why(desk: Desk, why: str) -> str:
