@@ -14,8 +14,10 @@ from loyalty.crypto.age import AgeError, is_recipient, new_identity, open_sealed
 from loyalty.customers.model import Consent, CustomerKind, MergeBasis
 from loyalty.customers.operations import CustomerFacts, change_customer, merge_customers
 from loyalty.db import transaction
-from loyalty.rewards.model_vouchers import Voucher
+from loyalty.rewards.model_vouchers import ValueType, Voucher
+from loyalty.rewards.operations.voucher_kinds import KindFacts, put_kind
 from loyalty.rewards.operations.vouchers import cancel_voucher
+from partners.demo_feeds import feed_insurer
 from partners.feed_rules import FileBroken, Standing, band_of, due_after, months_after, read_file, verdict
 from partners.model import PartnerStatus
 from partners.model_feeds import (
@@ -38,7 +40,7 @@ from partners.operations.registrations import NothingToFollowUp, note_follow_up,
 from partners.queries.feeds import FeedNotFound, file_of_batch, get_feed, log_of, rows_of, sent_about
 from partners.queries.registrations import list_lapses
 from tests.partners.conftest import SLIP, TODAY
-from tests.partners.feeding import CODE, COLUMNS, MONDAY, Feeding, feeding_house
+from tests.partners.feeding import CODE, COLUMNS, KIND, MONDAY, Feeding, feeding_house
 from tests.rewards.conftest import key_set, keys
 
 __all__ = ["key_set", "keys"]
@@ -446,3 +448,20 @@ async def test_a_preview_says_what_the_next_file_will_and_writes_nothing(house, 
     await house.runs(MONDAY)
     (batch,) = await house.batches()
     assert (await house.read(batch))[2][1:] == list(said.records[0].cells)
+
+
+async def test_the_demos_insurer_has_lists_a_removal_and_somebody_to_come(house, now):
+    async with transaction(house.sessions) as session:
+        await decide_feed(session, partner_id=house.partner_id, feed_id=house.feed_id, to=FeedStatus.ENDED, actor=house.checker, now=now)
+    for number in range(12):
+        await house.person(f"p{number}", now, consents=None, vouchers=0)
+    async with transaction(house.sessions) as session:
+        of = {"partner_id": house.partner_id, "office": house.maker, "finance": house.checker}
+        facts = KindFacts(name_zh="凭证", name_en="Slip", value_type=ValueType.PARTNER, zone="Asia/Shanghai", limit_total=500)
+        await put_kind(session, code=KIND, facts=facts, actor=house.maker, now=now)
+        house.identity = await feed_insurer(session, **of, benefit="claim-slip", began=now, now=MONDAY + WEEK)
+    told = await house.told()
+    assert [{line[0] for line in file} for file in told] == [{"N"}, {"R"}, set()]
+    async with transaction(house.sessions) as session:
+        said, _nobody = await preview(session, partner_id=house.partner_id, benefit="claim-slip", columns=COLUMNS[:1], now=MONDAY + WEEK)
+    assert said.totals.new == 2
