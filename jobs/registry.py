@@ -17,6 +17,7 @@ from jobs import (
     limits,
     outbox,
     partitions,
+    partner_feeds,
     partner_months,
     periods,
     reports,
@@ -61,6 +62,8 @@ JOBS: tuple[Job, ...] = (
     housekeeping.JOB,
     webhooks.JOB,
     reports.JOB,
+    partner_feeds.JOB,
+    partner_feeds.HOURLY,
     outbox.JOB,
     checks.JOB,
 )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -232,16 +232,48 @@ class CustomerBankAccount(Base):
     removed_at: Mapped[datetime | None]
 
 
+class ConsentChannel(StrEnum):
+    """Where a declaration was made."""
+
+    COUNTER = "counter"
+    OFFICE = "office"
+    OWN_PAGE = "own_page"
+    """By the holder, on their own page."""
+
+
+class ConsentWording(Base):
+    """What a customer is asked for one purpose and recipient, version by version; the latest is asked, none is ever changed."""
+
+    __tablename__ = "consent_wordings"
+    __table_args__ = (CheckConstraint("version > 0", name="version"),)
+
+    purpose: Mapped[str] = mapped_column(primary_key=True)
+    recipient: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    title_zh: Mapped[str]
+    title_en: Mapped[str]
+    text_zh: Mapped[str]
+    text_en: Mapped[str]
+    made_by: Mapped[UUID] = mapped_column(ForeignKey("staff.staff_id"))
+    made_at: Mapped[datetime]
+
+
 class Consent(Base):
     """One line a declaration: given or withdrawn. The latest for a purpose and recipient holds."""
 
     __tablename__ = "consents"
-    __table_args__ = (Index("ix_consents_customer_id_purpose", "customer_id", "purpose", "recipient", "declared_at"),)
+    __table_args__ = (
+        Index("ix_consents_customer_id_purpose", "customer_id", "purpose", "recipient", "declared_at"),
+        ForeignKeyConstraint(
+            ["purpose", "recipient", "wording"], ["consent_wordings.purpose", "consent_wordings.recipient", "consent_wordings.version"]
+        ),
+        one_of("channel", ConsentChannel),
+    )
 
     consent_id: Mapped[UUID] = mapped_column(primary_key=True)
     customer_id: Mapped[UUID] = mapped_column(ForeignKey("customers.customer_id"))
     purpose: Mapped[str]
-    """What for: `marketing`, `partner_sharing` …"""
+    """What for: `marketing`, `accident-insurance` …"""
     recipient: Mapped[str]
     """To whom, empty where the issuer itself: a partner's code."""
     granted: Mapped[bool]
@@ -249,6 +281,10 @@ class Consent(Base):
     evidence: Mapped[str]
     """Where it can be seen: a form's number, a page's version."""
     staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.staff_id"))
+    wording: Mapped[int | None] = mapped_column(Integer)
+    """The version of what the customer read; None: other words than ours, the evidence has them."""
+    channel: Mapped[ConsentChannel]
+    station_id: Mapped[UUID | None] = mapped_column(ForeignKey("stations.station_id"))
 
 
 class MergeSuggestion(Base):

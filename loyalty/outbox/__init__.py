@@ -1,8 +1,8 @@
 """What leaves the house: made in the transaction of what it tells, sent outside any, never twice by itself."""
 
-from .model import MESSAGE_MOVES, Channel, MessageStatus, OutboxMessage
+from .model import MESSAGE_MOVES, Channel, MessageStatus, OutboxMessage, SignedPost
 from .operations import KEPT, LEASE, WAITS, MessageCannotGo, Outgoing, Result, claim, forget, note, put, send_again, shown
-from .queries import MessageNotFound, MessageView, get_message, list_messages, payload_of
+from .queries import MessageNotFound, MessageView, get_message, list_messages, payload_of, statuses_of
 
 __all__ = [
     "KEPT",
@@ -17,6 +17,7 @@ __all__ = [
     "OutboxMessage",
     "Outgoing",
     "Result",
+    "SignedPost",
     "claim",
     "forget",
     "get_message",
@@ -26,4 +27,5 @@ __all__ = [
     "put",
     "send_again",
     "shown",
+    "statuses_of",
 ]

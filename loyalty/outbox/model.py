@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,6 +17,8 @@ class Channel(StrEnum):
     """How it leaves."""
 
     MAIL = "mail"
+    WEBHOOK = "webhook"
+    """To a system's address, signed; its payload is a `SignedPost`."""
 
 
 class MessageStatus(StrEnum):
@@ -41,6 +44,13 @@ MESSAGE_MOVES: dict[MessageStatus, frozenset[MessageStatus]] = {
     MessageStatus.UNCERTAIN: frozenset({MessageStatus.WAITING}),
     MessageStatus.DEAD: frozenset({MessageStatus.WAITING}),
 }
+
+
+class SignedPost(msgspec.Struct, frozen=True):
+    """What a webhook's payload is: the secret it is signed with, and the JSON as it is sent, byte for byte."""
+
+    secret: bytes
+    body: str
 
 
 class OutboxMessage(Base):

@@ -1,6 +1,6 @@
 """Reading what leaves the house."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -62,12 +62,18 @@ async def get_message(session: AsyncSession, *, message_id: UUID) -> MessageView
     return found
 
 
+async def statuses_of(session: AsyncSession, *, once: Collection[str]) -> dict[str, tuple[MessageStatus, datetime | None]]:
+    """Return where messages stand and since when it is over, by what makes each one; what was forgotten is left out."""
+    wanted = select(OutboxMessage.once, OutboxMessage.status, OutboxMessage.ended_at).where(OutboxMessage.once.in_(once))
+    return {name: (status, ended_at) for name, status, ended_at in await session.execute(wanted)}
+
+
 async def payload_of(session: AsyncSession, *, message_id: UUID) -> bytes:
-    """Return what a captured message says.
+    """Return what a captured mail says.
 
     :raises MessageNotFound: if there is none, or it left
     """
     row = await session.get(OutboxMessage, message_id)
-    if row is None or row.payload is None or row.status is not MessageStatus.CAPTURED:
+    if row is None or row.payload is None or row.status is not MessageStatus.CAPTURED or row.channel is not Channel.MAIL:
         raise MessageNotFound(message=message_id)
     return open_(Purpose.CONTACT, table=TABLE, column="payload", row_id=message_id, envelope=row.payload)

@@ -8,11 +8,11 @@ from .belongings import (
     OnlyOrganisationsHaveContacts,
     add_bank_account,
     add_contact,
-    declare_consent,
     remove_bank_account,
     remove_contact,
     reveal_bank_account,
 )
+from .consents import Wording, WordingNotFound, WordingNotSound, declare_consent, word_consent
 from .identifiers import (
     Added,
     IdentifierNotFound,
@@ -76,6 +76,9 @@ __all__ = [
     "SuggestionNotFound",
     "Verification",
     "Verified",
+    "Wording",
+    "WordingNotFound",
+    "WordingNotSound",
     "add_bank_account",
     "add_contact",
     "add_customer",
@@ -96,4 +99,5 @@ __all__ = [
     "reveal_identifier",
     "undo_merge",
     "verify_identifier",
+    "word_consent",
 ]

@@ -1,4 +1,4 @@
-"""Contacts and bank accounts of customers, and what they consent to."""
+"""Contacts and bank accounts of customers."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.operations import Actor, record
-from loyalty.customers.model import Consent, ContactRole, CustomerBankAccount, CustomerContact, CustomerKind
+from loyalty.customers.model import ContactRole, CustomerBankAccount, CustomerContact, CustomerKind
 from loyalty.customers.protected import bank_account_index, open_bank_account, protect_bank_account, protect_email, protect_phone
 from loyalty.customers.queries.family import family_of
 from loyalty.customers.rules import name_key, read_phone
@@ -189,42 +189,6 @@ async def reveal_bank_account(session: AsyncSession, *, bank_account_id: UUID, r
     facts = {"bank_account": bank_account_id, "reason": reason}
     await _record(session, "customers.bank_account_viewed", CustomerId(account.customer_id), facts, actor=actor, now=now)
     return open_bank_account(account.account_sealed, bank_account_id=bank_account_id)
-
-
-async def declare_consent(
-    session: AsyncSession,
-    *,
-    customer_id: CustomerId,
-    purpose: str,
-    granted: bool,
-    evidence: str,
-    actor: Actor,
-    now: datetime,
-    recipient: str = "",
-) -> UUID:
-    """Store that a customer gives or withdraws consent for one purpose and recipient; declarations are never changed.
-
-    :raises CustomerNotFound: if there is no such customer
-    :raises CustomerWasMerged: if another record stands for it
-    """
-    await get_living_customer(session, customer_id=customer_id)
-    consent_id = uuid7(now)
-    session.add(
-        Consent(
-            consent_id=consent_id,
-            customer_id=customer_id,
-            purpose=purpose,
-            recipient=recipient,
-            granted=granted,
-            declared_at=now,
-            evidence=evidence,
-            staff_id=actor.staff_id,
-        )
-    )
-    await session.flush()
-    facts = {"purpose": purpose, "recipient": recipient, "granted": granted}
-    await _record(session, "customers.consent_declared", customer_id, facts, actor=actor, now=now)
-    return consent_id
 
 
 async def _get_bank_account(session: AsyncSession, bank_account_id: UUID) -> CustomerBankAccount:

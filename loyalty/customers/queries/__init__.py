@@ -1,23 +1,32 @@
 """Reading customers: records, families, and what belongs to them."""
 
+from .clear import ClearFacts, clear_facts
+from .consents import (
+    ConsentView,
+    Declared,
+    WordingView,
+    consents_of,
+    has_consent,
+    hold_consents,
+    standing_consents,
+    wording_versions,
+    wordings_asked,
+)
 from .details import (
     BankAccountView,
-    ConsentView,
     ContactView,
     IdentifierView,
     MergeView,
     SuggestionView,
     bank_accounts_of,
-    consents_of,
     contacts_of,
-    has_consent,
     has_verified_identity,
     identifiers_of,
     is_own_bank_account,
     list_suggestions,
     merges_of,
 )
-from .family import CustomerNotFound, family_of, get_customer_for_update, survivor_of, survivors_of
+from .family import CustomerNotFound, families_of, family_of, get_customer_for_update, survivor_of, survivors_of
 from .records import (
     CustomerFilter,
     CustomerView,
@@ -34,19 +43,24 @@ from .records import (
 
 __all__ = [
     "BankAccountView",
+    "ClearFacts",
     "ConsentView",
     "ContactView",
     "CustomerFilter",
     "CustomerNotFound",
     "CustomerView",
+    "Declared",
     "Hit",
     "IdentifierView",
     "MatchedBy",
     "MergeView",
     "SuggestionView",
+    "WordingView",
     "bank_accounts_of",
+    "clear_facts",
     "consents_of",
     "contacts_of",
+    "families_of",
     "family_of",
     "find_by_document",
     "find_by_phone",
@@ -56,12 +70,16 @@ __all__ = [
     "get_customer_for_update",
     "has_consent",
     "has_verified_identity",
+    "hold_consents",
     "identifiers_of",
     "is_own_bank_account",
     "list_customers",
     "list_suggestions",
     "merges_of",
     "names_of",
+    "standing_consents",
     "survivor_of",
     "survivors_of",
+    "wording_versions",
+    "wordings_asked",
 ]

@@ -1,4 +1,4 @@
-"""Reading what belongs to a customer: documents, contacts, bank accounts, consent, merges. Always of the whole family."""
+"""Reading what belongs to a customer: documents, contacts, bank accounts, merges. Always of the whole family."""
 
 from collections.abc import Collection
 from datetime import date, datetime
@@ -12,7 +12,6 @@ from sqlalchemy.orm import aliased
 
 from loyalty.customers.model import (
     PERSONS,
-    Consent,
     ContactRole,
     Customer,
     CustomerBankAccount,
@@ -67,14 +66,6 @@ class BankAccountView(msgspec.Struct, frozen=True):
     currency: str
     tail: str
     added_at: datetime
-
-
-class ConsentView(msgspec.Struct, frozen=True):
-    purpose: str
-    recipient: str
-    granted: bool
-    declared_at: datetime
-    evidence: str
 
 
 class MergeView(msgspec.Struct, frozen=True):
@@ -177,34 +168,6 @@ async def is_own_bank_account(session: AsyncSession, *, customer_id: UUID, numbe
         )
     )
     return found is not None
-
-
-async def consents_of(session: AsyncSession, *, customer_id: UUID, at: datetime) -> list[ConsentView]:
-    """Return what holds at an instant: the latest declaration per purpose and recipient, withdrawn ones included.
-
-    :raises CustomerNotFound: if there is no such customer
-    """
-    family = await family_of(session, customer_id=customer_id)
-    declared = await all_as(
-        session,
-        ConsentView,
-        select(Consent.purpose, Consent.recipient, Consent.granted, Consent.declared_at, Consent.evidence)
-        .where(Consent.customer_id.in_(family), Consent.declared_at <= at)
-        .order_by(Consent.declared_at, Consent.consent_id),
-    )
-    latest = {(each.purpose, each.recipient): each for each in declared}
-    return [latest[key] for key in sorted(latest)]
-
-
-async def has_consent(session: AsyncSession, *, customer_id: UUID, purpose: str, at: datetime, recipient: str = "") -> bool:
-    """Say whether consent for one purpose and recipient stands at an instant; silence is no.
-
-    :raises CustomerNotFound: if there is no such customer
-    """
-    return any(
-        each.granted and (each.purpose, each.recipient) == (purpose, recipient)
-        for each in await consents_of(session, customer_id=customer_id, at=at)
-    )
 
 
 async def merges_of(session: AsyncSession, *, customer_id: UUID) -> list[MergeView]:

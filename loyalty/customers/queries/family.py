@@ -68,6 +68,19 @@ async def family_of(session: AsyncSession, *, customer_id: UUID) -> list[Custome
     return [CustomerId(each) for each in await session.scalars(members(survivor))]
 
 
+async def families_of(session: AsyncSession, *, customer_ids: Collection[UUID]) -> dict[UUID, tuple[CustomerId, list[CustomerId]]]:
+    """Return for each record the one that stands for it, and every record of that customer; unknown ids are left out."""
+    survivors = await survivors_of(session, customer_ids=customer_ids)
+    one = Customer
+    roots = select(one.customer_id.label("root"), one.customer_id).where(one.customer_id.in_(set(survivors.values())))
+    descent = roots.cte("descent", recursive=True)
+    descent = descent.union_all(select(descent.c.root, one.customer_id).where(one.merged_into == descent.c.customer_id))
+    families: dict[CustomerId, list[CustomerId]] = {}
+    for root, member in await session.execute(select(descent.c.root, descent.c.customer_id)):
+        families.setdefault(CustomerId(root), []).append(CustomerId(member))
+    return {asked: (root, families[root]) for asked, root in survivors.items()}
+
+
 def members(survivor: UUID) -> Select[UUID]:
     """Select the ids of a survivor and all that were merged into it, itself first."""
     descent = select(Customer.customer_id, literal(0).label("depth")).where(Customer.customer_id == survivor).cte("descent", recursive=True)

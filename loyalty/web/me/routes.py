@@ -8,7 +8,7 @@ from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 
 from loyalty.errors import Refusal
-from loyalty.web.me import pages, rewards
+from loyalty.web.me import consents, pages, rewards
 from loyalty.web.me.holder import HOME, AnyRequest, Page, SignInNeeded, provide_phone
 from loyalty.web.problems import on_fault, page_handlers, refused
 from loyalty.web.rendering import redirect
@@ -36,7 +36,7 @@ def me_handlers() -> ExceptionHandlersMap:
 
 me = Router(
     path=HOME,
-    route_handlers=[*pages.handlers, *rewards.handlers],
+    route_handlers=[*pages.handlers, *rewards.handlers, *consents.handlers],
     dependencies={"phone": Provide(provide_phone)},
     exception_handlers=me_handlers(),
     include_in_schema=False,

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from markupsafe import Markup
 
 from loyalty.customers import operations, queries
-from loyalty.customers.model import ContactRole, IdentifierType
+from loyalty.customers.model import ConsentChannel, ContactRole, IdentifierType
 from loyalty.customers.operations import Verified
 from loyalty.errors import NotFound
 from loyalty.identity.rules import Permission
@@ -22,6 +22,8 @@ from loyalty.web.office.labels import CONTACT_ROLE
 from loyalty.web.office.lookups import check, field, select
 from loyalty.web.office.parts import Act, Field, Text
 
+_WORDING_PARTS = 3
+"""Purpose, recipient, version."""
 _DOCUMENT = "/customers/{customer_id:uuid}/documents/{identifier_id:uuid}"
 
 
@@ -260,13 +262,20 @@ async def remove_bank_account(desk: NamedDependency[Desk], customer_id: FromPath
 
 @get("/customers/{customer_id:uuid}/consents/new")
 async def new_consent(desk: NamedDependency[Desk], customer_id: FromPath[UUID]) -> Page:
-    """Ask what was declared."""
+    """Ask what was declared, in which words, and where."""
     desk.require(Permission.EDIT_CUSTOMERS)
     _ = desk.gettext
+    asked = [
+        (f"{one.purpose}|{one.recipient}|{one.version}", f"{desk.either(one.title_zh, one.title_en)} ({one.version})")
+        for one in await queries.wordings_asked(desk.session)
+    ]
+    places = await lookups.places(desk)
     fields = [
-        field("purpose", _("Purpose"), autofocus=True, help=_("For example: marketing, sharing with a partner.")),
+        select("asked", _("What the customer read"), asked, required=False, blank=_("Other words, named below")),
+        field("purpose", _("Purpose"), required=False, help=_("For example: marketing, sharing with a partner.")),
         field("recipient", _("Recipient"), required=False, help=_("A partner's name; empty for ourselves.")),
         lookups.chips("granted", _("Declared"), [("1", _("Given")), ("0", _("Withdrawn"))], value="1"),
+        select("station", _("Station"), places.options(), required=False, blank=_("At the office")),
         field("evidence", _("Evidence"), help=_("Where it is written: form, recording, page.")),
     ]
     return await _ask(desk, customer_id, _("Declare a consent"), fields, submit=_("Save"))
@@ -278,15 +287,26 @@ async def declare_consent(desk: NamedDependency[Desk], customer_id: FromPath[UUI
     desk.require(Permission.EDIT_CUSTOMERS)
     _ = desk.gettext
     form = desk.form
-    purpose, evidence = form.text("purpose", _("Purpose"), longest=100), form.text("evidence", _("Evidence"))
+    evidence, station_id = form.text("evidence", _("Evidence")), form.uuid("station", _("Station"), required=False)
+    chosen = form.raw("asked").split("|")
+    wording: int | None = None
+    if len(chosen) == _WORDING_PARTS and chosen[2].isdigit():
+        purpose, recipient, wording = chosen[0], chosen[1], int(chosen[2])
+    else:
+        purpose, recipient = form.text("purpose", _("Purpose"), longest=100), form.raw("recipient")
+    if station_id is not None and station_id not in (await lookups.places(desk)).stations:
+        form.fault("station", _("Station"), _("is not one of the choices"))
     form.check()
     await operations.declare_consent(
         desk.session,
         customer_id=CustomerId(customer_id),
         purpose=purpose,
-        recipient=form.raw("recipient"),
+        recipient=recipient,
         granted=form.raw("granted") == "1",
         evidence=evidence,
+        wording=wording,
+        channel=ConsentChannel.OFFICE if station_id is None else ConsentChannel.COUNTER,
+        station_id=station_id,
         actor=desk.actor,
         now=desk.now,
     )

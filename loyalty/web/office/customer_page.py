@@ -26,7 +26,7 @@ from loyalty.web.office.customer_rewards import rewards_parts
 from loyalty.web.office.customers import PATH
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.fleets import fleet_part
-from loyalty.web.office.labels import CARD_STATUS, CONTACT_ROLE, CUSTOMER_KIND, CUSTOMER_STATUS, WARNED
+from loyalty.web.office.labels import CARD_STATUS, CONSENT_CHANNEL, CONTACT_ROLE, CUSTOMER_KIND, CUSTOMER_STATUS, WARNED
 from loyalty.web.office.parts import Act, Cell, Events, Facts, Part, Rows, Said
 from loyalty.web.office.tiers import standing_part
 
@@ -173,23 +173,7 @@ async def _belongings(desk: Desk, one: CustomerView, base: str, *, edits: bool) 
             acts=[Act(_("Add"), f"{base}/bank-accounts/new")] if edits else [],
         )
     )
-    consents = await queries.consents_of(desk.session, customer_id=one.customer_id, at=desk.now)
-    parts.append(
-        Rows(
-            title=_("Consents"),
-            columns=[Column(_("Purpose")), Column(_("State")), Column(_("Customer since"))],
-            rows=[
-                [
-                    cells.text(consent.purpose + (f" → {consent.recipient}" if consent.recipient else "")),
-                    Cell(desk.tag(_("Given"), "good") if consent.granted else desk.tag(_("Withdrawn"), "warn"), consent.granted),
-                    cells.when(desk, consent.declared_at),
-                ]
-                for consent in consents
-            ],
-            empty=_("None declared: silence is no"),
-            acts=[Act(_("Declare"), f"{base}/consents/new")] if edits else [],
-        )
-    )
+    parts.append(await _consents_part(desk, one.customer_id, f"{base}/consents/new" if edits else ""))
     merges = await queries.merges_of(desk.session, customer_id=one.customer_id)
     if merges:
         names = await queries.names_of(desk.session, customer_ids=[merge.merged_id for merge in merges])
@@ -217,6 +201,39 @@ async def _belongings(desk: Desk, one: CustomerView, base: str, *, edits: bool) 
             )
         )
     return parts
+
+
+async def _consents_part(desk: Desk, customer_id: UUID, new: str) -> Rows:
+    """Return what the customer agreed to: what for, to whom, in which words, where it was said and who wrote it down."""
+    _ = desk.gettext
+    found = await queries.consents_of(desk.session, customer_id=customer_id, at=desk.now)
+    names = await lookups.people(desk, [consent.staff_id for consent in found])
+    places = await lookups.places(desk)
+    return Rows(
+        title=_("Consents"),
+        columns=[Column(_("Purpose")), Column(_("State")), Column(_("Since")), Column(_("Words read")), Column(_("Where and by whom"))],
+        rows=[
+            [
+                cells.text(consent.purpose + (f" → {consent.recipient}" if consent.recipient else "")),
+                Cell(desk.tag(_("Given"), "good") if consent.granted else desk.tag(_("Withdrawn"), "warn"), consent.granted),
+                cells.when(desk, consent.declared_at),
+                cells.text(consent.evidence if consent.wording is None else _("version %(version)s", version=consent.wording)),
+                cells.text(
+                    " · ".join(
+                        part
+                        for part in (
+                            _(CONSENT_CHANNEL[consent.channel]) if consent.station_id is None else places.names.get(consent.station_id, ""),
+                            names.get(consent.staff_id, "") if consent.staff_id else "",
+                        )
+                        if part
+                    )
+                ),
+            ]
+            for consent in found
+        ],
+        empty=_("None declared: silence is no"),
+        acts=[Act(_("Declare"), new)] if new else [],
+    )
 
 
 async def _cards_part(desk: Desk, held: Sequence[Card]) -> Rows:

@@ -7,7 +7,7 @@ from loyalty.audit.model import ActorKind
 from loyalty.authorizations.chain_rules import DifferenceKind
 from loyalty.authorizations.model import Flag, Flow, SaleStatus, Status
 from loyalty.cards.model import CardStatus, EventKind, ProductKind, StockMoveKind, StockMoveStatus
-from loyalty.customers.model import ContactRole, CustomerKind, CustomerStatus, SuggestionReason
+from loyalty.customers.model import ConsentChannel, ContactRole, CustomerKind, CustomerStatus, SuggestionReason
 from loyalty.customers.rules import Warned
 from loyalty.identity.model import Portal, ScopeKind, StaffStatus
 from loyalty.ledger.model import AccountKind, AccountStatus, HouseCode, PurseKind, TransferKind
@@ -82,6 +82,11 @@ CUSTOMER_STATUS: Final[Mapping[CustomerStatus, Toned]] = {
 WARNED: Final[Mapping[Warned, str]] = {
     Warned.CHECK_DIGIT: N_("the check digit does not fit"),
     Warned.FORMAT: N_("the form is unusual"),
+}
+CONSENT_CHANNEL: Final[Mapping[ConsentChannel, str]] = {
+    ConsentChannel.COUNTER: N_("At the counter"),
+    ConsentChannel.OFFICE: N_("At the office"),
+    ConsentChannel.OWN_PAGE: N_("On their own page"),
 }
 CONTACT_ROLE: Final[Mapping[ContactRole, str]] = {
     ContactRole.MANAGER: N_("Manager"),

@@ -15,7 +15,7 @@ from litestar.response import Response
 from loyalty.audit import operations as audit
 from loyalty.errors import NotFound
 from loyalty.identity.rules import Permission
-from loyalty.outbox import MESSAGE_MOVES, MessageStatus, MessageView, get_message, list_messages, payload_of, send_again
+from loyalty.outbox import MESSAGE_MOVES, Channel, MessageStatus, MessageView, get_message, list_messages, payload_of, send_again
 from loyalty.paging import Page as Found
 from loyalty.web.i18n import N_
 from loyalty.web.listing import Column
@@ -39,6 +39,7 @@ STATUS: Final = {
 ABOUT: Final = {
     "fleet.report.week": N_("A company's week"),
     "fleet.report.period": N_("A company's statement"),
+    "partners.feed": N_("A partner's list"),
 }
 
 
@@ -91,7 +92,7 @@ async def outbox(desk: NamedDependency[Desk]) -> Any:
 
 def _acts(desk: Desk, one: MessageView) -> Any:
     _ = desk.gettext
-    if one.status is MessageStatus.CAPTURED:
+    if one.status is MessageStatus.CAPTURED and one.channel is Channel.MAIL:
         return desk.link(f"{PATH}/{one.message_id}", _("Show"))
     if MessageStatus.WAITING in MESSAGE_MOVES[one.status] and one.status is not MessageStatus.SENDING:
         return desk.link(f"{PATH}/{one.message_id}/again", _("Send again"))

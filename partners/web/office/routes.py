@@ -4,9 +4,23 @@ from litestar import Router
 from litestar.di import Provide
 
 from loyalty.web.office.desk import DOOR, provide_desk
-from partners.web.office import agreements, documents, lines, notices, outlets, page, partners, terms_edit
+from partners.web.office import (
+    agreements,
+    documents,
+    feed_edit,
+    feed_files,
+    feed_page,
+    feeds,
+    inbound,
+    lines,
+    notices,
+    outlets,
+    page,
+    partners,
+    terms_edit,
+)
 
-_PAGES = (partners, page, outlets, notices, documents, terms_edit, agreements, lines)
+_PAGES = (partners, page, outlets, notices, documents, terms_edit, agreements, lines, feeds, feed_edit, feed_page, feed_files, inbound)
 
 partners_office = Router(
     path="/office",
