@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import ClassVar
 
 from loyalty import demo
 from loyalty.settings import Settings
+from partners.demo import ally
 
 
 class DemoNotWanted(Exception):  # noqa: N818 - said to a person
@@ -27,9 +29,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """
     if not (settings.fills_demo or arguments.demo):
         raise DemoNotWanted("DATABASE_URL names an outside database: its demo log-ins would be real ones. Say --demo if that is meant.")
-    told = asyncio.run(demo.fill(settings, progress=_say))
+    told = asyncio.run(fill(settings, _say))
     sys.stdout.write(f"{told or 'The database is not empty: nothing was changed.'}\n")
     return 0
+
+
+async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> str:
+    """Fill an empty database with the whole demo: the chain, and what the rooms above it add."""
+    return await demo.fill(settings, progress, also=[ally])
 
 
 def _say(line: str) -> None:

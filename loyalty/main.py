@@ -43,6 +43,7 @@ from loyalty.web.problems import app_handlers
 from loyalty.web.routes import web_routes
 from partners.web.notices import alliance_notices
 from partners.web.office.routes import partners_office
+from partners.web.office.waiting import alliances_waiting
 
 
 @get("/health", summary="Is this process able to serve? / 健康检查", opt={"public": True})
@@ -106,7 +107,7 @@ def create_app(settings: Settings) -> Litestar:
             use_handler_docstrings=True,
         ),
         lifespan=[_database],
-        state=State({"settings": settings, "notice_sources": (alliance_notices,)}),
+        state=State({"settings": settings, "notice_sources": (alliance_notices,), "waiting_sources": (alliances_waiting,)}),
         # Our own handler logs faults without values; Litestar's would log messages.
         logging_config=None,
         debug=False,

@@ -239,8 +239,8 @@ def _fill_demo(settings: Settings) -> str:
     """Fill an empty database with the demo chain and return what to print of its log-ins."""
     if importlib.util.find_spec("loyalty.demo") is None:
         return ""
-    demo = importlib.import_module("loyalty.demo")  # only where demo data is wanted
-    return str(asyncio.run(demo.fill(settings, progress=_say)) or "")
+    demo = importlib.import_module("loyalty.demo_command")  # only where demo data is wanted
+    return str(asyncio.run(demo.fill(settings, _say)) or "")
 
 
 def _introduce(arguments: argparse.Namespace, settings: Settings, log_ins: str, *, embedded: bool) -> None:

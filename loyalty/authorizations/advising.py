@@ -22,6 +22,7 @@ from .prompting import told_with
 from .rules import encode, flag_names, is_private, limits_of, product_refuses
 from .settling import detail_of, goods_of, price_fuel, taken_from
 from .wire import (
+    CardNumber,
     Credential,
     DriverNumber,
     FuelLine,
@@ -42,9 +43,15 @@ _ACTIVE: Final = 2
 class AdvisedCard(Struct, forbid_unknown_fields=True, frozen=True):
     """The card as the till knew it offline; a number that was read from track or chip, or typed."""
 
-    number: Annotated[str, Meta(pattern=r"^[0-9]{8,24}$")]
+    number: CardNumber
     pin_verified: bool = False
     """Whether the till checked a PIN by its offline means."""
+
+
+class AdvisedDriverCard(Struct, forbid_unknown_fields=True, frozen=True):
+    """The driver's own card as the till read it beside the one that paid."""
+
+    number: CardNumber
 
 
 class Advice(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -63,6 +70,8 @@ class Advice(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
     driver_number: DriverNumber | None = None
     """Who said to drive. A PIN cannot be checked offline, so none is told."""
+    driver_card: AdvisedDriverCard | None = None
+    """In place of `driver_number`."""
     order_number: OrderNumber | None = None
     nozzle: Nozzle | None = None
     staff_id: UUID | None = None
@@ -99,6 +108,7 @@ def decide_advice(
         decision,
         card,
         driver_number=advice.driver_number,
+        driver_card=None if advice.driver_card is None else advice.driver_card.number,
         order_number=advice.order_number,
         product_code=None if advice.fuel is None else advice.fuel.product,
         place=place,

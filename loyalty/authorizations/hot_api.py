@@ -26,8 +26,8 @@ from loyalty.signing import SignatureHeaders
 from .callers import Caller, IdempotencyKeyNeeded, caller_of, known_caller, signed_headers
 from .hot import AuthorizationNotFound, HotRequest
 from .model import Operation
-from .rules import Presented
-from .wire import AuthorizationRequest, CompletionRequest, Credential, Record, SaleRequest, parse_reference
+from .rules import Presented, ShownDriverCard
+from .wire import AuthorizationRequest, CompletionRequest, Credential, DriverCard, Record, SaleRequest, parse_reference
 from .worker import Pump
 
 log = logging.getLogger(__name__)
@@ -177,11 +177,14 @@ def request_with_card(
 ) -> HotRequest:
     """Make the request of an authorisation or a sale: the card found by its index, the PIN opened, the code read."""
     presented, index = present(card, caller, key)
+    driver = body.driver_number or ""
+    if body.driver_card is not None:
+        if body.driver_number is not None:
+            raise BodyNotUnderstood(fault="driver_number and driver_card say the same: give one of them")
+        presented.driver_card, driver = shown_driver_card(body.driver_card), body.driver_card.reference
     if body.driver_pin:
         try:
-            presented.driver_pin = open_pin(
-                body.driver_pin, session=caller.session.keys, card=body.driver_number or "", request_key=str(key)
-            )
+            presented.driver_pin = open_pin(body.driver_pin, session=caller.session.keys, card=driver, request_key=str(key))
         except SealedPinError:
             presented.driver_pin_unreadable = True
     return HotRequest(
@@ -218,6 +221,18 @@ def present(card: Credential, caller: Caller, key: UUID) -> tuple[Presented, byt
         except SealedPinError:
             presented.pin_unreadable = True
     return presented, index
+
+
+def shown_driver_card(card: DriverCard) -> ShownDriverCard:
+    """Read the driver's own card; a code that is none of ours is nobody's."""
+    if card.number is not None:
+        checked = None if card.check_value is None else check_value_index(card.number, card.check_value)
+        return ShownDriverCard(number_index(card.number), checked)
+    try:
+        code = read_code(card.reference)
+    except TokenError:
+        return ShownDriverCard(b"")
+    return ShownDriverCard(code.index, token_version=code.version)
 
 
 def fingerprint_of(operation: Operation, body: bytes, pin: str | None, path: str, driver_pin: str | None = None) -> bytes:

@@ -32,8 +32,8 @@ SELECT r.ord::integer, {_CARD_COLUMNS},
     {ABOVE_COLUMNS}%s
 FROM (
     SELECT i.*, date_trunc('week', i.day::timestamp)::date AS week, date_trunc('month', i.day::timestamp)::date AS month
-    FROM unnest($1::bytea[], $2::date[], $3::uuid[], $4::text[], $5::text[], $6::boolean[])
-        WITH ORDINALITY i(number_index, day, fill, driver_number, order_number, says_odometer, ord)
+    FROM unnest($1::bytea[], $2::date[], $3::uuid[], $4::text[], $5::bytea[], $6::text[], $7::boolean[])
+        WITH ORDINALITY i(number_index, day, fill, driver_number, driver_card, order_number, says_odometer, ord)
     OFFSET 0 -- else each of a card's days works them out six times (an eighth of the batch where a month is full)
 ) r
 LEFT JOIN cards c ON c.number_index = r.number_index AND c.status > 0
@@ -71,7 +71,7 @@ LEFT JOIN standings s ON s.customer_id = h.customer_id
 LEFT JOIN LATERAL (
     SELECT array_agg(b.cap_id) AS caps, array_agg(b.start) AS starts, array_agg(b.amount) AS amounts, array_agg(b.count) AS times
     FROM benefit_counters b
-    WHERE b.subject_id = ANY (ARRAY[c.chain_id, c.account_id, coalesce(h.merged_into, h.customer_id)]) AND b.cap_id = ANY ($7::uuid[])
+    WHERE b.subject_id = ANY (ARRAY[c.chain_id, c.account_id, coalesce(h.merged_into, h.customer_id)]) AND b.cap_id = ANY ($8::uuid[])
         AND (b.start BETWEEN r.day - 31 AND r.day OR b.start = date '-infinity')
 ) b ON true""",
 )

@@ -19,7 +19,7 @@ from .decision import Decision
 from .facts import CardFacts, Place
 from .model import Flag
 from .reasons import Reason
-from .rules import PIN_TRIES, Presented, Refused
+from .rules import PIN_TRIES, Presented, Refused, ShownDriverCard
 from .wire import AuthorizationRequest, SaleRequest
 
 _DRIVES: Final = "active"
@@ -61,13 +61,11 @@ def said_with(
             return card, Refused(Reason.ORDER_UNKNOWN, needs=["order_number"])
         return card, None
     needs = needs_of(card)
-    missing = [] if presented.quotes else [field for field in fields_of(needs) if getattr(request, field) is None]
-    if request.driver_number is not None and request.driver_pin is None and "driver_pin" not in missing:
-        missing.append("driver_pin")
+    missing = [] if presented.quotes else _missing(request, needs)
     if missing:
         second = set(missing) <= {"driver_number", "driver_pin"}
         return card, Refused(Reason.DRIVER_NEEDED if second else Reason.MORE_NEEDED, needs=missing)
-    refused = _driver_refuses(decision, above, request, presented, needs)
+    refused = _driver_refuses(decision, card, above, request, presented, needs, local)
     if refused is None:
         refused = _order_refuses(above, request.order_number, card.chain_id, local)
     if refused is None:
@@ -79,11 +77,22 @@ def said_with(
     return card, refused
 
 
+def _missing(request: AuthorizationRequest | SaleRequest, needs: Needs) -> list[str]:
+    """Return the fields that the request lacks. A card that may prove itself is looked at before its driver's PIN is asked for."""
+    said, shown = request.driver_number is not None, request.driver_card
+    wanted = fields_of(needs)
+    if (said or shown is not None) and "driver_pin" not in wanted:
+        wanted.append("driver_pin")
+    instead = set() if shown is None else {"driver_number"} | ({"driver_pin"} if shown.may_prove_itself else set())
+    return [field for field in wanted if field not in instead and getattr(request, field) is None]
+
+
 def told_with(
     decision: Decision,
     card: CardFacts | None,
     *,
     driver_number: str | None,
+    driver_card: str | None,
     order_number: str | None,
     product_code: str | None,
     place: Place,
@@ -96,14 +105,14 @@ def told_with(
     """
     kept: dict[str, Any] = {}
     above = None if card is None else card.above
-    if driver_number is not None:
-        driver = None if above is None else above.driver
+    if driver_number is not None or driver_card is not None:
+        driver = None if card is None or above is None else _driver_of(card, above)
         if card is None or above is None or driver is None:
-            kept["driver_number"] = driver_number
+            kept |= kept_of_nobody(driver_number, driver_card)
         else:
             decision.prompts = (decision.prompts or {}) | {levelling.DRIVER: str(driver.driver_id)}
             above = above.driven_by(driver.driver_id)
-        if card is None or driver is None or not _may_drive(driver, card, above):
+        if card is None or driver is None or not _may_drive(driver, card, above, local):
             decision.flags |= Flag.DRIVER
     if order_number is not None:
         order = None if above is None else above.order
@@ -120,22 +129,60 @@ def told_with(
     return card if card is None else card._replace(above=above), kept
 
 
-def _may_drive(driver: PumpDriver, card: CardFacts, above: Above | None) -> bool:
-    """Say whether a driver drives, and with this card."""
-    return driver.status == _DRIVES and (Needs.RELATED not in needs_of(card) or (above is not None and _is_related(driver, above)))
+def kept_of_nobody(driver_number: str | None, driver_card: str | None) -> dict[str, str]:
+    """Return what is kept of a driver who is nobody: the number as it was typed, of a card its last four digits."""
+    if driver_card is not None:
+        return {"driver_card_tail": driver_card[-4:]}
+    return {} if driver_number is None else {"driver_number": driver_number}
+
+
+def _driver_of(card: CardFacts, above: Above) -> PumpDriver | None:
+    """Return who was named; nobody where the card that pays was shown a second time."""
+    shown = above.driver_card
+    return None if shown is not None and shown.card_id == card.card_id else above.driver
+
+
+def _may_drive(driver: PumpDriver, card: CardFacts, above: Above | None, local: datetime) -> bool:
+    """Say whether a driver drives, with this card, and showed a card that lives where they showed one."""
+    if above is None or driver.status != _DRIVES:
+        return False
+    if above.driver_card is not None and not ShownDriverCard(b"").is_of(above.driver_card, local.date()):
+        return False
+    return Needs.RELATED not in needs_of(card) or _is_related(driver, above)
 
 
 def _driver_refuses(
-    decision: Decision, above: Above, request: AuthorizationRequest | SaleRequest, presented: Presented, needs: Needs
+    decision: Decision,
+    card: CardFacts,
+    above: Above,
+    request: AuthorizationRequest | SaleRequest,
+    presented: Presented,
+    needs: Needs,
+    local: datetime,
 ) -> Refused | None:
-    """Judge the second identity; three wrong PINs in a row lock it, at whatever pump and with whatever card."""
-    if request.driver_number is None:
+    """Judge the second identity; three wrong PINs in a row lock it, at whatever pump and with whatever card.
+
+    A card that cannot be the driver's is nobody's, whatever is wrong with it: another company's, a vehicle's, the one that pays, one that
+    does not live, one whose check value or code does not fit.
+    """
+    if request.driver_number is None and request.driver_card is None:
         return None
-    driver = above.driver
-    if driver is None or driver.status != _DRIVES:
-        return Refused(Reason.DRIVER_UNKNOWN, needs=["driver_number"])
+    by = "driver_number" if request.driver_card is None else "driver_card"
+    driver = _driver_of(card, above)
+    shown, known = presented.driver_card, above.driver_card
+    wrong = shown is not None and (known is None or not shown.is_of(known, local.date()))
+    if driver is None or driver.status != _DRIVES or wrong:
+        return Refused(Reason.DRIVER_UNKNOWN, needs=[by])
     if Needs.RELATED in needs and not _is_related(driver, above):
-        return Refused(Reason.DRIVER_NOT_RELATED, needs=["driver_number"])
+        return Refused(Reason.DRIVER_NOT_RELATED, needs=[by])
+    if request.driver_pin is None:
+        # Asked for before, but of a card that may prove itself.
+        if driver.pin_tries >= PIN_TRIES:
+            return Refused(Reason.DRIVER_PIN_LOCKED)
+        if shown is None or known is None or not shown.proves(known):
+            return Refused(Reason.DRIVER_NEEDED, needs=["driver_pin"])
+        decision.prompts = (decision.prompts or {}) | {levelling.DRIVER: str(driver.driver_id)}
+        return None
     if presented.driver_pin_unreadable or presented.driver_pin is None:
         return Refused(Reason.DRIVER_PIN_UNREADABLE, needs=["driver_pin"])
     if driver.pin_verifier is None:

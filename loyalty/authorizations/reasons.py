@@ -101,8 +101,14 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.PIN_LOCKED: ("密码已锁定，请持证件到任一网点解锁。", "The PIN is locked. Any outlet unlocks it with an ID."),
     Reason.PIN_UNREADABLE: ("密码密文无法解开，请重新输入。", "The PIN could not be read. Enter it again."),
     Reason.PIN_NOT_SET: ("此卡尚未设置密码，请到柜台设置。", "The card has no PIN yet. Set one at the counter."),
-    Reason.DRIVER_NEEDED: ("请驾驶员输入编号和本人密码。", "The driver enters their number and their own PIN."),
-    Reason.DRIVER_UNKNOWN: ("没有这个驾驶员编号，或该驾驶员已停用。", "There is no such driver, or they do not drive at present."),
+    Reason.DRIVER_NEEDED: (
+        "请驾驶员输入编号或刷驾驶员卡，并输入本人密码。",
+        "The driver gives their number or their own card, and their own PIN.",
+    ),
+    Reason.DRIVER_UNKNOWN: (
+        "没有这个驾驶员编号或驾驶员卡，或该驾驶员已停用。",
+        "There is no such driver, or they do not drive at present.",
+    ),
     Reason.DRIVER_NOT_RELATED: ("该驾驶员不能使用这张卡。", "This driver may not use this card."),
     Reason.DRIVER_PIN_WRONG: ("驾驶员密码错误，还可尝试 {remaining} 次。", "Wrong driver PIN; {remaining} tries left."),
     Reason.DRIVER_PIN_LOCKED: (

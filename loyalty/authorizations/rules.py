@@ -1,14 +1,15 @@
 """The pump's decisions: pure, on one read's facts. No I/O, no clock: the same facts give the same bytes."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
 
 import msgspec
 
 from loyalty.crypto import pin_matches
 from loyalty.ledger.model import PurseKind
 from loyalty.ledger.rules import PurseView
+from loyalty.limits.presented import PumpDriverCard
 from loyalty.limits.rules import UNUSED, Judgement, judge
 from loyalty.limits.rules import Reason as LimitReason
 from loyalty.limits.wording import limit_label
@@ -48,12 +49,33 @@ _FREE: Final = Judgement(None, (), None, None, None, None, None)
 encode: Final = msgspec.json.Encoder().encode
 
 
+class ShownDriverCard(NamedTuple):
+    """What the edge could read of the driver's own card: its blind index (empty where its code was none of ours)."""
+
+    lookup: bytes
+    check_value_index: bytes | None = None
+    token_version: int | None = None
+    """The version of the card for which its code was made; None where no code was shown."""
+
+    def proves(self, card: PumpDriverCard) -> bool:
+        """Say whether it is shown to be that card without a PIN: by its code, or by its chip where the product asks for no PIN."""
+        return self.token_version is not None or (self.check_value_index is not None and not card.needs_pin)
+
+    def is_of(self, card: PumpDriverCard, today: date) -> bool:
+        """Say whether what was shown is that card's, and the card lives."""
+        if card.status != _ACTIVE or (card.expires_on is not None and card.expires_on < today):
+            return False
+        if self.check_value_index is not None and self.check_value_index != card.check_value_index:
+            return False
+        return self.token_version in {None, card.version}
+
+
 class Presented:
     """How the card was presented: what of it the edge could read."""
 
     __slots__ = (
-        *("check_value_index", "driver_pin", "driver_pin_unreadable", "holds_fill", "needs_pin", "pin", "pin_unreadable", "quotes"),
-        *("token_ok", "token_version", "token_wrong"),
+        *("check_value_index", "driver_card", "driver_pin", "driver_pin_unreadable", "holds_fill", "needs_pin", "pin", "pin_unreadable"),
+        *("quotes", "token_ok", "token_version", "token_wrong"),
     )
 
     def __init__(
@@ -68,6 +90,7 @@ class Presented:
         holds_fill: bool = False,
         driver_pin: str | None = None,
         driver_pin_unreadable: bool = False,
+        driver_card: ShownDriverCard | None = None,
         quotes: bool = False,
     ) -> None:
         self.pin = pin
@@ -81,6 +104,8 @@ class Presented:
         """The fill's lock is this sale's own: the holder approved it on the phone."""
         self.driver_pin = driver_pin
         self.driver_pin_unreadable = driver_pin_unreadable
+        self.driver_card = driver_card
+        """Shown in place of the driver's number."""
         self.quotes = quotes
         """Nobody fuels yet: nothing has to be said with the card."""
 

@@ -18,7 +18,10 @@ Nozzle = Annotated[int, Meta(ge=0, le=999)]
 Code = Annotated[str, Meta(min_length=1, max_length=32)]
 Instant = Annotated[datetime, Meta(tz=True)]
 DriverNumber = Annotated[str, Meta(pattern=r"^[0-9]{1,12}$", description="The driver of the card's company, beside the card")]
-DriverPin = Annotated[str, Meta(max_length=400, description="The driver's own PIN, sealed for `driver_number` as the card's is")]
+DriverPin = Annotated[
+    str, Meta(max_length=400, description="The driver's own PIN, sealed for `driver_number` or `driver_card` as the card's is for the card")
+]
+CardNumber = Annotated[str, Meta(pattern=r"^[0-9]{8,24}$")]
 OrderNumber = Annotated[str, Meta(pattern=r"^[0-9A-Za-z._/-]{1,32}$", description="The company's order, used once")]
 _REDEMPTION: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
@@ -33,10 +36,38 @@ class Record(Struct, forbid_unknown_fields=True, frozen=True):
 class Credential(Struct, forbid_unknown_fields=True, frozen=True):
     """How the holder was told: a number never spends alone, it comes with a sealed PIN, the chip's check value, or as a dynamic code."""
 
-    number: Annotated[str, Meta(pattern=r"^[0-9]{8,24}$")] | None = None
+    number: CardNumber | None = None
     pin: Annotated[str, Meta(max_length=400)] | None = None
     check_value: Annotated[str, Meta(min_length=3, max_length=64)] | None = None
     token: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class DriverCard(Struct, forbid_unknown_fields=True, frozen=True):
+    """The driver's own card beside the vehicle's, in place of `driver_number`: it says who drives, and pays nothing.
+
+    A card of the same company that is bound to a driver and to no vehicle. A number comes with the driver's own PIN (`driver_pin`); the
+    chip's check value needs none where the card's product asks for none, a dynamic code never does.
+    """
+
+    number: CardNumber | None = None
+    check_value: Annotated[str, Meta(min_length=3, max_length=64)] | None = None
+    token: Annotated[str, Meta(max_length=1000)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.number is None) == (self.token is None):
+            raise ValueError("a driver's card is named by its number or by its code")
+        if self.check_value is not None and self.number is None:
+            raise ValueError("a check value is a number's")
+
+    @property
+    def reference(self) -> str:
+        """What the driver's sealed PIN is bound to."""
+        return self.number or self.token or ""
+
+    @property
+    def may_prove_itself(self) -> bool:
+        """Whether more than the number was shown."""
+        return self.check_value is not None or self.token is not None
 
 
 class AuthorizationRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -52,6 +83,7 @@ class AuthorizationRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_o
     plate: Annotated[str, Meta(max_length=16)] | None = None
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
     driver_number: DriverNumber | None = None
+    driver_card: DriverCard | None = None
     driver_pin: DriverPin | None = None
     order_number: OrderNumber | None = None
     continues: UUID | None = None
@@ -116,6 +148,7 @@ class SaleRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     odometer_km: Annotated[int, Meta(ge=0, le=10**8)] | None = None
     staff_id: UUID | None = None
     driver_number: DriverNumber | None = None
+    driver_card: DriverCard | None = None
     driver_pin: DriverPin | None = None
     order_number: OrderNumber | None = None
     continues: UUID | None = None

@@ -1,8 +1,10 @@
 """A small chain that has been open for a week: for demonstrations, on this machine only."""
 
 import random
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
 from loyalty.audit.operations import seal
@@ -19,19 +21,23 @@ from .agreements import agree
 from .business import Business, Forecourt
 from .campaigns import hand_over, judge, plan_ahead, reckon_up, set_up
 from .cash import pay_cash
-from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, make_chain
+from .chain import COUNTER_CODE, COUNTER_STATION, ZONE, Chain, make_chain
 from .custody import keep_and_lend
 from .days import DAYS, trade
 from .fleet import make_fleet
-from .fleet_people import let_in
+from .fleet_people import let_in, want_reports
 from .holders import make_crowd
 from .oddities import look_and_say
 from .secrets import LogIns, keep, kept, told
 
-__all__ = ["fill"]
+__all__ = ["Also", "fill"]
 
 
-async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> str:
+Also = Callable[[AsyncSession, Chain, datetime], Awaitable[None]]
+"""What a room above adds to the chain, in the demo's last transaction."""
+
+
+async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: None, *, also: Sequence[Also] = ()) -> str:
     """Fill an empty database with the demo chain and return the log-ins to print; of a filled one return those kept at its making.
 
     Uses nothing but the rooms' operations. Names are the same each time; passwords, PINs, TOTP secrets and card numbers are drawn.
@@ -63,6 +69,7 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await agree(session, chain, now=now)
             company_id = await make_fleet(session, chain, pin=crowd.pin, now=now)
             people = await let_in(session, company_id=company_id, log_ins=log_ins, now=now)
+            await want_reports(session, company_id=company_id, people=people, since=began)
             await pay_cash(session, company_id=company_id, people=people, now=now)
             # Before the commit: a chain whose secrets nobody knows would be of no use.
             keep(log_ins, settings.keys_dir)
@@ -79,6 +86,8 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await plan_ahead(session, chain, now=now)
             await keep_and_lend(session, chain, company_id=company_id, now=now)
             await look_and_say(session, company_id=company_id, now=now)
+            for add in also:
+                await add(session, chain, now)
             await seal(session, now=now)
         return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))
     finally:

@@ -1,5 +1,6 @@
 """Who comes into the demo company's portal: one of each kind that decides something."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -7,6 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.audit.model import Actor, ActorKind
+from loyalty.fleet.model_reports import ReportFiles
+from loyalty.fleet.operations.reports import subscribe
+from loyalty.fleet.queries.companies import get_company
 from loyalty.fleet.queries.departments import departments_of
 from loyalty.identity.model_portal import PortalRole
 from loyalty.identity.operations import make_portal_user
@@ -48,3 +52,20 @@ async def let_in(session: AsyncSession, *, company_id: UUID, log_ins: LogIns, no
         log_ins.fleet.append(OfficeLogIn(email, name, f"{name}, {said}", password, shown))
         people[role] = Actor(ActorKind.COMPANY_USER, user_id)
     return people
+
+
+async def want_reports(session: AsyncSession, *, company_id: UUID, people: Mapping[PortalRole, Actor], since: datetime) -> None:
+    """Let the owner and finance get their mails, as they chose when the chain opened: the first is in the outbox on a Monday."""
+    company = await get_company(session, company_id=company_id)
+    for role in (PortalRole.OWNER, PortalRole.FINANCE):
+        who = people[role]
+        await subscribe(
+            session,
+            user_id=UUID(str(who.actor_id)),
+            company=company,
+            at_close=ReportFiles.PDF,
+            weekly=True,
+            locale="zh_CN",
+            actor=who,
+            now=since,
+        )

@@ -63,7 +63,7 @@ async def drive_oddly(business: Business, day: date) -> None:
             fuel=fuel,
             fill_id=await business.dispense(COUNTER_STATION, fuel, forecourt.at - timedelta(minutes=3)),
             plate=odd.plate or van.plate,
-            odometer_km=business.odometer(van, odd.litres_milli // 2),
+            odometer_km=business.odometer(van, odd.litres_milli),
             staff_id=business.chain.staff[f"cashier:{COUNTER_STATION}"],
         )
         answer = await forecourt.ask(Operation.SALE, sale, place=business.place(COUNTER_STATION), **business.presented(van))

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from .model import Level, LimitKind, Needs, Reaction
-from .presented import Odometer, OrderFacts, PumpDriver
+from .presented import Odometer, OrderFacts, PumpDriver, PumpDriverCard
 from .rules import NO_LIMITS, UNUSED, Block, Compiled, Judgement, LimitSet, Reason, Used, judge, overlay, window_start
 
 LEVEL_NAMES: Final = {int(level): level.name.lower() for level in Level}
@@ -73,7 +73,7 @@ class LevelCount(NamedTuple):
 class Above:
     """What stands over a company's card."""
 
-    __slots__ = ("doubtful", "driver", "levels", "needs", "odometer", "order", "reliefs")
+    __slots__ = ("doubtful", "driver", "driver_card", "levels", "needs", "odometer", "order", "reliefs")
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class Above:
         driver: PumpDriver | None = None,
         odometer: Odometer | None = None,
         order: OrderFacts | None = None,
+        driver_card: PumpDriverCard | None = None,
     ) -> None:
         self.levels = levels
         self.reliefs = reliefs
@@ -91,14 +92,15 @@ class Above:
                 needs |= level.limits.needs
         self.needs = Needs(needs)
         self.driver = driver
-        """Whose number was typed; their level is among the levels."""
+        """Whose number was typed or whose card was shown; their level is among the levels."""
+        self.driver_card = driver_card
         self.odometer = odometer
         self.order = order
         self.doubtful = False
         """The odometer's reading that was given cannot be."""
 
     def _with(self, levels: Sequence[LevelFacts], reliefs: Sequence[Relief], order: OrderFacts | None) -> "Above":
-        made = Above(levels, reliefs, self.needs, self.driver, self.odometer, order)
+        made = Above(levels, reliefs, self.needs, self.driver, self.odometer, order, self.driver_card)
         made.doubtful = self.doubtful
         return made
 

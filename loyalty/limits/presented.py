@@ -1,6 +1,6 @@
 """What comes with a company's card at the pump besides the card: a driver, an odometer's reading, an order. Pure."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -10,7 +10,7 @@ _DAY_S: Final = 86_400
 
 
 class PumpDriver(NamedTuple):
-    """The driver of the company whose number was typed, in the order of the read's columns."""
+    """The driver of the company whose number was typed or whose own card was shown, in the order of the read's columns."""
 
     driver_id: UUID
     status: str
@@ -20,6 +20,18 @@ class PumpDriver(NamedTuple):
     department_id: UUID | None
     is_bound: bool
     """The card is theirs."""
+
+
+class PumpDriverCard(NamedTuple):
+    """The card of the same account that was shown beside the one that pays, in the order of the read's columns; whatever its status."""
+
+    card_id: UUID
+    status: int
+    version: int
+    expires_on: date | None
+    check_value_index: bytes | None
+    needs_pin: bool
+    """Its product asks for a PIN even where the chip is read."""
 
 
 class Odometer(NamedTuple):

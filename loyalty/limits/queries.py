@@ -13,7 +13,7 @@ from loyalty.paging import all_as
 
 from .levels import Above, LevelFacts, Relief
 from .model import CardLimit, LevelCounter, LimitChange, LimitProfile, LimitRelease, LimitSetRow, Needs
-from .presented import Odometer, OrderFacts, PumpDriver
+from .presented import Odometer, OrderFacts, PumpDriver, PumpDriverCard
 from .rules import Compiled, LimitSet, compiled
 
 ABOVE: Final = """
@@ -52,16 +52,31 @@ LEFT JOIN LATERAL (
         FROM fuel_orders o
         LEFT JOIN level_counters w ON w.account_id = o.account_id AND w.subject_id = o.order_id AND w."window" = 0
         WHERE o.company_id = h.company_id AND o.number = r.order_number
-    ) END AS fuel_order
-    FROM limit_chains h LEFT JOIN drivers g ON g.company_id = h.company_id AND g.number = r.driver_number
+    ) END AS fuel_order,
+    CASE WHEN r.driver_card IS NOT NULL THEN (
+        SELECT ROW(n.card_id, n.status, n.version, n.expires_on, n.check_value_index, q.pin_required)::pump_driver_card
+        FROM cards n JOIN card_products q ON q.product_id = n.product_id
+        WHERE n.number_index = r.driver_card AND n.account_id = c.account_id
+    ) END AS driver_card
+    FROM limit_chains h LEFT JOIN drivers g ON g.company_id = h.company_id AND g.number = CASE
+        WHEN r.driver_card IS NULL THEN r.driver_number
+        ELSE (
+            SELECT f.number
+            FROM cards n
+            JOIN limit_chains t ON t.chain_id = n.chain_id AND array_position(t.levels, 3::smallint) IS NULL
+            JOIN drivers f ON f.driver_id = t.subjects[array_position(t.levels, 4::smallint)]
+            WHERE n.number_index = r.driver_card AND n.account_id = c.account_id
+        )
+    END
     WHERE h.chain_id = c.chain_id AND a.kind = 'company'
 ) v ON true
 """
 """What stands over a company's card, `c` of account `a`, on the day, week and month of `r`, which also says which driver's number was
-typed, which order was named, and whether an odometer was read; the pump's read joins it. Of another's card nothing is looked up: the
-account's kind is asked first."""
+typed, or which card was shown beside (its blind index: a card of the same account that is bound to a driver and to no vehicle stands for
+its driver's number), which order was named, and whether an odometer was read; the pump's read joins it. Of another's card nothing is
+looked up: the account's kind is asked first."""
 
-ABOVE_COLUMNS: Final = "v.levels, v.reliefs, v.driver, v.odometer, v.fuel_order, v.needs"
+ABOVE_COLUMNS: Final = "v.levels, v.reliefs, v.driver, v.odometer, v.fuel_order, v.needs, v.driver_card"
 """Of `v` what `above_of` takes, in order."""
 
 
@@ -151,6 +166,7 @@ def above_of(
     odometer: Sequence[Any] | None,
     fuel_order: Sequence[Any] | None,
     needs: int,
+    driver_card: Sequence[Any] | None,
 ) -> Above:
     """Build what stands over a card from what `ABOVE` gives."""
     return Above(
@@ -160,6 +176,7 @@ def above_of(
         None if driver is None else PumpDriver(*driver),
         None if odometer is None else Odometer(*odometer),
         None if fuel_order is None else OrderFacts(*fuel_order[:11], *(value or 0 for value in fuel_order[11:14])),
+        None if driver_card is None else PumpDriverCard(*driver_card),
     )
 
 
@@ -177,6 +194,7 @@ async def above_at(
     chain_id: UUID,
     day: date,
     driver_number: str | None = None,
+    driver_card: bytes | None = None,
     order_number: str | None = None,
 ) -> Above | None:
     """Return what stands over a company account's chain on a station's `day`, with whom and what was named; None where nothing does."""
@@ -189,7 +207,8 @@ async def above_at(
                 CROSS JOIN (SELECT 'company' AS kind) a
                 CROSS JOIN (
                     SELECT d.day, date_trunc('week', d.day::timestamp)::date AS week, date_trunc('month', d.day::timestamp)::date AS month,
-                        CAST(:driver_number AS text) AS driver_number, CAST(:order_number AS text) AS order_number,
+                        CAST(:driver_number AS text) AS driver_number, CAST(:driver_card AS bytea) AS driver_card,
+                        CAST(:order_number AS text) AS order_number,
                         false AS says_odometer
                     FROM (SELECT CAST(:day AS date) AS day) d
                 ) r
@@ -201,6 +220,7 @@ async def above_at(
                 "chain_id": chain_id,
                 "day": day,
                 "driver_number": driver_number,
+                "driver_card": driver_card,
                 "order_number": order_number,
             },
         )

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--litres", type=int, required=True, help="thousandths of a litre")
             command.add_argument("--price", type=int, required=True, help="ten-thousandths of a currency unit a litre")
             command.add_argument("--driver", metavar="NUMBER", help="who drives, where the company wants it said")
+            command.add_argument("--driver-card", metavar="NUMBER", help="the driver's own card in place of their number; it pays nothing")
             command.add_argument("--driver-pin", help="the driver's own PIN")
             command.add_argument("--order", metavar="NUMBER", help="the company's order, used once")
             command.add_argument("--odometer", type=int, metavar="KM")
@@ -63,7 +64,9 @@ async def _run(arguments: argparse.Namespace) -> Any:
         if arguments.command == "sale":
             amount = line_amount(arguments.litres, arguments.price, 2)
             fuel = Fuel(product=arguments.product, quantity_milli=arguments.litres, unit_price_e4=arguments.price, amount_minor=amount)
-            driver = None if arguments.driver is None else Driver(number=arguments.driver, pin=arguments.driver_pin)
+            own = None if arguments.driver_card is None else Card(number=arguments.driver_card)
+            named = arguments.driver is not None or own is not None
+            driver = Driver(number=arguments.driver, card=own, pin=arguments.driver_pin) if named else None
             said = {
                 "order_number": arguments.order,
                 "odometer_km": arguments.odometer,

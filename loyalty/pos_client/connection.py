@@ -318,9 +318,11 @@ class Connection:
             if card.pin is not None:
                 whole["card"]["pin"] = seal_pin(await self.session(), card=card.reference, request_key=str(key), pin=card.pin)
         if driver is not None:
-            whole["driver_number"] = driver.number
+            whole |= driver.told
+            if driver.card is not None:
+                whole["driver_card"] = plain(msgspec.structs.replace(driver.card, pin=None))
             if driver.pin is not None:
-                whole["driver_pin"] = seal_pin(await self.session(), card=driver.number, request_key=str(key), pin=driver.pin)
+                whole["driver_pin"] = seal_pin(await self.session(), card=driver.reference, request_key=str(key), pin=driver.pin)
         for name, person in staff:
             if person is not None:
                 sealed = seal_pin(await self.session(), card=person.card, request_key=str(key), pin=person.pin)

@@ -36,13 +36,27 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
-    """The driver beside a company's card: the number, and the driver's own PIN where there is a line. Never prints."""
+    """The driver beside a company's card: the number or the driver's own card, and their own PIN where there is a line. Never prints."""
 
-    number: str
+    number: str | None = None
+    card: Card | None = None
+    """In place of the number; it says who drives and pays nothing. A PIN in it goes nowhere."""
     pin: str | None = None
 
     def __repr__(self) -> str:
         return "Driver(•••)"
+
+    @property
+    def reference(self) -> str:
+        """What the driver's sealed PIN is bound to."""
+        return self.number or "" if self.card is None else self.card.reference
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is told of the driver where there is no line: nothing that could not be checked any more."""
+        if self.card is None:
+            return {"driver_number": self.number}
+        return {} if self.card.number is None else {"driver_card": {"number": self.card.number}}
 
 
 class Fuel(msgspec.Struct, frozen=True, kw_only=True):

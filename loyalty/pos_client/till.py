@@ -103,7 +103,7 @@ class Till(Connection):
         """
         body: Body = {"fuel": fuel, "shop": list(shop), "tenders": list(tenders), "event_at": self.business_clock(), **more}
         if driver is not None:
-            body["driver_number"] = driver.number
+            body |= driver.told
         try:
             return await self.perform("sale", "/v1/sales", body, card=card, driver=driver, key=key)
         except UnreachableError as error:

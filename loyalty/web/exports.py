@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -121,10 +121,15 @@ def xlsx(title: str, head: Sequence[str], rows: Iterable[Sequence[Cell]], *, zon
     return sheet.finish()
 
 
-def workbook(sheets: Iterable[tuple[str, Sequence[str], Iterable[Sequence[Cell]]]], *, zone: str) -> bytes:
-    """Return an XLSX file of several sheets, each a title, its head and its rows."""
+def workbook(sheets: Iterable[tuple[str, Sequence[str], Iterable[Sequence[Cell]]]], *, zone: str, made_at: datetime | None = None) -> bytes:
+    """Return an XLSX file of several sheets, each a title, its head and its rows.
+
+    :param made_at: what the file says of its making, for one that shall be the same bytes whenever it is made; None: now
+    """
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, _OPTIONS)
+    if made_at is not None:
+        book.set_properties({"created": made_at.astimezone(UTC).replace(tzinfo=None)})
     for title, head, rows in sheets:
         sheet = Sheet(title, head, zone=zone, book=book)
         for row in rows:

@@ -6,7 +6,7 @@ What was sent, to whom, resting on which consent, is append-only.
 from alembic import op
 
 revision = "0067"
-down_revision = "0063"
+down_revision = "0066"
 branch_labels = None
 depends_on = None
 

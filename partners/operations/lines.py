@@ -1,7 +1,7 @@
 """Lines of a partner's book: booked once for what they are booked for, numbered without a gap; a mirror undoes one, nothing changes one."""
 
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -47,6 +47,31 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class OpenBook(NamedTuple):
+    """A partner's book under its lock, and the month of the instant that was asked about, in the partner's calendar."""
+
+    last_number: int
+    open_from: date
+    currency: str
+    month: date
+
+
+async def lock_book(session: AsyncSession, *, partner_id: UUID, month: datetime) -> OpenBook:
+    """Lock a partner's book: who looks afterwards for a line sees every one that was booked. It begins with its first line's month.
+
+    :raises PartnerNotFound: if there is no such partner
+    """
+    about = (await session.execute(select(Partner.currency, Partner.zone).where(Partner.partner_id == partner_id))).first()
+    if about is None:
+        raise PartnerNotFound(partner=partner_id)
+    first = month_of(local_date(month, about.zone))
+    one = PartnerBook
+    opened = upsert(one).values(partner_id=partner_id, last_number=0, open_from=first)
+    await session.execute(opened.on_conflict_do_nothing())
+    book = (await session.execute(select(one.last_number, one.open_from).where(one.partner_id == partner_id).with_for_update())).one()
+    return OpenBook(book.last_number, book.open_from, about.currency, first)
+
+
 async def book_line(session: AsyncSession, *, partner_id: UUID, entry: Entry, actor: str, now: datetime) -> int:
     """Book a line and return its number; that of the line that is there, if its source was booked before.
 
@@ -54,30 +79,22 @@ async def book_line(session: AsyncSession, *, partner_id: UUID, entry: Entry, ac
 
     :raises PartnerNotFound: if there is no such partner
     """
-    about = (await session.execute(select(Partner.currency, Partner.zone).where(Partner.partner_id == partner_id))).first()
-    if about is None:
-        raise PartnerNotFound(partner=partner_id)
-    month = month_of(local_date(entry.event_at, about.zone))
-    opened = upsert(PartnerBook).values(partner_id=partner_id, last_number=0, open_from=month)
-    await session.execute(opened.on_conflict_do_nothing())
-    one = PartnerBook
-    # The lock comes before the look: of two that book one source at once the second sees the first's line.
-    book = (await session.execute(select(one.last_number, one.open_from).where(one.partner_id == partner_id).with_for_update())).one()
+    book = await lock_book(session, partner_id=partner_id, month=entry.event_at)
     known = select(PartnerLine.number).where(PartnerLine.partner_id == partner_id, PartnerLine.source == entry.source)
     found: int | None = await session.scalar(known)
     if found is not None:
         return found
-    number = int(book.last_number) + 1
-    await session.execute(update(one).where(one.partner_id == partner_id).values(last_number=number))
+    number = book.last_number + 1
+    await session.execute(update(PartnerBook).where(PartnerBook.partner_id == partner_id).values(last_number=number))
     worth = entry.worth
     values: dict[str, Any] = {name: getattr(entry, name) for name in entry.__struct_fields__ if name != "worth"} | worth._asdict()
     made = PartnerLine(
         partner_id=partner_id,
         number=number,
         line_id=uuid7(now),
-        period=max(month, book.open_from),
+        period=max(book.month, book.open_from),
         booked_at=now,
-        currency=about.currency,
+        currency=book.currency,
         due_minor=worth.due_minor + entry.paid_minor,
         actor=actor,
         **values,
@@ -99,7 +116,7 @@ async def mirror_line(session: AsyncSession, *, partner_id: UUID, number: int, s
         raise PartnerNotFound(partner=partner_id, line=number)
     if line.kind is LineKind.ROLLBACK:
         raise LineMirroredAlready(number=line.mirrors)
-    await session.execute(select(PartnerBook.partner_id).where(PartnerBook.partner_id == partner_id).with_for_update())
+    await lock_book(session, partner_id=partner_id, month=now)
     before = (await session.execute(select(one.number, one.source).where(one.partner_id == partner_id, one.mirrors == number))).first()
     if before is not None and before.source != source:
         raise LineMirroredAlready(number=number)

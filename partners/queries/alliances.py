@@ -153,10 +153,11 @@ async def list_partners(
     text: str = "",
     statuses: Collection[PartnerStatus] = (),
     category: Category | None = None,
+    waiting: AgreementStatus | None = None,
     cursor: str | None = None,
     limit: int = PAGE_SIZE,
 ) -> Page[PartnerView]:
-    """Return partners by code; `text` is a part of a code or a name."""
+    """Return partners by code; `text` is a part of a code or a name, `waiting` where a version of theirs stands."""
     wanted: list[ColumnElement[bool]] = []
     if said := text.strip():
         wanted.append(or_(*(column.icontains(said, autoescape=True) for column in (Partner.code, Partner.name_zh, Partner.name_en))))
@@ -164,6 +165,9 @@ async def list_partners(
         wanted.append(Partner.status.in_(statuses))
     if category is not None:
         wanted.append(Partner.category == category)
+    if waiting is not None:
+        of = select(PartnerAgreement.partner_id).where(PartnerAgreement.status == waiting)
+        wanted.append(Partner.partner_id.in_(of))
     return await page_as(session, PartnerView, select(*_PARTNER).where(*wanted), keys=[Key(Partner.code)], cursor=cursor, limit=limit)
 
 
@@ -242,6 +246,13 @@ async def waiting_for(session: AsyncSession, *, partner_ids: Collection[UUID]) -
     waiting = (AgreementStatus.DRAFT, AgreementStatus.SUBMITTED)
     wanted = select(one.partner_id, one.status).where(one.partner_id.in_(partner_ids), one.status.in_(waiting))
     return {row.partner_id: row.status for row in await session.execute(wanted)}
+
+
+async def agreements_to_approve(session: AsyncSession, *, not_by: UUID) -> int:
+    """Return how many versions wait for approval by whom is named: those that somebody else drafted."""
+    one = PartnerAgreement
+    wanted = select(func.count()).where(one.status == AgreementStatus.SUBMITTED, one.made_by != not_by)
+    return int(await session.scalar(wanted) or 0)
 
 
 async def notices_of(session: AsyncSession, *, partner_id: UUID, limit: int = 20) -> list[NoticeView]:

@@ -82,7 +82,7 @@ async def sums_by_month(session: AsyncSession, *, partner_id: UUID) -> list[Mont
     """Return what each month that has lines comes to, the latest first."""
     wanted = select(PartnerLine.period, *_sums()).where(*_of(partner_id, None)).group_by(PartnerLine.period)
     rows = await session.execute(wanted.order_by(PartnerLine.period.desc()))
-    return [MonthSums(period, Sums(*sums)) for period, *sums in rows.tuples()]
+    return [MonthSums(period, Sums(*sums)) for period, *sums in rows]
 
 
 def _sums() -> list[ColumnElement[Any]]:

@@ -7,9 +7,18 @@ from datetime import datetime, timedelta
 import pytest
 
 from loyalty.authorizations.hot import HotRequest
+from loyalty.authorizations.hot_api import shown_driver_card
 from loyalty.authorizations.model import Operation
-from loyalty.authorizations.rules import Presented
-from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest, Credential, FuelLine, SaleRequest, parse_reference
+from loyalty.authorizations.rules import Presented, ShownDriverCard
+from loyalty.authorizations.wire import (
+    AuthorizationRequest,
+    CompletionRequest,
+    Credential,
+    DriverCard,
+    FuelLine,
+    SaleRequest,
+    parse_reference,
+)
 from loyalty.authorizations.worker import Pump
 from loyalty.crypto import FileKeyProvider, Keyring, open_keyring, request_fingerprint, use_keyring
 from loyalty.db import Sessions, transaction
@@ -30,6 +39,12 @@ def keys(key_set):
     use_keyring(key_set)
     yield key_set
     use_keyring(None)
+
+
+def shown_beside(fields: dict[str, object]) -> ShownDriverCard | None:
+    """Read the driver's own card of a request, as the edge does."""
+    card = fields.get("driver_card")
+    return shown_driver_card(card) if isinstance(card, DriverCard) else None
 
 
 class Bench(Pump):
@@ -65,7 +80,7 @@ class Bench(Pump):
             key=key or uuid.uuid4(),
             fingerprint=request_fingerprint(repr(body).encode())[:16],
             number_index=card.index,
-            presented=Presented(pin=pin, driver_pin=driver_pin),
+            presented=Presented(pin=pin, driver_pin=driver_pin, driver_card=shown_beside(fields)),
         )
         return self.cards.submit(request)
 
@@ -101,7 +116,7 @@ class Bench(Pump):
             key=key or uuid.uuid4(),
             fingerprint=request_fingerprint(repr(body).encode())[:16],
             number_index=card.index,
-            presented=shown or Presented(pin=pin, driver_pin=driver_pin),
+            presented=shown or Presented(pin=pin, driver_pin=driver_pin, driver_card=shown_beside(fields)),
         )
         return self.cards.submit(request)
 

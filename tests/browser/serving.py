@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -41,6 +42,12 @@ def served(database_url: str, folder: Path) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+async def keep_picture(page: Any, name: str) -> None:
+    """Keep a picture of what a test sees, where the environment names a folder for them: a tool of development."""
+    if folder := os.environ.get("LOYALTY_PICTURES_OF_TESTS"):
+        await page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True, caret="initial")
 
 
 def free_port() -> int:

@@ -31,6 +31,7 @@ from loyalty.ledger.operations import make_partitions
 from loyalty.money import line_amount
 from loyalty.pos_client import Card, Fuel, Till
 from loyalty.web.formats import plate as shown
+from tests.browser.serving import keep_picture
 from tests.factories.fleet import Fleet, make_fleet
 from tests.factories.site import Site, a_site
 from tests.factories.world import PIN, SYSTEM
@@ -69,8 +70,7 @@ class Month:
         wide = await page.evaluate("document.documentElement.scrollWidth")
         assert wide <= page.viewport_size["width"], f"{name}: {wide} wide"
         self.seen.append(name)
-        if folder := os.environ.get("LOYALTY_PICTURES_OF_TESTS"):
-            await page.screenshot(path=str(Path(folder) / f"month-{len(self.seen):02}-{name}.png"), full_page=True)
+        await keep_picture(page, f"month-{len(self.seen):02}-{name}")
 
     def card(self, plate: str) -> Card:
         return Card(number=self.fleet.cards[PLATES.index(plate)].number, pin=PIN)

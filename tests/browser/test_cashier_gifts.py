@@ -1,7 +1,6 @@
 """A voucher is used and taken back, a gift signed for and handed out, by keys and pen; and how the page looks."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from loyalty.rewards.operations.vouchers import VoucherWish, issue
 from loyalty.rewards.queries.gifts import stock_at
 from loyalty.rewards.queries.vouchers import codes_of
 from tests.browser.counter import come_in, writing
+from tests.browser.serving import keep_picture
 from tests.factories.world import SYSTEM
 
 pytestmark = pytest.mark.browser
@@ -59,14 +59,6 @@ async def _customer(session, counter):
     return (await session.execute(text("SELECT customer_id FROM cards WHERE card_id = :id"), {"id": counter.zhang.card_id})).scalar_one()
 
 
-async def picture(page, name: str) -> None:
-    """Keep a picture where the environment says so: a tool of development."""
-    import os
-
-    if folder := os.environ.get("LOYALTY_PICTURES_OF_TESTS"):
-        await page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
-
-
 @pytest.mark.parametrize(("locale", "theme", "width"), [("zh_CN", "light", 1360), ("en", "dark", 390)])
 async def test_the_page_looks_right(reader, counter_site, counter, laid_out, faults_of, locale, theme, width):
     page = await reader(locale=locale, theme=theme, width=width)
@@ -75,7 +67,7 @@ async def test_the_page_looks_right(reader, counter_site, counter, laid_out, fau
         assert (await page.goto(counter_site + path)).ok
         assert await faults_of(page) == []
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        await picture(page, f"gifts-{name}-{locale}-{width}")
+        await keep_picture(page, f"gifts-{name}-{locale}-{width}")
     assert laid_out
 
 
@@ -90,7 +82,7 @@ async def test_a_voucher_is_used_in_parts_and_taken_back(page, counter_site, cou
     await page.press("#f-amount", "Enter")
     await page.wait_for_selector("text=¥37.66")
     assert await counter.count("SELECT count(*) FROM voucher_redemptions WHERE status = 'redeemed'") == 1
-    await picture(page, "gifts-used")
+    await keep_picture(page, "gifts-used")
     await page.click("button:has-text('撤销') >> nth=0")
     await page.wait_for_selector("text=该券恢复有效")
     assert await counter.count("SELECT left_minor FROM vouchers WHERE face_minor IS NOT NULL ORDER BY issued_at DESC LIMIT 1") == 5_000
@@ -121,7 +113,7 @@ async def test_a_gift_is_signed_for_and_another_taken_in_its_place(page, counter
     await page.click("button:has-text('确认交付') >> nth=0")
     await page.wait_for_selector("#problem >> text=签名")
     await sign(page)
-    await picture(page, "gifts-signed")
+    await keep_picture(page, "gifts-signed")
     await page.click("button:has-text('确认交付') >> nth=0")
     await page.wait_for_selector("text=已交付并签收")
     await page.click("text=改领毛巾")

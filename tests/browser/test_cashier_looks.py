@@ -6,6 +6,7 @@ import pytest
 
 from loyalty.web.pictures import QR_DOTS, read_qr
 from tests.browser.counter import MANAGER, STAFF_PIN, come_in
+from tests.browser.serving import keep_picture
 
 pytestmark = pytest.mark.browser
 
@@ -27,6 +28,7 @@ class Walk:
             faults.append(f"{wide} wide")
         if faults:
             self.found[name] = faults
+        await keep_picture(self.page, f"cashier-{name.replace(' ', '-')}-{self.width}")
 
     async def go(self, path):
         answer = await self.page.goto(self.site + path)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from loyalty.fleet.model import SilencePolicy
 from loyalty.fleet.model_approvals import Approval
 from loyalty.fleet.operations.approvals import answer, decide_due
-from loyalty.fleet.operations.bindings import tell_company
+from loyalty.fleet.operations.bindings import bind_card, tell_company
 from loyalty.fleet.operations.companies import CompanySettings
 from loyalty.fleet.operations.drivers import add_driver, set_driver_pin
 from loyalty.fleet.queries.companies import lock_company
@@ -86,6 +86,23 @@ async def test_a_whole_fill_with_its_driver_takes_no_mouse(reader, counter_site,
     assert await counter.count(KEPT, name="odometer_km", account=fleet.account_id) == "9400"
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/cashier")
+
+
+async def test_the_driver_swipes_a_card_of_their_own_and_the_trucks_pays(page, counter_site, counter_station, counter, fleet):
+    async with writing(*counter_station[:2]) as session:
+        chain = fleet.chains[1]
+        await bind_card(session, company_id=fleet.company_id, chain_id=chain, driver_id=fleet.driver, actor=SYSTEM, now=counter.now)
+    await needs(counter_station, fleet.company_id, Needs.DRIVER)
+    await lay_down(page, counter_site, counter, fleet)
+    await type_in(page, driver=fleet.cards[0].number, pin_driver=DRIVER_PIN, pin=PIN)
+    await page.wait_for_selector("#f-driver[aria-invalid=true]:focus")
+    assert await page.input_value("#f-driver") == "", "the card that pays is nobody's"
+    await page.keyboard.type(fleet.cards[1].number)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/cashier/sales/*")
+    assert await counter.count(KEPT, name="driver", account=fleet.account_id) == str(fleet.driver)
+    paid = "SELECT card_id FROM sales WHERE account_id = :account ORDER BY sale_id DESC LIMIT 1"
+    assert await counter.count(paid, account=fleet.account_id) == fleet.cards[0].card_id
 
 
 async def test_what_is_wrong_is_marked_and_empty_and_the_rest_stays(page, counter_site, counter_station, counter, fleet):

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.browser.counter import come_in
-from tests.browser.test_cashier_gifts import laid_out, picture
+from tests.browser.serving import keep_picture
+from tests.browser.test_cashier_gifts import laid_out
 from tests.browser.test_cashier_sells import find
 
 pytestmark = pytest.mark.browser
@@ -31,7 +32,7 @@ async def test_it_pays_and_the_refund_makes_it_good_again(page, counter_site, co
     await come_in(page, counter_site, counter)
     await choose_and_type(page, counter, "3")
     assert await page.locator("#pay-amount").inner_text() == "¥129.74", "179.74 − 50.00"
-    await picture(page, "card-voucher")
+    await keep_picture(page, "card-voucher")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/cashier/sales/*")
     assert "券\n¥50.00" in await page.locator(".result").inner_text()
@@ -71,9 +72,9 @@ async def test_it_looks_right_from_the_card_to_the_refund(reader, counter_site, 
     await come_in(page, counter_site, counter)
     await choose_and_type(page, counter, "3", "五十元券" if locale == "zh_CN" else "50 off")
     assert await faults_of(page) == []
-    await picture(page, f"voucher-card-{locale}-{theme}-{width}")
+    await keep_picture(page, f"voucher-card-{locale}-{theme}-{width}")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/cashier/sales/*")
     await page.locator("details:has(form[action$='/refund']) > summary").first.click()
     assert await faults_of(page) == []
-    await picture(page, f"voucher-refund-{locale}-{theme}-{width}")
+    await keep_picture(page, f"voucher-refund-{locale}-{theme}-{width}")

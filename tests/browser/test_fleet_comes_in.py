@@ -1,9 +1,7 @@
 """An owner comes into the fleet portal by the link: password, authenticator, overview, on a desk and a phone; its pages before axe."""
 
 import base64
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,7 @@ from loyalty.identity.model_portal import PortalRole
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
 from loyalty.settings import Settings
-from tests.browser.serving import served
+from tests.browser.serving import keep_picture, served
 from tests.factories.world import make_world
 from tests.web.fleet.portal import SYSTEM, fill_firm
 
@@ -79,8 +77,7 @@ async def test_from_the_link_to_the_overview_and_no_page_has_a_serious_fault(rea
     async def look(name: str) -> None:
         wide = await page.evaluate("document.documentElement.scrollWidth")
         faults[name] = [*await faults_of(page), *([f"{wide} wide"] if wide > width else [])]
-        if folder := os.environ.get("LOYALTY_PICTURES_OF_TESTS"):
-            await page.screenshot(path=str(Path(folder) / f"fleet-{name}-{locale}-{width}.png"), full_page=True)
+        await keep_picture(page, f"fleet-{name}-{locale}-{width}")
 
     assert (await page.goto(f"{site}/fleet/invitations/{links[link]}")).ok
     await look("invitation")

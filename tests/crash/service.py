@@ -119,7 +119,7 @@ class Service:
         line = line or Line()
         http = httpx.AsyncClient(base_url=self.base_url, transport=line, timeout=60)
         self.clients.append(http)
-        till = await Till.enrol(self.base_url, code=code, store=MemoryStore(), http=http, **({"attempts": 13, "backoff_s": 0.1} | options))
+        till = await Till.enrol(self.base_url, code=code, store=MemoryStore(), http=http, **({"attempts": 26, "backoff_s": 0.1} | options))
         return till, line
 
     async def card(self, **facts: Any) -> TestCard:

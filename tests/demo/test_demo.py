@@ -6,9 +6,10 @@ import stat
 import pytest
 from sqlalchemy import text
 
-from loyalty import clock, demo
+from loyalty import clock
 from loyalty.checks.command import check_database
 from loyalty.crypto import use_keyring
+from loyalty.demo_command import fill
 from loyalty.settings import Settings
 
 
@@ -25,7 +26,7 @@ def no_keys():
 
 async def test_an_empty_database_becomes_a_chain_that_balances(settings, sessions):
     said: list[str] = []
-    told = await demo.fill(settings, progress=said.append)
+    told = await fill(settings, progress=said.append)
     assert said
     async with sessions() as session:
 
@@ -51,6 +52,7 @@ async def test_an_empty_database_becomes_a_chain_that_balances(settings, session
         assert await count("shifts WHERE status = 'closed'") >= 30
         await the_campaigns_run(count)
         await a_company_has_a_fleet(count)
+        await the_alliances_stand(count)
         for (name,) in await session.execute(text("SELECT log_in_name FROM users")):
             assert f"    {name} " in told
     results = await check_database(settings, now=clock.business_now(), everything=True)
@@ -70,6 +72,20 @@ async def a_company_has_a_fleet(count):
         assert await count(f"findings WHERE kind = '{kind}'") > 0, kind
     assert await count("findings WHERE disposition = 'open'") > 1
     assert await count("findings WHERE disposition IN ('explained', 'confirmed')") > 1
+
+
+async def the_alliances_stand(count):
+    """Part of the one test: what is agreed with partners, what waits, and what was redeemed."""
+    assert (await count("partners WHERE status = 'active'"), await count("partners WHERE status = 'prospective'")) == (3, 1)
+    assert await count("partner_agreements WHERE status = 'approved' AND decided_by <> made_by") == 3
+    assert (await count("partner_agreements WHERE status = 'submitted'"), await count("partner_agreements WHERE status = 'draft'")) == (
+        1,
+        1,
+    )
+    assert await count("partner_outlets WHERE status = 'paused'") == 1
+    assert await count("partner_notices") == 1
+    assert await count("voucher_kinds WHERE outlets && ARRAY['partner:DONGHAI', 'partner:YUEXI']") == 2
+    assert await count("partner_lines WHERE kind = 'rollback'") == 1
 
 
 async def the_campaigns_run(count):
@@ -101,7 +117,7 @@ async def the_log_ins_are_kept_for_us_alone_and_told_again(settings, told):
     passwords = {each["password"] for each in json.loads(file.read_text())["office"]}
     assert len(passwords) == 7
     assert all(password in told for password in passwords)
-    again = await demo.fill(settings)
+    again = await fill(settings)
     kept, fresh = [[line for line in text.splitlines() if ("15 minutes" in line) is code] for text, code in ((again, False), (again, True))]
     assert kept == [line for line in told.splitlines() if "15 minutes" not in line]
     assert fresh != [line for line in told.splitlines() if "15 minutes" in line]

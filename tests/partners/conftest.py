@@ -8,6 +8,7 @@ from partners.model import AgreementStatus, Category
 from partners.operations.agreements import decide_agreement, draft_agreement, submit_agreement
 from partners.operations.alliances import PartnerFacts, add_partner
 from partners.rules import WHOLE, Band, Benefit, BenefitKind, Funder, Terms
+from tests.rewards.conftest import key_set, keys  # noqa: F401 - fixtures: vouchers' codes are sealed
 from tests.topups.conftest import hire
 
 TODAY = date(2026, 9, 24)

@@ -6,12 +6,16 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from loyalty import clock
+from loyalty.authorizations.hot_api import HolderToken
 from loyalty.authorizations.wire import parse_reference
 from loyalty.cards.numbers import check_value, check_value_index
+from loyalty.cards.queries import get_card
 from loyalty.checks.model import Scope
 from loyalty.checks.running import examine
+from loyalty.crypto import Purpose, issue_token
 from loyalty.db import transaction
-from loyalty.fleet.operations.bindings import tell_company
+from loyalty.fleet.operations.bindings import bind_card, tell_company
 from loyalty.fleet.operations.drivers import add_driver, set_driver_pin
 from loyalty.fleet.queries.companies import lock_company
 from loyalty.fleet.queries.fills import said_at_the_pump
@@ -22,9 +26,9 @@ from loyalty.pos.line import Line
 from loyalty.pos.plan import plan_day
 from loyalty.pos.play import Counts, StationDay
 from loyalty.pos.stage import Crew, set_stage
-from loyalty.pos_client import Card, Driver, Fuel
+from loyalty.pos_client import Card, Driver, Fuel, ProblemError
 from loyalty.pos_client import __main__ as by_hand
-from tests.factories.fleet import give_vehicle, make_fleet
+from tests.factories.fleet import give_fleet_card, give_vehicle, make_fleet
 from tests.factories.world import PIN, SYSTEM
 
 ZONE = "Asia/Shanghai"
@@ -101,6 +105,59 @@ async def test_a_sale_without_a_line_tells_who_drove_when_it_is_back(site, fleet
     await sound(site, now)
 
 
+async def own_card(site, fleet, now) -> Card:
+    """Give the driver a card of their own."""
+    async with transaction(site.sessions) as session:
+        made = await give_fleet_card(session, fleet)
+        where = {"company_id": fleet.company_id, "chain_id": made.card_id, "driver_id": fleet.driver}
+        await bind_card(session, **where, actor=SYSTEM, now=now)
+    return Card(number=made.number, pin=PIN)
+
+
+async def test_the_drivers_own_card_says_it_in_place_of_the_number(site, till, fleet, now):
+    card = Card(number=fleet.cards[0].number, pin=PIN)
+    own = await own_card(site, fleet, now)
+    asked = await till.sell(card, fuel=FUEL, driver=Driver(card=own), odometer_km=9_100)
+    assert (asked["outcome"], asked["needs"]) == ("more_data", ["driver_pin"])
+    sold = await till.sell(card, fuel=FUEL, driver=Driver(card=own, pin=DRIVER.pin), odometer_km=9_100)
+    assert (sold["outcome"], sold["card"]) == ("approved", card.number[-4:])
+    assert (await said(site, sold)).driver_number == "007"
+    for both in ({"driver_number": "007"}, {"driver_card": {"number": own.number, "token": "x"}}, {"driver_card": {"pin": "2580"}}):
+        with pytest.raises(ProblemError) as refused:
+            await till.sell(card, fuel=FUEL, **{"driver_card": {"number": own.number}} | both)
+        assert refused.value.code == "body_not_understood"
+
+
+async def test_a_driver_who_shows_a_code_needs_no_pin(site, till, fleet, now):
+    own = await own_card(site, fleet, now)
+    async with transaction(site.sessions) as session:
+        held = await get_card(session, card_id=fleet.cards[-1].card_id)
+        code = HolderToken(index=held.number_index, version=held.version, nonce="once")
+    token = issue_token(Purpose.QR_TOKEN, code, expires_at=clock.real_now() + timedelta(seconds=60))
+    card = Card(number=fleet.cards[0].number, pin=PIN)
+    sold = await till.sell(card, fuel=FUEL, driver=Driver(card=Card(token=token)), odometer_km=9_100)
+    assert sold["outcome"] == "approved"
+    again = await till.sell(card, fuel=FUEL, driver=Driver(card=own, pin=DRIVER.pin), odometer_km=9_200)
+    assert again["outcome"] == "approved", "a code that only says who drives uses nothing up"
+
+
+async def test_without_a_line_the_drivers_card_is_told_without_its_pin(site, fleet, now):
+    own = await own_card(site, fleet, now)
+    line = Line()
+    async with httpx.AsyncClient(base_url=site.base_url, transport=line) as http, await site.till(http=http) as till:
+        await till.synchronise()
+        line.down = True
+        card = Card(number=fleet.cards[0].number, pin=PIN, check_value=fleet.chip)
+        sold = await till.sell(card, fuel=FUEL, driver=Driver(card=own, pin="2580"), odometer_km=9_100, offline_in=ZONE)
+        assert sold["outcome"] == "approved_offline"
+        assert not any(secret in till.state.queue[0].record for secret in (b"2580", b'"pin"'))
+        line.restore()
+        (result,) = await till.report_offline()
+    assert result["answer"]["flags"] == ["offline"]
+    assert (await said(site, result["answer"])).driver_number == "007"
+    await sound(site, now)
+
+
 async def test_a_person_types_it_by_hand(site, fleet, tmp_path):
     async def run(*words: str):
         return await by_hand._run(by_hand._parser().parse_args(["--state", str(tmp_path / "till.json"), *words]))
@@ -108,6 +165,8 @@ async def test_a_person_types_it_by_hand(site, fleet, tmp_path):
     await run("enrol", site.base_url, await site.code())
     sale = ("sale", fleet.cards[0].number, "--pin", PIN, "--litres", "10000", "--price", "78900")
     assert (await run(*sale))["outcome"] == "more_data"
+    wrong = await run(*sale, "--driver-card", fleet.cards[0].number, "--driver-pin", "2580", "--odometer", "9100")
+    assert (wrong["reason"], wrong["needs"]) == ("driver_unknown", ["driver_card"])
     sold = await run(*sale, "--driver", "007", "--driver-pin", "2580", "--odometer", "9100", "--order", "WO-1", "--plate", "浙A12345")
     assert sold["outcome"] == "approved"
 

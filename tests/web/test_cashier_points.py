@@ -15,6 +15,7 @@ from loyalty.rewards.operations.gift_stock import GiftFacts, put_gift, receive_g
 from loyalty.rewards.operations.grants import give
 from tests.browser.counter import MANAGER, STAFF_PIN, fill_counter, make_station, writing
 from tests.browser.serving import served
+from tests.factories.alliances import make_alliance
 from tests.factories.world import PIN, SYSTEM
 from tests.web.test_cashier_rules import Browser
 
@@ -181,3 +182,13 @@ async def age(counter) -> None:
 async def test_another_stations_redemption_is_not_found(browser):
     assert browser.get(f"/cashier/points/{'A' * 43}").status_code == 404
     assert browser.get("/cashier/points/nonsense").status_code == 404
+
+
+async def test_the_counter_shows_what_partners_announce_and_who_is_paused(station, browser, counter):
+    assert "Announcements" not in browser.get("/cashier").text, "nothing is drawn where nothing is told"
+    async with writing(*station[:2]) as session:
+        await make_alliance(session, now=counter.now)
+    for path in ("/cashier", "/cashier/live"):
+        page = browser.get(path).text
+        assert "Yuexi Car Wash · West Gate: paused" in page, path
+        assert "Free each month" in page, path

@@ -6,7 +6,7 @@ from enum import Enum
 
 import pytest
 
-MODULES = ("loyalty.web.office.labels", "loyalty.web.cashier.labels", "loyalty.web.cashier.sheets")
+MODULES = ("loyalty.web.office.labels", "loyalty.web.cashier.labels", "loyalty.web.cashier.sheets", "partners.web.office.labels")
 
 
 def tables():
@@ -14,7 +14,7 @@ def tables():
         module = importlib.import_module(name)
         for label, table in vars(module).items():
             if isinstance(table, Mapping) and table and all(isinstance(key, Enum) for key in table):
-                yield pytest.param(table, id=f"{name.rpartition('.')[0].rpartition('.')[2]}.{label}")
+                yield pytest.param(table, id=f"{name}.{label}")
 
 
 @pytest.mark.parametrize("table", [*tables()])

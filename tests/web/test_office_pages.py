@@ -127,6 +127,7 @@ PAGES: list[tuple[str, frozenset[str]]] = [
     ("/office/customers/{zhang}/rewards", EVERYBODY),
     ("/office/customers/{zhang}/tier", OFFICE),
     ("/office/agreements", EVERYBODY),
+    ("/office/partners", OFFICE | FINANCE | AUDITOR),
     ("/office/campaigns", OFFICE | FINANCE | AUDITOR),
     ("/office/backtests", OFFICE | FINANCE | AUDITOR),
     ("/office/rules/1/trials", OFFICE | FINANCE | AUDITOR),

@@ -38,6 +38,7 @@ class CardLane(Lane):
             days,
             fills,
             [body.driver_number for body in bodies],
+            [_driver_card_index(request) for request in batch],
             [body.order_number for body in bodies],
             [body.odometer_km is not None for body in bodies],
             *((book.counters_at({_place(request, snapshot).station_id for request in batch}),) if full else ()),
@@ -126,6 +127,11 @@ class CardLane(Lane):
         if self.counted:
             person = with_counts(person, self.counted)
         return Offer(book, place.where, terms.code, person, moment, free=self.free, share=self.share)
+
+
+def _driver_card_index(request: HotRequest) -> bytes | None:
+    shown = None if request.presented is None else request.presented.driver_card
+    return None if shown is None else shown.lookup
 
 
 def _place(request: HotRequest, snapshot: Snapshot) -> Place:

@@ -59,7 +59,7 @@ _FROZEN: Final = 17
 _PURSE_COLUMNS: Final = 9
 _ABOVE: Final = CARD_PURSE + _PURSE_COLUMNS + 8
 """Where what stands over a company's card begins in a row of the cards' read: after purse and fill."""
-_PERSON: Final = _ABOVE + 6
+_PERSON: Final = _ABOVE + 7
 """Where the customer's facts begin in a row of the cards' full read."""
 _BARE: Final = _PERSON
 """How long a row is without them."""

@@ -19,6 +19,7 @@ from loyalty.authorizations.facts import CardFacts, CardTerms, Place
 from loyalty.authorizations.hot import business_day, local_time
 from loyalty.authorizations.levelling import DRIVER, ORDER
 from loyalty.authorizations.model import Authorization, Flag, Operation
+from loyalty.authorizations.prompting import kept_of_nobody
 from loyalty.authorizations.settling import decide_completion
 from loyalty.authorizations.snapshot import Snapshot
 from loyalty.authorizations.wire import CompletionRequest, parse_reference
@@ -132,6 +133,8 @@ def read_advice(raw: bytes) -> Advice:
         raise AdviceNotUnderstood(fault="neither fuel nor shop lines")
     if advice.authorization is not None and (advice.shop or advice.tenders):
         raise AdviceNotUnderstood(fault="a completion carries a fuel line only")
+    if advice.driver_number is not None and advice.driver_card is not None:
+        raise AdviceNotUnderstood(fault="driver_number and driver_card say the same: give one of them")
     return advice
 
 
@@ -214,7 +217,8 @@ async def _said_otherwise(
     A fill counts for whom it was authorised.
     """
     kept = {} if advice.plate is None else {"plate": advice.plate}
-    if (advice.driver_number is None and advice.order_number is None) or authorization.chain_id is None:
+    names_driver = advice.driver_number is not None or advice.driver_card is not None
+    if (not names_driver and advice.order_number is None) or authorization.chain_id is None:
         return kept
     above = await above_at(
         session,
@@ -222,13 +226,14 @@ async def _said_otherwise(
         chain_id=authorization.chain_id,
         day=business_day(advice.event_at, context.place),
         driver_number=advice.driver_number,
+        driver_card=_driver_card_index(advice),
         order_number=advice.order_number,
     )
     begun = authorization.prompts or {}
     driver = None if above is None or above.driver is None else str(above.driver.driver_id)
     order = None if above is None or above.order is None else str(above.order.order_id)
-    if advice.driver_number is not None and (driver is None or driver != begun.get(DRIVER)):
-        kept["driver_number"] = advice.driver_number
+    if names_driver and (driver is None or driver != begun.get(DRIVER)):
+        kept |= kept_of_nobody(advice.driver_number, None if advice.driver_card is None else advice.driver_card.number)
         decision.flags |= Flag.DRIVER
     if advice.order_number is not None and (order is None or order != begun.get(ORDER)):
         kept["order_number"] = advice.order_number
@@ -297,9 +302,14 @@ async def _bearer(
         purses=purses,
         day=day,
         driver_number=advice.driver_number,
+        driver_card=_driver_card_index(advice),
         order_number=advice.order_number,
     )
     return facts, context.snapshot.card_terms.get(card.product_id)
+
+
+def _driver_card_index(advice: Advice) -> bytes | None:
+    return None if advice.driver_card is None else number_index(advice.driver_card.number)
 
 
 def _decision(write: Write, advice: Advice, context: AdviceContext, *, currency: str) -> Decision:

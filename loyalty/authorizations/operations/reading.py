@@ -42,9 +42,12 @@ async def card_facts(
     purses: list[PurseView],
     day: date,
     driver_number: str | None = None,
+    driver_card: bytes | None = None,
     order_number: str | None = None,
 ) -> CardFacts:
     """Return a card's facts on the station's `day`, with the driver and the order that were named.
+
+    `driver_card` is the blind index of the driver's own card, in place of a number.
 
     `purses` are the account's, of which it sees its own and the common ones.
     """
@@ -58,6 +61,7 @@ async def card_facts(
             chain_id=card.chain_id,
             day=day,
             driver_number=driver_number,
+            driver_card=driver_card,
             order_number=order_number,
         )
     return CardFacts(

@@ -25,7 +25,8 @@ async def said_at_the_pump(session: AsyncSession, *, account_id: UUID, sale_id: 
         await session.execute(
             text(
                 """
-                SELECT d.number AS driver_number, d.name AS driver_name, s.detail ->> 'driver_number' AS driver_said,
+                SELECT d.number AS driver_number, d.name AS driver_name,
+                    coalesce(s.detail ->> 'driver_number', '•••• ' || (s.detail ->> 'driver_card_tail')) AS driver_said,
                     o.number AS order_number, s.detail ->> 'order_number' AS order_said,
                     coalesce(s.detail ->> 'odometer_km', a.prompts ->> 'odometer_km')::bigint AS odometer_km,
                     coalesce(s.detail ->> 'plate', a.prompts ->> 'plate') AS plate

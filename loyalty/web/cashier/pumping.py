@@ -90,7 +90,7 @@ async def authorise(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Pag
         body,
         AuthorizationAnswer,
         number_index=sheet.number_index,
-        presented=presented_by(pin, token, driver_pin(till)),
+        presented=presented_by(pin, token, driver_pin(till), body.driver_card),
     )
     if answer.outcome in _PASSED:
         cookies = [code_cookie(till.request, "")] if token else None

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from loyalty.authorizations.reasons import Reason
-from loyalty.authorizations.wire import DriverNumber, OrderNumber, Said
+from loyalty.authorizations.wire import CardNumber, DriverCard, DriverNumber, OrderNumber, Said
+from loyalty.card_numbers import plain_card_number
 from loyalty.cards.model import ProductKind
 from loyalty.web.cashier.sheets import CardSheet
 from loyalty.web.cashier.till import Till
@@ -19,13 +20,16 @@ CARD_PIN: Final = "pin"
 ODOMETER_MOST: Final = 10**8
 
 _FIELDS: Final[dict[str, tuple[str, str]]] = {
-    "driver_number": ("driver", N_("Driver's number")),
+    "driver_number": ("driver", N_("Driver's number or card")),
     "driver_pin": ("pin_driver", N_("Driver's PIN, typed by the driver")),
     "order_number": ("order", N_("Order number")),
     "odometer_km": ("odometer", N_("Odometer")),
     "plate": ("plate", N_("Number plate")),
 }
 """The pump's names of what may be said, in the order of asking: name on the page and label. What begins with `pin` is never kept."""
+_ASKED_AS: Final = {"driver_card": "driver_number"}
+"""One field takes either."""
+_DRIVER_NUMBER_LONGEST: Final = 12
 _COMPANYS: Final = frozenset({"driver_number", "driver_pin", "order_number"})
 _STAYS: Final = {"hx-preserve": "true"}
 """The field itself goes over into the new page with what was typed: a PIN is never sent back."""
@@ -70,14 +74,27 @@ class Lines(msgspec.Struct, frozen=True, kw_only=True):
 def read_said(till: Till) -> dict[str, Any]:
     """Read what was said with the card, as a request's fields; of the driver's PIN the pump only learns that there is one."""
     form, _ = till.form, till.gettext
+    number, card = _driver(till)
     return {
         "plate": form.raw("plate")[:16] or None,
         "odometer_km": form.whole("odometer", _("Odometer"), required=False, high=ODOMETER_MOST),
-        "driver_number": _shaped(till, "driver", _("Driver's number"), DriverNumber, _("has digits only, twelve at most")),
+        "driver_number": number,
+        "driver_card": card,
         "driver_pin": "given" if driver_pin(till) else None,
         "order_number": _shaped(till, "order", _("Order number"), OrderNumber, _("has letters, digits and . _ / - only")),
         "continues": form.maybe_uuid("continues"),
     }
+
+
+def _driver(till: Till) -> tuple[str | None, DriverCard | None]:
+    """Read the driver's number, or that of their own card, swiped or typed, which is longer."""
+    _ = till.gettext
+    label, sentence = _("Driver's number or card"), _("has twelve digits at most, or is the number of the driver's card")
+    typed = plain_card_number(till.form.raw("driver"))
+    if len(typed) <= _DRIVER_NUMBER_LONGEST:
+        return _shaped(till, "driver", label, DriverNumber, sentence, typed=typed), None
+    number = _shaped(till, "driver", label, CardNumber, sentence, typed=typed)
+    return None, None if number is None else DriverCard(number=number)
 
 
 def driver_pin(till: Till) -> str:
@@ -87,7 +104,7 @@ def driver_pin(till: Till) -> str:
 
 def lines_of(till: Till, sheet: CardSheet, said: Said | None) -> Lines:
     """Return the fields of a page: what the card's company wants said, and what the last answer asked for or marked."""
-    needs = [] if said is None or said.needs is None else said.needs
+    needs = [] if said is None or said.needs is None else [_ASKED_AS.get(name, name) for name in said.needs]
     required = {*sheet.needs, *(needs if said is not None and said.outcome == "more_data" else ())}
     marked = _MARKS.get("" if said is None else said.reason or "")
     wanted = {*sheet.needs, *needs, *([] if marked is None else [marked])}
@@ -128,7 +145,7 @@ def _continues(till: Till, said: Said | None) -> str:
 def _line(till: Till, name: str, *, required: bool = False, wrong: bool = False, first: bool = False, keeps: bool = False) -> Line:
     on_page, label = _FIELDS[name]
     secret = name == "driver_pin"
-    attrs = {"maxlength": {"driver_number": "12", "driver_pin": "6", "order_number": "32", "plate": "16"}.get(name, "9")}
+    attrs = {"maxlength": {"driver_number": "24", "driver_pin": "6", "order_number": "32", "plate": "16"}.get(name, "9")}
     if secret and keeps and not wrong and _typed(till, on_page):
         attrs |= _STAYS
     if name in {"plate", "order_number"}:
@@ -155,9 +172,9 @@ def _is_private(sheet: CardSheet) -> bool:
     return sheet.kind in {ProductKind.PERSONAL, ProductKind.ANONYMOUS}
 
 
-def _shaped(till: Till, name: str, label: str, shape: Any, sentence: str) -> str | None:
-    """Read what has a shape of its own; None where nothing was typed, a fault where it has another."""
-    typed = till.form.raw(name)
+def _shaped(till: Till, name: str, label: str, shape: Any, sentence: str, *, typed: str | None = None) -> str | None:
+    """Read what has a shape of its own (`typed`: already read); None where nothing was typed, a fault where it has another."""
+    typed = till.form.raw(name) if typed is None else typed
     try:
         return None if not typed else msgspec.convert(typed, shape)
     except msgspec.ValidationError:

@@ -117,7 +117,7 @@ async def sell(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
         body,
         SaleAnswer,
         number_index=sheet.number_index,
-        presented=presented_by(till.form.secret("pin").strip(), token, driver_pin(till)),
+        presented=presented_by(till.form.secret("pin").strip(), token, driver_pin(till), body.driver_card),
     )
     if reserved is not None:
         await settle(till, answer)

@@ -19,10 +19,10 @@ from loyalty.audit.model import Actor
 from loyalty.authorizations.dedupe import Outcome, once
 from loyalty.authorizations.facts import Place
 from loyalty.authorizations.hot import HotRequest
-from loyalty.authorizations.hot_api import read_code
+from loyalty.authorizations.hot_api import read_code, shown_driver_card
 from loyalty.authorizations.model import Operation
 from loyalty.authorizations.rules import Presented
-from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest, SaleRequest
+from loyalty.authorizations.wire import AuthorizationRequest, CompletionRequest, DriverCard, SaleRequest
 from loyalty.authorizations.worker import Pump
 from loyalty.crypto import TokenError, canonical_json, request_fingerprint
 from loyalty.db import Sessions, transaction
@@ -311,9 +311,10 @@ def code_for(request: AnyRequest, index: bytes) -> str:
         return ""
 
 
-def presented_by(pin: str, token: str, driver_pin: str = "") -> Presented:
-    """Return how the card was shown at the counter, by PIN, by the holder's code, or by nothing; and the driver's own PIN."""
-    shown = Presented(pin=pin or None, driver_pin=driver_pin or None)
+def presented_by(pin: str, token: str, driver_pin: str = "", driver_card: DriverCard | None = None) -> Presented:
+    """Return how the card was shown at the counter, by PIN, by the holder's code, or by nothing; and the driver's own PIN and card."""
+    beside = None if driver_card is None else shown_driver_card(driver_card)
+    shown = Presented(pin=pin or None, driver_pin=driver_pin or None, driver_card=beside)
     if token:
         try:
             shown.token_version, shown.token_ok = read_code(token).version, True

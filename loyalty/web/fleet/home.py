@@ -55,7 +55,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     if rooms is None:
         tiles.append(await _pool(fleet, now.card_minor, days))
     tiles += await _waits(fleet)
-    top: list[Part] = [Tiles(tiles), *fleet.told_parts()]
+    top: list[Part] = [Tiles(tiles)]
     if not vehicles and not cards and fleet.may(FleetPermission.EDIT_STRUCTURE):
         top.append(
             Said(
@@ -68,7 +68,7 @@ async def home(fleet: NamedDependency[FleetDesk]) -> Page:
     main: list[Part] = [*await near_rows(fleet, today)]
     if any(one.fills for one in totals.values()):
         main.append(trend(fleet, spans, totals))
-    return await fleet.page(company.name, sub=fleet.days(*span), top=top, main=[*main, fills])
+    return await fleet.page(company.name, sub=fleet.days(*span), top=top, main=[*main, *fleet.told_parts(), fills])
 
 
 async def _used(fleet: FleetDesk, span: Span, now: Total, then: Total, fair: Total) -> list[Tile]:

@@ -29,10 +29,10 @@ from loyalty.web.office.reading import scaled_number
 PATH: Final = "/fleet/orders"
 _MAY = FleetPermission.EDIT_LIMITS
 ORDER: Final[Mapping[OrderStatus, tuple[str, str]]] = {
-    OrderStatus.OPEN: (N_("open"), "info"),
-    OrderStatus.USED: (N_("used"), "good"),
-    OrderStatus.EXPIRED: (N_("expired"), ""),
-    OrderStatus.CANCELLED: (N_("cancelled"), ""),
+    OrderStatus.OPEN: (N_("Open order"), "info"),
+    OrderStatus.USED: (N_("Fuelled"), "good"),
+    OrderStatus.EXPIRED: (N_("Expired"), ""),
+    OrderStatus.CANCELLED: (N_("Cancelled"), ""),
 }
 _LINES_MOST: Final = 500
 

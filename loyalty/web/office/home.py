@@ -1,5 +1,6 @@
 """The office's first page: does it balance, and what needs me."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from loyalty.web.office.queries import failed_jobs
 from loyalty.web.rendering import render
 
 _COUNT_MAX = 200
+WaitingSource = Callable[[Desk], Awaitable[Sequence[Tile]]]
+"""Gives a tile for each kind of thing that waits for this reader, none where nothing does."""
 
 
 @get("/")
@@ -81,6 +84,10 @@ async def _needs(desk: Desk) -> list[Tile]:
         add(len(doubtful.rows), _("Perhaps the same customer"), "/office/merge-suggestions")
     if sees_failures(desk):
         add(len(await failed_jobs(desk.session)), _("Failed jobs"), FAILURES, "bad")
+    # What rooms above know of: the composition root names them.
+    sources: Sequence[WaitingSource] = getattr(desk.request.app.state, "waiting_sources", ())
+    for source in sources:
+        tiles += await source(desk)
     return tiles
 
 

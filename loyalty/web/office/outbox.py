@@ -62,7 +62,7 @@ async def outbox(desk: NamedDependency[Desk]) -> Any:
                 cells.text(one.recipient_shown),
                 cells.tag(desk, one.status, STATUS),
                 cells.count(desk, one.attempts),
-                cells.text(one.error),
+                cells.text(_("No mail server is set") if one.status is MessageStatus.CAPTURED else one.error),
                 Cell(_acts(desk, one), ""),
             ]
             for one in found
@@ -131,7 +131,12 @@ async def message(desk: NamedDependency[Desk], message_id: FromPath[UUID]) -> Pa
         crumbs=[(_("Outgoing mail"), PATH), (str(mail["Subject"]), "")],
         acts=[Act(_("Send it"), f"{PATH}/{message_id}/again")] if desk.request.app.state.settings.smtp_url else [],
         main=main,
-        aside=[Facts(title=_("Mail"), pairs=[(_("From"), str(mail["From"])), (_("To"), str(mail["To"])), (_("Date"), str(mail["Date"]))])],
+        aside=[
+            Facts(
+                title=_("This mail"),
+                pairs=[(_("From"), str(mail["From"])), (_("To"), str(mail["To"])), (_("Date"), desk.f.instant(mail["Date"].datetime))],
+            )
+        ],
     )
 
 

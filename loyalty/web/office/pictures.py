@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loyalty.crypto import totp_code
-from loyalty.web.office.pictures_rules import MONEY, RULES, first, through
+from loyalty.web.office.pictures_rules import ALLIANCES, MONEY, RULES, first, through
 from loyalty.web.pictures import Picture
 
 if TYPE_CHECKING:
@@ -234,22 +234,25 @@ def _recovery(page: "Page") -> None:
 
 
 def _sign_in(page: "Page", base_url: str, role: str) -> None:
-    known = _signed_in.get((base_url, role))
+    """Sign in as somebody of a role, with the cookies of an earlier look while they are good."""
     page.context.clear_cookies(name="office")
-    if known is None:
-        people = msgspec.json.decode(Path(os.environ[LOG_INS]).read_bytes(), type=_LogIns).office
-        who = next((one for one in people if one.role.endswith(f", {role}")), people[0])
-        page.goto(f"{base_url}/office/log-in")
-        page.fill("[name=name]", who.log_in_name)
-        page.fill("[name=password]", who.password)
-        page.press("[name=password]", "Enter")
-        page.wait_for_url("**/log-in/code**")
-        page.fill("[name=code]", totp_code(base64.b32decode(who.totp_secret), now=datetime.now(UTC)))
-        page.press("[name=code]", "Enter")
-        page.wait_for_url(f"{base_url}/office")
-        _signed_in[base_url, role] = [cookie for cookie in page.context.cookies() if cookie["name"] in {"office", "office-form"}]
-    else:
+    if known := _signed_in.get((base_url, role)):
         page.context.add_cookies(known)
+        page.goto(f"{base_url}/office")
+        if "/log-in" not in page.url:
+            return
+        page.context.clear_cookies(name="office")
+    people = msgspec.json.decode(Path(os.environ[LOG_INS]).read_bytes(), type=_LogIns).office
+    who = next((one for one in people if one.role.endswith(f", {role}")), people[0])
+    page.goto(f"{base_url}/office/log-in")
+    page.fill("[name=name]", who.log_in_name)
+    page.fill("[name=password]", who.password)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/log-in/code**")
+    page.fill("[name=code]", totp_code(base64.b32decode(who.totp_secret), now=datetime.now(UTC)))
+    page.press("[name=code]", "Enter")
+    page.wait_for_url(f"{base_url}/office")
+    _signed_in[base_url, role] = [cookie for cookie in page.context.cookies() if cookie["name"] in {"office", "office-form"}]
 
 
 PICTURES = (
@@ -320,6 +323,7 @@ PICTURES = (
     Picture("card-product-edit", "/office/card-products", then=first("/edit")),
     Picture("card-product-new", "/office/card-products/new"),
     *RULES,
+    *ALLIANCES,
     Picture("stock", "/office/stock"),
     Picture("stock-produce", "/office/stock/produce"),
     Picture("stock-send", "/office/stock/send"),

@@ -34,6 +34,43 @@ def through(*links: str) -> Callable[["Page"], None]:
     return then
 
 
+def _partner(code: str, onward: str = "", *, link: str = "") -> Callable[["Page"], None]:
+    """Return how a partner's page, one of its own or one that a link of it leads to is opened."""
+
+    def then(page: "Page") -> None:
+        page.goto(page.url.partition("/office")[0] + f"/office/partners?text={code}", wait_until="networkidle")
+        first(onward)(page)
+        if link:
+            first(link=link)(page)
+
+    return then
+
+
+def _terms_faulty(page: "Page") -> None:
+    """Open a draft that says less than it must."""
+    _partner("LUAN", link="#agreements a")(page)
+    page.goto(f"{page.url}/edit", wait_until="networkidle")
+
+
+ALLIANCES: Final = (
+    Picture("partners", "/office/partners"),
+    Picture("partner", "/office/partners", then=_partner("YUEXI")),
+    Picture("partner-new", "/office/partners/new"),
+    Picture("partner-edit", "/office/partners", then=_partner("YUEXI", "/edit")),
+    Picture("partner-suspend", "/office/partners", then=_partner("YUEXI", "/suspend")),
+    Picture("partner-outlet-new", "/office/partners", then=_partner("YUEXI", "/outlets/new")),
+    Picture("partner-outlet-pause", "/office/partners", then=_partner("YUEXI", link="main a[href$='/pause']")),
+    Picture("partner-notice-new", "/office/partners", then=_partner("YUEXI", "/notices/new")),
+    Picture("partner-document-new", "/office/partners", then=_partner("YUEXI", "/documents/new")),
+    Picture("partner-lines", "/office/partners", then=_partner("YUEXI", "/lines?month=all")),
+    Picture("partner-terms-new", "/office/partners", then=_partner("DONGHAI", "/agreements/new")),
+    Picture("partner-terms-faulty", "/office/partners", then=_terms_faulty),
+    Picture("partner-terms-held", "/office/partners", then=_partner("DONGHAI", link="#agreements a")),
+    Picture("partner-terms-waiting", "/office/partners", then=_partner("YUJIA", link="#agreements a")),
+    Picture("partner-in-talks", "/office/partners", then=_partner("LUAN")),
+)
+
+
 def _rules_drafted(page: "Page") -> None:
     """Start a draft of the rules, or open the one that is there."""
     if not _open_draft(page):

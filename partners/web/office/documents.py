@@ -32,8 +32,8 @@ async def documents_part(desk: Desk, one: PartnerView) -> Rows:
     names = await lookups.people(desk, [each.made_by for each in found])
     edits = desk.may(Permission.EDIT_ALLIANCES)
     return Rows(
-        title=_("Documents"),
-        columns=[Column(_("Name")), Column(_("Size"), "num"), Column("SHA-256"), Column(_("Handed in")), Column(_("By"))],
+        title=_("Signed papers"),
+        columns=[Column(_("Name")), Column(_("Size"), "num"), Column("SHA-256"), Column(_("Kept since")), Column(_("By"))],
         rows=[
             [
                 cells.link(desk, f"{base_of(one.partner_id)}/documents/{each.document_id}", each.name),
@@ -44,9 +44,8 @@ async def documents_part(desk: Desk, one: PartnerView) -> Rows:
             ]
             for each in found
         ],
-        empty=_("No signed paper yet"),
-        empty_then=_("The signed agreement, licences, certificates: PDF, JPEG or PNG.") if edits else "",
-        acts=[Act(_("Add a document"), f"{base_of(one.partner_id)}/documents/new")] if edits else [],
+        empty=_("None yet: the signed agreement, licences, certificates."),
+        acts=[Act(_("Add a paper"), f"{base_of(one.partner_id)}/documents/new")] if edits else [],
         id="documents",
     )
 
@@ -66,7 +65,7 @@ async def new_document(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) 
     """Ask for the file."""
     one = await offered(desk, partner_id)
     _ = desk.gettext
-    title = _("Add a document")
+    title = _("Add a paper")
     size = _("PDF, JPEG or PNG, at most %(size)s MB", size=DOCUMENT_BYTES_MAX // 1_000_000)
     fields = [
         field("name", _("Name of the document"), placeholder=_("Agreement 2026, signed"), autofocus=True),

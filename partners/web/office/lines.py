@@ -110,10 +110,10 @@ def _tiles(desk: Desk, one: PartnerView, sums: Sums) -> Tiles:
     partner = _("the partner bears %(amount)s", amount=money(sums.partner_minor, one.currency)) if sums.partner_minor else ""
     paid = _("of it moved besides: %(amount)s", amount=money(sums.paid_minor, one.currency, sign=True)) if sums.paid_minor else ""
     owes = _("the partner owes us") if sums.due_minor < 0 else paid
+    counted = _("%(lines)s lines, %(pieces)s pieces", lines=desk.f.count(sums.lines), pieces=desk.f.count(sums.pieces))
     return Tiles(
         [
-            Tile(_("Lines"), desk.f.count(sums.lines), note=_("%(pieces)s pieces", pieces=desk.f.count(sums.pieces))),
-            Tile(_("Sales there"), money(sums.gross_minor, one.currency)),
+            Tile(_("Sales there"), money(sums.gross_minor, one.currency), note=counted),
             Tile(_("Customers saved"), money(sums.saved_minor, one.currency), note=partner),
             Tile(_("Commission for us"), money(sums.commission_minor, one.currency)),
             Tile(_("We owe"), money(sums.due_minor, one.currency), note=owes),

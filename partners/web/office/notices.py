@@ -12,7 +12,7 @@ from loyalty.identity.rules import Permission
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.lookups import area, field, said
+from loyalty.web.office.lookups import field, said
 from loyalty.web.office.parts import Act, Cell, Rows
 from partners.model import PartnerStatus
 from partners.operations.alliances import add_notice, end_notice
@@ -29,12 +29,11 @@ async def notices_part(desk: Desk, one: PartnerView) -> Rows:
     edits = desk.may(Permission.EDIT_ALLIANCES)
     found = await notices_of(desk.session, partner_id=one.partner_id)
     return Rows(
-        title=_("Notices"),
+        title=_("Announcements"),
         columns=[Column(head) for head in (_("What it says"), _("Days"), _("Status"), *([""] if edits else []))],
         rows=[_row(desk, one, each, edits=edits) for each in found],
-        empty=_("Nothing is shown of this partner"),
-        empty_then=_("Tills and companies' portals show what is said here.") if edits else "",
-        acts=[Act(_("Add a notice"), f"{base_of(one.partner_id)}/notices/new")] if edits else [],
+        empty=_("Nothing yet: tills and companies' portals show what is announced here."),
+        acts=[Act(_("Add an announcement"), f"{base_of(one.partner_id)}/notices/new")] if edits else [],
         id="notices",
     )
 
@@ -43,7 +42,7 @@ def _row(desk: Desk, one: PartnerView, notice: NoticeView, *, edits: bool) -> li
     _ = desk.gettext
     today = today_of(desk, one)
     over = notice.ended_at is not None or notice.end_day <= today
-    label, tone = (_("Over"), "") if over else (_("Shown"), "good") if notice.is_shown(today) else (_("To come"), "info")
+    label, tone = (_("Over"), "") if over else (_("Shown"), "good") if notice.is_shown(today) else (_("Not begun yet"), "info")
     if not over and one.status is not PartnerStatus.ACTIVE:
         label, tone = _("Not shown: the alliance is not active"), "warn"
     row = [
@@ -53,7 +52,10 @@ def _row(desk: Desk, one: PartnerView, notice: NoticeView, *, edits: bool) -> li
     ]
     if not edits:
         return row
-    return [*row, Cell("", "") if over else cells.link(desk, f"{base_of(one.partner_id)}/notices/{notice.notice_id}/end", _("End"))]
+    return [
+        *row,
+        Cell("", "") if over else cells.link(desk, f"{base_of(one.partner_id)}/notices/{notice.notice_id}/end", _("End"), whole=True),
+    ]
 
 
 @get("/partners/{partner_id:uuid}/notices/new")
@@ -61,11 +63,11 @@ async def new_notice(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) ->
     """Ask what is to be shown, and when."""
     one = await offered(desk, partner_id)
     _ = desk.gettext
-    title = _("New notice")
+    title = _("New announcement")
     today = today_of(desk, one)
     fields = [
-        area("text_zh", _("In Chinese"), rows=2),
-        area("text_en", _("In English"), rows=2),
+        field("text_zh", _("In Chinese"), all=True, autofocus=True),
+        field("text_en", _("In English"), all=True),
         field("first_day", _("First day"), type="date", value=today.isoformat()),
         field("last_day", _("Last day"), type="date", value=(today + _WEEK).isoformat()),
     ]
@@ -106,7 +108,7 @@ async def ask_end(desk: NamedDependency[Desk], partner_id: FromPath[UUID], notic
     one = await offered(desk, partner_id)
     notice = await get_notice(desk.session, partner_id=partner_id, notice_id=notice_id)
     _ = desk.gettext
-    title = _("End the notice")
+    title = _("End the announcement")
     fields = [said(desk.either(notice.text_zh, notice.text_en))]
     return await desk.ask(title, fields, submit=title, danger=True, back=base_of(partner_id), crumbs=crumbs_of(desk, one, (title, "")))
 

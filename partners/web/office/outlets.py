@@ -14,7 +14,7 @@ from loyalty.web.i18n import N_
 from loyalty.web.listing import Column
 from loyalty.web.office import cells
 from loyalty.web.office.desk import Desk, Page
-from loyalty.web.office.lookups import area, field
+from loyalty.web.office.lookups import field
 from loyalty.web.office.parts import Act, Cell, Field, Rows
 from partners.model import OUTLET_MOVES, OutletStatus
 from partners.operations.alliances import OutletFacts, add_outlet, change_outlet, move_outlet
@@ -59,7 +59,7 @@ def _row(desk: Desk, one: OutletView, *, edits: bool) -> list[Cell]:
     base = f"{base_of(one.partner_id)}/outlets/{one.outlet_id}"
     acts = [Act(_("Edit"), f"{base}/edit")]
     acts += [Act(_(words), f"{base}/{act}") for act, (to, words) in _MOVES.items() if to in OUTLET_MOVES[one.status]]
-    return [*row, Cell(Markup(" ").join(desk.link(act.href, act.label) for act in acts), "")]
+    return [*row, Cell(Markup(" ").join(cells.link(desk, act.href, act.label, whole=True).show for act in acts), "")]
 
 
 def _status(desk: Desk, one: OutletView) -> Cell:
@@ -70,8 +70,8 @@ def _status(desk: Desk, one: OutletView) -> Cell:
     _ = desk.gettext
     said = one.why_paused or ""
     if one.paused_until is not None:
-        words = _("until %(when)s") if one.paused_until > desk.now else _("was to open %(when)s")
-        said = f"{said} · {words % {'when': desk.f.when(one.paused_until)}}"
+        when = desk.f.when(one.paused_until)
+        said = f"{said} · {_('until %(when)s', when=when) if one.paused_until > desk.now else _('was to open %(when)s', when=when)}"
     return Cell(Markup('{} <span class="dim small">{}</span>').format(tag.show, said), f"{tag.export}: {said}")
 
 
@@ -150,7 +150,7 @@ async def ask_pause(desk: NamedDependency[Desk], partner_id: FromPath[UUID], out
     _ = desk.gettext
     title = _("Pause %(outlet)s", outlet=desk.either(outlet.name_zh, outlet.name_en))
     fields = [
-        area("reason", _("Reason"), rows=2, help=_("Stations and customers read it.")),
+        field("reason", _("Reason"), autofocus=True, help=_("Stations and customers read it.")),
         field("until", _("Until"), type="datetime-local", required=False, help=_("Empty: until it is opened.")),
     ]
     return await desk.ask(title, fields, submit=_("Pause"), back=base_of(partner_id), crumbs=crumbs_of(desk, one, (title, "")))
@@ -187,7 +187,7 @@ async def ask_move(desk: NamedDependency[Desk], partner_id: FromPath[UUID], outl
     name = desk.either(outlet.name_zh, outlet.name_en)
     opens = desk.act == "open"
     title = _("Open %(outlet)s again", outlet=name) if opens else _("Close %(outlet)s", outlet=name)
-    fields = [] if opens else [area("reason", _("Reason"), rows=2)]
+    fields = [] if opens else [field("reason", _("Reason"), autofocus=True)]
     crumbs = crumbs_of(desk, one, (title, ""))
     submit = _("Open again") if opens else _("Close")
     return await desk.ask(title, fields, submit=submit, danger=not opens, back=base_of(partner_id), crumbs=crumbs)

@@ -88,10 +88,14 @@ def _needs(desk: Desk, one: PartnerView, held: Standing | None, waiting: Agreeme
     if waiting is not None:
         look = [Act(_("Look at it"), f"{base_of(one.partner_id)}/agreements/{waiting.agreement_id}")]
         submitted = waiting.status is AgreementStatus.SUBMITTED
-        words = _("Version %(version)s waits for approval") if submitted else _("Version %(version)s is being drafted")
+        number = waiting.version
+        waits, drafted = (
+            _("Version %(version)s waits for approval", version=number),
+            _("Version %(version)s is being drafted", version=number),
+        )
         then = _("Somebody other than who drafted it approves it.") if submitted else ""
         tone = "warn" if submitted else "info"
-        found.append(Said(title=words % {"version": waiting.version}, then=then, tone=tone, acts=look))
+        found.append(Said(title=waits if submitted else drafted, then=then, tone=tone, acts=look))
     return found
 
 

@@ -18,7 +18,7 @@ from loyalty.web.listing import Column
 from loyalty.web.office import cells, lookups
 from loyalty.web.office.desk import Desk, Page
 from loyalty.web.office.lists import List, show, three
-from loyalty.web.office.lookups import area, field, select, word_filter
+from loyalty.web.office.lookups import field, select, word_filter
 from loyalty.web.office.parts import Act, Cell, Field
 from partners.model import AgreementStatus, Category, PartnerStatus
 from partners.operations.alliances import PartnerFacts, add_partner, change_partner, move_partner
@@ -27,6 +27,7 @@ from partners.rules import Standing, holds_on, next_after
 from partners.web.office.common import PATH, allowed, base_of, crumbs_of, name_of, offered, today_of
 from partners.web.office.labels import AGREEMENT, CATEGORY, STATUS
 
+_AGREED: Final = {status: AGREEMENT[status] for status in (AgreementStatus.DRAFT, AgreementStatus.SUBMITTED)}
 _CODE: Final = r"[A-Z0-9][A-Z0-9\-]{1,19}"
 
 
@@ -35,7 +36,7 @@ async def partners(desk: NamedDependency[Desk]) -> Any:
     """List partners by status, category and any part of code or name, each with what holds today."""
     desk.require(Permission.READ_ALLIANCES)
     _ = desk.gettext
-    listing = desk.listing(PATH, "", ["text", "category", "status"])
+    listing = desk.listing(PATH, "", ["text", "category", "status", "agreed"])
 
     async def fetch(cursor: str | None, limit: int) -> Found[PartnerView]:
         status = desk.query.maybe("status", PartnerStatus)
@@ -44,6 +45,7 @@ async def partners(desk: NamedDependency[Desk]) -> Any:
             text=listing.filters["text"],
             statuses=[] if status is None else [status],
             category=desk.query.maybe("category", Category),
+            waiting=desk.query.maybe("agreed", AgreementStatus),
             cursor=cursor,
             limit=limit,
         )
@@ -76,6 +78,7 @@ async def partners(desk: NamedDependency[Desk]) -> Any:
                 field("text", _("Find"), value=listing.filters["text"], required=False, placeholder=_("Name or code"), key="F1"),
                 word_filter(desk, "category", _("Category"), CATEGORY, listing),
                 word_filter(desk, "status", _("Status"), STATUS, listing),
+                word_filter(desk, "agreed", _("Being agreed"), _AGREED, listing),
             ],
             acts=[Act(_("New partner"), f"{PATH}/new", primary=True) if desk.may(Permission.EDIT_ALLIANCES) else None],
             empty=_("No partner fits this filter") if filtered else _("No partner yet"),
@@ -247,7 +250,7 @@ async def ask_move(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> P
     _ = desk.gettext
     to, title, meaning = MOVES[desk.act]
     danger = to is not PartnerStatus.ACTIVE
-    reason = area("reason", _("Reason"), rows=2)
+    reason = field("reason", _("Reason"), autofocus=True)
     crumbs = crumbs_of(desk, one, (_(title), ""))
     return await desk.ask(_(title), [reason], submit=_(title), danger=danger, note=_(meaning), back=base_of(partner_id), crumbs=crumbs)
 

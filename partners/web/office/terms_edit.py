@@ -67,7 +67,6 @@ class Editable:
     rest_open: bool
     is_first: bool
     is_last: bool
-    is_wrong: bool
     is_moved: bool
 
 
@@ -140,7 +139,6 @@ class Drawing:
         ]
         has_bands = kind is BenefitKind.INSURANCE or bool(self.value(f"{at}band0-premium"))
         has_brands = kind is BenefitKind.JOINT or bool(self.value(f"{at}brand0-name"))
-        wrong = any(name.startswith(at) for name in self.faults)
         return Editable(
             index=index,
             title=self.desk.either(self.value(f"{at}name_zh"), self.value(f"{at}name_en")) or _("New benefit"),
@@ -158,7 +156,6 @@ class Drawing:
             rest_open=any(f"{at}{name}" in self.faults for name in ("code", *rest, "terms_zh", "terms_en")),
             is_first=index == 0,
             is_last=index == count - 1,
-            is_wrong=wrong,
             is_moved=is_moved,
         )
 
@@ -192,7 +189,7 @@ class Drawing:
         count = rows_filled(self.typed, f"{at}brand", ("name", "share"), BRANDS_MAX)
         return [
             [
-                self.line(f"{at}brand{row}-name", _("Brand"), placeholder="shell"),
+                self.line(f"{at}brand{row}-name", _("Brand"), placeholder="lubricants"),
                 self.percent(f"{at}brand{row}-share", _("The brand bears")),
             ]
             for row in range(count)

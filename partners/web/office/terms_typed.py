@@ -214,7 +214,7 @@ class Reading:
         found = [Funder(who, share) for who, share in shares.items() if share]
         for index in range(BRANDS_MAX):
             name = form.text(f"{at}brand{index}-name", _("Brand"), required=False, longest=40).lower()
-            share = form.percent(f"{at}brand{index}-share", _("Share"), required=bool(name))
+            share = form.percent(f"{at}brand{index}-share", _("The brand bears"), required=bool(name))
             if share and not name:
                 form.fault(f"{at}brand{index}-name", _("Brand"), _("is needed"))
             elif share and name:

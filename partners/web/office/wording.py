@@ -21,7 +21,7 @@ FIELD: Final[Mapping[str, str]] = {
     "name_zh": N_("Chinese name"),
     "name_en": N_("English name"),
     "funders": N_("Who bears it"),
-    "share": N_("Share"),
+    "share": N_("In percent"),
     "amount_minor": N_("Amount"),
     "voucher_kind": N_("Kind of voucher"),
     "limit_total": N_("Pieces in all"),

@@ -1,12 +1,14 @@
 """What the portal's pages do: lists taken in after a look, vehicles and drivers entered, cards bound, figures of the overview."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 
 from loyalty.crypto import use_keyring
 from loyalty.db import transaction
+from tests.factories.alliances import make_alliance
 from tests.web.fleet.portal import opened_portal
 
 SHEET = "车牌,车型,部门,油箱(升)\n浙A77001,面包车,north,60\n浙A77002,没有的部门车,nowhere,60\n"
@@ -117,3 +119,13 @@ async def test_fills_are_found_by_vehicle_and_driver(portal):
     assert "浙A·12340" in whole
     for asked, found in (("plate=12340", True), ("plate=99999", False), ("driver=Nobody", False)):
         assert (sale in (await owner.get(f"/fleet/fills?{asked}")).text) is found, asked
+
+
+async def test_what_partners_announce_is_shown_to_every_company_on_home_and_stations_only(portal):
+    async with transaction(portal.sessions) as session:
+        await make_alliance(session, now=datetime.now(UTC))
+    for firm, role in (("ours", "owner"), ("ours", "viewer"), ("theirs", "owner")):
+        browser = await portal.at(firm, role)
+        for path, shown in (("/fleet", True), ("/fleet/", True), ("/fleet/stations", True), ("/fleet/vehicles", False)):
+            page = (await browser.client.get(path, headers={"accept-language": "en"}, follow_redirects=True)).text
+            assert ("West Gate: paused" in page, "Free each month" in page) == (shown, shown), (firm, role, path)

@@ -1,0 +1,61 @@
+"""Where something is redeemed, and what was booked for it."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loyalty.rewards.voucher_rules import Outlet
+from partners.model import OutletStatus, Partner, PartnerOutlet, PartnerStatus
+from partners.model_lines import PartnerLine
+
+from .alliances import OutletNotFound
+
+
+class Counter(NamedTuple):
+    """An outlet that serves, with what of its partner matters there."""
+
+    partner_id: UUID
+    partner_code: str
+    partner_status: PartnerStatus
+    currency: str
+    zone: str
+    outlet_id: UUID
+    outlet_code: str
+    outlet_status: OutletStatus
+    why_paused: str | None
+
+    @property
+    def outlet(self) -> Outlet:
+        """The outlet as the voucher kernel knows it: its keys and its guesses are its own."""
+        name = f"partner:{self.partner_code}"
+        return Outlet(name, frozenset({name, f"{name}/{self.outlet_code}"}), caller=f"outlet:{self.outlet_id}")
+
+
+async def counter_of(session: AsyncSession, *, outlet_id: UUID) -> Counter:
+    """Return an outlet's counter, whether it serves or not.
+
+    :raises OutletNotFound: if there is none
+    """
+    row = (
+        await session.execute(
+            select(
+                *(Partner.partner_id, Partner.code, Partner.status, Partner.currency, Partner.zone),
+                *(PartnerOutlet.outlet_id, PartnerOutlet.code, PartnerOutlet.status, PartnerOutlet.why_paused),
+            )
+            .join(Partner, Partner.partner_id == PartnerOutlet.partner_id)
+            .where(PartnerOutlet.outlet_id == outlet_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise OutletNotFound(outlet=outlet_id)
+    return Counter(*row)
+
+
+async def line_for(session: AsyncSession, *, partner_id: UUID, source: str) -> PartnerLine | None:
+    """Return the line that was booked for something; None where none was."""
+    found: PartnerLine | None = await session.scalar(
+        select(PartnerLine).where(PartnerLine.partner_id == partner_id, PartnerLine.source == source)
+    )
+    return found
