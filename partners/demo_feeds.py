@@ -15,17 +15,19 @@ from loyalty.audit.model import Actor, ActorKind
 from loyalty.crypto.age import new_identity
 from loyalty.customers.model import ConsentChannel, Customer, CustomerKind, CustomerStatus
 from loyalty.customers.operations import Wording, declare_consent, word_consent
+from loyalty.demo.chain import Chain
 from loyalty.ids import CustomerId
 from loyalty.ledger.model import Account
 from loyalty.money import decimal_text
 from loyalty.rewards.operations.vouchers import VoucherWish, issue_many
+from partners.demo import INSURER, SLIP, WASH
 from partners.model_feeds import FeedColumn, FeedStatus
 from partners.model_inbound import Compared
 from partners.model_lines import LineKind, PartnerLine
 from partners.operations.feed_runs import run_due, send_now
 from partners.operations.feeds import FeedFacts, decide_feed, propose_feed
 from partners.operations.inbound import About, Mapping, take_file
-from partners.queries.alliances import get_partner
+from partners.queries.alliances import get_partner, list_partners
 from partners.queries.feeds import get_feed
 from partners.queries.registrations import versions_with
 
@@ -130,3 +132,14 @@ async def answer_with_file(session: AsyncSession, *, partner_id: UUID, actor: Ac
     about = About(first_day=first, end_day=end, zone=partner.zone, mapping=mapping)
     name = f"{partner.code}-{first:%Y%m}.csv"
     return await take_file(session, partner_id=partner_id, name=name, data=out.getvalue().encode(), about=about, actor=actor, now=now)
+
+
+async def send_lists(session: AsyncSession, chain: Chain, now: datetime) -> None:
+    """Let the demo's insurer get its lists, and the car wash answer with a file; their alliances are there."""
+    office, finance = chain.person("office"), chain.person("finance")
+    for one in (await list_partners(session)).rows:
+        if one.code == INSURER:
+            both = {"office": office, "finance": finance}
+            await feed_insurer(session, partner_id=one.partner_id, benefit=SLIP.code, **both, began=chain.began, now=now)
+        elif one.code == WASH:
+            await answer_with_file(session, partner_id=one.partner_id, actor=office, now=now)

@@ -71,6 +71,7 @@ def _refused(page: "Page") -> None:
 
 
 PICTURES = (
+    Picture("consents", "/me/consents"),
     Picture("home", "/me"),
     Picture("code", "/me", then=_link(0)),
     Picture("voucher", "/me", then=_voucher),

@@ -46,6 +46,18 @@ def _partner(code: str, onward: str = "", *, link: str = "") -> Callable[["Page"
     return then
 
 
+def _partner_further(code: str, onward: str, link: str) -> Callable[["Page"], None]:
+    """Return how a page is opened that a list of a partner's leads to; the list itself where it leads nowhere."""
+
+    def then(page: "Page") -> None:
+        _partner(code, onward)(page)
+        if page.locator(link).count():
+            page.locator(link).first.click()
+            page.wait_for_load_state("networkidle")
+
+    return then
+
+
 def _terms_faulty(page: "Page") -> None:
     """Open a draft that says less than it must."""
     _partner("LUAN", link="#agreements a")(page)
@@ -67,6 +79,17 @@ ALLIANCES: Final = (
     Picture("partner-terms-faulty", "/office/partners", then=_terms_faulty),
     Picture("partner-terms-held", "/office/partners", then=_partner("DONGHAI", link="#agreements a")),
     Picture("partner-terms-waiting", "/office/partners", then=_partner("YUJIA", link="#agreements a")),
+    Picture("partner-feeds", "/office/partners", then=_partner("DONGHAI", "/feeds")),
+    Picture("partner-feed", "/office/partners", then=_partner_further("DONGHAI", "/feeds", "main tbody a")),
+    Picture("partner-feed-new", "/office/partners", then=_partner("DONGHAI", "/feeds/new")),
+    Picture("partner-feed-file", "/office/partners", then=_partner_further("DONGHAI", "/feeds", "#files tbody a")),
+    Picture("partner-feed-log", "/office/partners", then=_partner("DONGHAI", "/feeds/log")),
+    Picture("partner-wording", "/office/partners", then=_partner("DONGHAI", "/feeds/wording?benefit=claim-slip")),
+    Picture("partner-registrations", "/office/partners", then=_partner("DONGHAI", "/registrations")),
+    Picture("partner-lapses", "/office/partners", then=_partner("DONGHAI", "/lapses")),
+    Picture("partner-inbound", "/office/partners", then=_partner("YUEXI", "/inbound")),
+    Picture("partner-inbound-new", "/office/partners", then=_partner("YUEXI", "/inbound/new")),
+    Picture("partner-inbound-file", "/office/partners", then=_partner_further("YUEXI", "/inbound", "main tbody a")),
     Picture("partner-in-talks", "/office/partners", then=_partner("LUAN")),
 )
 
