@@ -42,7 +42,7 @@ _SENDER: Final = "demo@example.com"
 async def feed_insurer(
     session: AsyncSession, *, partner_id: UUID, benefit: str, office: Actor, finance: Actor, began: datetime, now: datetime
 ) -> str:
-    """Give some holders a claim slip, ask them, and let lists leave from the second day to now; return the partner's secret key.
+    """Give some holders a claim slip, ask them, and let lists leave until now; return the partner's secret key.
 
     The benefit's agreement and voucher kind are there, and the alliance is active.
     """
@@ -82,10 +82,10 @@ async def feed_insurer(
     identity, recipient = new_identity()
     facts = FeedFacts(benefit=benefit, columns=_COLUMNS, recipient=recipient)
     made = await propose_feed(session, partner_id=partner_id, facts=facts, actor=office, now=opened)
-    feed_id, second_day = made.feed_id, began + timedelta(days=1)
+    feed_id, first_list = made.feed_id, opened + timedelta(minutes=10)
     await decide_feed(session, partner_id=partner_id, feed_id=feed_id, to=FeedStatus.ACTIVE, actor=finance, now=opened)
-    await send_now(session, partner_id=partner_id, feed_id=feed_id, whole=False, sender=_SENDER, actor=office, now=second_day)
-    await says(holders[0][0], granted=False, at=second_day + timedelta(hours=3), channel=ConsentChannel.OWN_PAGE, evidence="/me/consents")
+    await send_now(session, partner_id=partner_id, feed_id=feed_id, whole=False, sender=_SENDER, actor=office, now=first_list)
+    await says(holders[0][0], granted=False, at=first_list + timedelta(hours=3), channel=ConsentChannel.OWN_PAGE, evidence="/me/consents")
     while (due := (await get_feed(session, partner_id=partner_id, feed_id=feed_id)).next_due) is not None and due <= now:
         await run_due(session, feed_id=feed_id, sender=_SENDER, actor=SYSTEM, now=due)
     for customer, _account in holders[-2:]:

@@ -29,7 +29,7 @@ from partners.queries.feeds import BatchView, get_batch, get_feed, log_of, rows_
 from partners.queries.registrations import RegistrationView, list_lapses
 from partners.web.office.common import allowed, base_of, crumbs_of, name_of, offered, today_of
 from partners.web.office.feed_words import CHANNEL, COLUMN, EVENT, RECORD
-from partners.web.office.feeds import actors_of, feeds_base, registration_cells, registration_columns
+from partners.web.office.feeds import actors_of, benefit_name, benefits_with_purpose, feeds_base, registration_cells, registration_columns
 
 _FILE = "/partners/{partner_id:uuid}/feeds/files/{batch_id:uuid}"
 _AHEAD = timedelta(days=30)
@@ -52,18 +52,18 @@ async def file(desk: NamedDependency[Desk], partner_id: FromPath[UUID], batch_id
     title = _("List no. %(sequence)s", sequence=batch.sequence)
     tiles = Tiles(
         [
-            Tile(_("New"), desk.f.count(batch.new)),
+            Tile(_("Newly listed"), desk.f.count(batch.new)),
             Tile(_("Corrections"), desk.f.count(batch.corrections)),
             Tile(_("Removals"), desk.f.count(batch.removals)),
             Tile(_("Cover"), desk.f.money(batch.cover_minor, batch.currency)),
-            Tile(_("Left out"), desk.f.count(batch.held_back), note=_("without consent; the partner is not told")),
         ]
     )
     feed_path = f"{feeds_base(partner_id)}/{batch.feed_id}"
+    name = benefit_name(desk, await benefits_with_purpose(desk, partner_id), feed.benefit)
     return await desk.page(
         title,
         sub=name_of(desk, one),
-        crumbs=crumbs_of(desk, one, (_("Data to the partner"), feeds_base(partner_id)), (feed.benefit, feed_path), (title, "")),
+        crumbs=crumbs_of(desk, one, (_("Data to the partner"), feeds_base(partner_id)), (name, feed_path), (title, "")),
         acts=acts,
         top=[tiles],
         main=[await _lines(desk, batch, path)],
@@ -109,8 +109,9 @@ def _facts(desk: Desk, one: BatchView) -> Facts:
     _ = desk.gettext
     pairs: list[tuple[str, Any]] = [
         (_("File"), one.name),
-        (_("Due"), desk.f.instant(one.due_at)),
-        (_("Made"), desk.f.instant(one.made_at)),
+        (_("Due time"), desk.f.instant(one.due_at)),
+        (_("Made at"), desk.f.instant(one.made_at)),
+        (_("Left out"), _("%(count)s without consent; the partner is not told", count=desk.f.count(one.held_back))),
         (_("Tells"), _("everybody anew") if one.whole else _("what changed")),
         (_("Says"), ", ".join([_("Slip"), *(_(COLUMN[each]) for each in one.columns)])),
         (_("Way"), _(CHANNEL[one.channel][0])),

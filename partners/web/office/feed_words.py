@@ -11,7 +11,7 @@ Toned = tuple[str, str]
 
 REGISTRATION: Final[Mapping[RegistrationStatus, Toned]] = {
     RegistrationStatus.TO_SEND: (N_("To be sent"), "info"),
-    RegistrationStatus.SENT: (N_("Sent"), "good"),
+    RegistrationStatus.SENT: (N_("Has left"), "good"),
     RegistrationStatus.CORRECTED: (N_("Corrected"), "good"),
     RegistrationStatus.REMOVED: (N_("Removed"), "warn"),
     RegistrationStatus.LAPSED: (N_("Lapsed"), ""),
@@ -25,7 +25,7 @@ FEED: Final[Mapping[FeedStatus, Toned]] = {
 RHYTHM: Final[Mapping[Rhythm, Toned]] = {
     Rhythm.DAILY: (N_("Every day"), ""),
     Rhythm.WEEKLY: (N_("Every week"), ""),
-    Rhythm.MONTHLY: (N_("Every month"), ""),
+    Rhythm.MONTHLY: (N_("Once a month"), ""),
 }
 CHANNEL: Final[Mapping[FeedChannel, Toned]] = {
     FeedChannel.DOWNLOAD: (N_("Fetched here and handed over"), ""),
@@ -33,14 +33,14 @@ CHANNEL: Final[Mapping[FeedChannel, Toned]] = {
     FeedChannel.WEBHOOK: (N_("To their system"), ""),
 }
 RECORD: Final[Mapping[RecordKind, Toned]] = {
-    RecordKind.NEW: (N_("New"), "good"),
+    RecordKind.NEW: (N_("Newly listed"), "good"),
     RecordKind.CORRECTION: (N_("Correction"), "info"),
     RecordKind.REMOVAL: (N_("Removal"), "warn"),
 }
 EVENT: Final[Mapping[LogEvent, Toned]] = {
-    LogEvent.MADE: (N_("Made"), "info"),
+    LogEvent.MADE: (N_("File made"), "info"),
     LogEvent.QUEUED: (N_("Waits in the outbox"), "warn"),
-    LogEvent.SENT: (N_("Sent"), "good"),
+    LogEvent.SENT: (N_("Has left"), "good"),
     LogEvent.CAPTURED: (N_("Kept here: no mail server"), "warn"),
     LogEvent.UNCERTAIN: (N_("May have left"), "bad"),
     LogEvent.DEAD: (N_("Given up"), "bad"),

@@ -1,6 +1,7 @@
 """What goes to a partner about customers who agreed: its feeds, who is registered, what they were asked, which files left."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -182,10 +183,10 @@ async def files_part(desk: Desk, one: PartnerView, feed_id: UUID | None = None) 
     _ = desk.gettext
     found: list[BatchView] = (await list_batches(desk.session, partner_id=one.partner_id, feed_id=feed_id, limit=20)).rows
     events = await latest_events(desk.session, batch_ids=[each.batch_id for each in found])
-    heads = (_("New"), _("Corrections"), _("Removals"), _("Left out"), _("Cover"))
+    heads = (_("Newly listed"), _("Corrections"), _("Removals"), _("Left out"), _("Cover"))
     return Rows(
         title=_("Files"),
-        columns=[Column(_("No."), "num"), Column(_("Due")), *(Column(head, "num") for head in heads), Column(_("State"))],
+        columns=[Column(_("No."), "num"), Column(_("Due time")), *(Column(head, "num") for head in heads), Column(_("State"))],
         rows=[
             [
                 cells.link(desk, f"{feeds_base(one.partner_id)}/files/{each.batch_id}", f"{each.sequence}"),
@@ -254,7 +255,7 @@ def registration_cells(desk: Desk, one: RegistrationView) -> list[Cell]:
         cells.link(desk, f"/office/customers/{one.customer_id}", one.name),
         cells.money(desk, one.cover_minor, one.currency),
         cells.day(desk, one.valid_from),
-        cells.day(desk, one.valid_until),
+        cells.day(desk, None if one.valid_until is None else one.valid_until - timedelta(days=1)),
     ]
 
 
