@@ -177,6 +177,13 @@ async def due_feeds(session: AsyncSession, *, now: datetime) -> list[UUID]:
     return list(await session.scalars(due))
 
 
+async def feeds_to_approve(session: AsyncSession, *, not_by: UUID) -> list[tuple[UUID, UUID]]:
+    """Return the partners and feeds that wait for another person than this one, the oldest first."""
+    one = PartnerFeed
+    wanted = select(one.partner_id, one.feed_id).where(one.status == FeedStatus.PROPOSED, one.made_by != not_by).order_by(one.made_at)
+    return [(partner_id, feed_id) for partner_id, feed_id in await session.execute(wanted)]
+
+
 async def running_benefits(session: AsyncSession) -> list[tuple[UUID, str]]:
     """Return the partners and benefits of feeds that run: whose vouchers register their holders."""
     one = PartnerFeed

@@ -16,6 +16,8 @@ from partners.feed_rules import read_file
 from partners.line_rules import worth_of
 from partners.model_feeds import FeedColumn, PartnerRegistration
 from partners.model_lines import LineKind
+from partners.operations.feed_runs import send_now
+from partners.operations.inbound import About, Mapping, take_file
 from partners.operations.lines import Entry, book_line
 from tests.partners.conftest import SLIP, TERMS
 from tests.partners.feeding import CODE, PURPOSE, feeding_house
@@ -69,10 +71,18 @@ async def office(databases, tmp_path_factory):
         await house.person("没同意", now, consents=None)
         worth = worth_of(TERMS, SLIP, gross_minor=10_000, saved_minor=10_000)
         entry = Entry(kind=LineKind.REDEMPTION, source="r:1", event_at=now, worth=worth, benefit=SLIP.code, reference="AAA1")
+        of = {"partner_id": house.partner_id, "actor": house.maker, "now": now}
         async with transaction(office.sessions) as session:
             await book_line(session, partner_id=house.partner_id, entry=entry, actor="system", now=now)
+            file = await send_now(session, **of, feed_id=house.feed_id, whole=False, sender="x@example.com")
+            registration = await session.scalar(select(PartnerRegistration.registration_id))
+            mapping = Mapping(reference="凭证", amount="金额", at="时间")
+            about = About(first_day=DAY.date(), end_day=DAY.date() + timedelta(days=1), zone="Asia/Shanghai", mapping=mapping)
+            inbound = await take_file(session, **of, name="first.csv", data=CSV, about=about)
+        await house.person("周周", now)
         office.house = house
         office.chain.ids |= {"partner": house.partner_id, "feed": house.feed_id}
+        office.chain.ids |= {"file": file, "registration": registration, "inbound": inbound}
         yield office
         for desk in office.desks.values():
             await desk.client.aclose()
@@ -86,20 +96,17 @@ async def test_a_list_is_made_fetched_and_read_by_the_partner(office):
     page = (await desk.get(feed)).text
     assert "新增 1" in page
     assert "未同意暂不提供 1" in page
-    assert "陈晨" in page
+    assert "周周" in page
     assert "没同意" not in page, "who has not agreed is nobody here"
     made = await desk.send(f"{feed}/send", {})
     assert made.status_code == 303
     file = made.headers["location"]
-    office.chain.ids["file"] = file.rpartition("/")[2]
     shown = await desk.get(file)
-    assert "陈晨" in shown.text
+    assert "周周" in shown.text
     fetched = await desk.get(f"{file}/content")
     assert fetched.headers["content-disposition"].startswith("attachment")
-    assert read_file(open_sealed(office.house.identity, fetched.content))[2][2] == "陈晨"
+    assert read_file(open_sealed(office.house.identity, fetched.content))[2][2] == "周周"
     assert "已下载" in (await desk.get(file)).text
-    async with transaction(office.sessions) as session:
-        office.chain.ids["registration"] = await session.scalar(select(PartnerRegistration.registration_id))
 
 
 async def test_a_change_waits_for_a_second_person(office):
@@ -121,6 +128,8 @@ async def test_a_change_waits_for_a_second_person(office):
     assert answer.status_code == 200
     assert "whsec_" in answer.text, "shown once"
     assert "whsec_" not in (await desk.get(feed)).text
+    told = "待同意的数据推送"
+    assert (told in (await second.get("/office")).text, told in (await desk.get("/office")).text) == (True, False)
     own = await desk.send(f"{feed}/approve", {})
     assert own.status_code in {403, 409, 422}
     assert "另一位" in own.text
@@ -156,7 +165,6 @@ async def test_a_partners_file_is_looked_at_and_kept_once(office):
     carried = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', looked.text))
     kept = await desk.client.post(f"{inbound}/take", data=carried)
     assert kept.status_code == 303
-    office.chain.ids["inbound"] = kept.headers["location"].split("/")[-2]
     again = await desk.client.post(f"{inbound}/take", data=carried | {"idempotency_key": new_key()})
     assert again.headers["location"] == kept.headers["location"], "the same file is the same run"
     shown = (await desk.get(kept.headers["location"])).text
@@ -179,7 +187,7 @@ async def test_new_words_are_asked_from_then_on(office):
 async def test_the_office_notes_in_which_words_and_where_somebody_agreed(office):
     desk = await office.at("office")
     customer = office.fill("/office/customers/{zhang}")
-    told = {"asked": f"{PURPOSE}|{CODE}|2", "granted": "1", "station": office.fill("{S1}"), "evidence": "登记表 12"}
+    told = {"asked": f"{PURPOSE}|{CODE}|1", "granted": "1", "station": office.fill("{S1}"), "evidence": "登记表 12"}
     assert (await desk.send(f"{customer}/consents/new", told)).status_code == 303
     page = (await desk.get(customer)).text
     assert f"{PURPOSE} → {CODE}" in page
@@ -193,17 +201,19 @@ async def test_a_holder_sees_and_withdraws_what_they_agreed_to(office):
     answer = await phone.send("/me", {"number": office.chain.numbers["zhang-card"], "pin": PIN}, to="/me/sign-in")
     assert answer.status_code == 303
     page = (await phone.get("/me/consents")).text
-    assert "意外险登记二" in page
-    of = {"purpose": PURPOSE, "recipient": CODE, "version": "2"}
-    token = dict(await phone.fields("/me/consents"))["csrf_token"]
-    for granted, expected in (("0", False), ("0", False), ("1", True)):
+    assert "意外险登记" in page
+    fields = await phone.fields("/me/consents")
+    (version,) = re.findall(rf'name="recipient" value="{CODE}"><input type="hidden" name="version" value="(\d+)"', page)
+    of = {"purpose": PURPOSE, "recipient": CODE, "version": version}
+    token = fields["csrf_token"]
+    for granted, expected in (("1", True), ("0", False), ("0", False), ("1", True)):
         sent = await phone.client.post("/me/consents", data=of | {"granted": granted, "csrf_token": token})
         assert sent.status_code == 303, sent.text[:200]
         async with transaction(office.sessions) as session:
             found = await consents_of(session, customer_id=office.chain.ids["zhang"], at=datetime.now(UTC))
         (one,) = [each for each in found if each.recipient == CODE]
-        assert (one.granted, one.channel.value, one.wording) == (expected, "own_page", 2)
-    unread = await phone.client.post("/me/consents", data=of | {"granted": "1", "version": "1", "csrf_token": token})
+        assert (one.granted, one.channel.value, one.wording) == (expected, "own_page", int(version))
+    unread = await phone.client.post("/me/consents", data=of | {"granted": "1", "version": "9", "csrf_token": token})
     other = await phone.client.post("/me/consents", data={"purpose": "x", "recipient": "y", "granted": "0", "csrf_token": token})
     assert (unread.status_code, other.status_code) == (404, 404)
     stranger = office.stranger()
