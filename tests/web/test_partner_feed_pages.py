@@ -19,6 +19,7 @@ from partners.model_lines import LineKind
 from partners.operations.feed_runs import send_now
 from partners.operations.inbound import About, Mapping, take_file
 from partners.operations.lines import Entry, book_line
+from partners.web.office.routes import partners_office
 from tests.partners.conftest import SLIP, TERMS
 from tests.partners.feeding import CODE, PURPOSE, feeding_house
 from tests.web.office_chain import LOG_INS, PIN
@@ -51,6 +52,15 @@ PAGES = [
     (f"{BASE}/inbound/{{inbound}}/rows.xlsx", READ),
     (f"{BASE}/inbound/{{inbound}}/rows?outcome=matched", READ),
 ]
+ACTS = [
+    *("feeds/new", "feeds/wording", "feeds/{feed}/edit", "inbound/new", "inbound/take", "registrations/{registration}/follow-up"),
+    *(f"feeds/{{feed}}/{act}" for act in ("pause", "resume", "end", "send", "send-all")),
+    "feeds/files/{file}/again",
+]
+"""What the office alone does."""
+APPROVAL = "feeds/{feed}/approve"
+FEEDS = frozenset({"feeds", "registrations", "lapses", "inbound"})
+"""What stands under a partner's address."""
 NOW = datetime.now(UTC)
 DAY = NOW.astimezone(UTC) + timedelta(hours=8)
 CSV = f"凭证,金额,时间,流水号,状态\nAAA1,100.00,{DAY:%Y-%m-%d %H:%M},w1,\nAAA7,1.00,{DAY:%Y-%m-%d %H:%M},w7,已撤销\n".encode()
@@ -235,13 +245,26 @@ async def test_each_page_is_for_whom_it_is(office, role):
     assert wrong == []
 
 
+def test_no_route_is_left_out():
+    """Every route of what leaves and comes in stands in one of the tables above, a list's files with the list."""
+    known = {"GET": [_shape(address) for address, _ in PAGES], "POST": [_shape(f"{BASE}/{act}") for act in (*ACTS, APPROVAL)]}
+    found = [(method, _shape(route.path_format)) for route in partners_office.routes for method in route.methods if method in known]
+    ours = [(method, shape) for method, shape in found if shape[3:4] and shape[3] in FEEDS]
+    assert len(ours) > 20
+    assert [one for one in ours if one[1] not in known[one[0]]] == []
+
+
+def _shape(address):
+    """Return an address with a star for each id, without the ending of a file."""
+    plain = address.partition("?")[0].removesuffix(".csv").removesuffix(".xlsx")
+    return ["*" if part.startswith("{") else part for part in plain.strip("/").split("/")]
+
+
 @pytest.mark.parametrize("role", [name for name in LOG_INS if name != "office"])
 async def test_nobody_else_sends_changes_or_takes_anything(office, role):
     desk = await office.at(role)
     token = (await desk.fields("/office/me/password"))["csrf_token"]
-    acts = ["feeds/new", "feeds/wording", "feeds/{feed}/edit", "inbound/new", "inbound/take", "registrations/{registration}/follow-up"]
-    acts += [f"feeds/{{feed}}/{act}" for act in ("pause", "resume", "end", "send", "send-all")] + ["feeds/files/{file}/again"]
-    for act in acts:
+    for act in ACTS:
         answer = await desk.client.post(path(office, f"{BASE}/{act}"), data={"csrf_token": token})
         assert answer.status_code == 403, (act, answer.status_code)
 
