@@ -72,6 +72,20 @@
     });
   }
 
+  // A table that is wider than its place, with nothing in it to go to, is reached and scrolled by the keyboard too.
+  const places = new ResizeObserver((seen) => seen.forEach((one) => reach(one.target)));
+  function reach(place) {
+    const hidden = place.scrollWidth > place.clientWidth && !place.querySelector("a[href], button, input, select, textarea");
+    if (hidden) place.tabIndex = 0;
+    else place.removeAttribute("tabindex");
+  }
+  function watchTables() {
+    for (const place of document.querySelectorAll(".scroll:not(.tall)")) {
+      reach(place);
+      places.observe(place);
+    }
+  }
+
   // A filter's choice is sent when made; typed text waits for Enter or the button.
   document.addEventListener("change", (event) => {
     const form = event.target.form;
@@ -107,6 +121,8 @@
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
 
-  document.addEventListener("htmx:afterSettle", watchToasts);
-  watchToasts();
+  for (const watch of [watchToasts, watchTables]) {
+    document.addEventListener("htmx:afterSettle", watch);
+    watch();
+  }
 })();
