@@ -107,7 +107,7 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     ),
     Reason.DRIVER_UNKNOWN: (
         "没有这个驾驶员编号或驾驶员卡，或该驾驶员已停用。",
-        "There is no such driver, or they do not drive at present.",
+        "There is no such driver and no such driver's card, or they do not drive at present.",
     ),
     Reason.DRIVER_NOT_RELATED: ("该驾驶员不能使用这张卡。", "This driver may not use this card."),
     Reason.DRIVER_PIN_WRONG: ("驾驶员密码错误，还可尝试 {remaining} 次。", "Wrong driver PIN; {remaining} tries left."),

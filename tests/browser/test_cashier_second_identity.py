@@ -3,8 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from loyalty import clock
+from loyalty.authorizations.hot_api import HolderToken
+from loyalty.crypto import Purpose, issue_token
 from loyalty.fleet.model import SilencePolicy
 from loyalty.fleet.model_approvals import Approval
 from loyalty.fleet.operations.approvals import answer, decide_due
@@ -69,9 +72,9 @@ async def lay_down(page, counter_site, counter, fleet) -> None:
 
 async def type_in(page, **fields: str) -> None:
     """Type into one field after the other, Enter after each; the focus is there already."""
-    for name, text in fields.items():
+    for name, typed in fields.items():
         await page.wait_for_selector(f"#f-{name}:focus")
-        await page.keyboard.type(text)
+        await page.keyboard.type(typed)
         await page.keyboard.press("Enter")
 
 
@@ -89,20 +92,75 @@ async def test_a_whole_fill_with_its_driver_takes_no_mouse(reader, counter_site,
 
 
 async def test_the_driver_swipes_a_card_of_their_own_and_the_trucks_pays(page, counter_site, counter_station, counter, fleet):
-    async with writing(*counter_station[:2]) as session:
-        chain = fleet.chains[1]
-        await bind_card(session, company_id=fleet.company_id, chain_id=chain, driver_id=fleet.driver, actor=SYSTEM, now=counter.now)
+    own = await give_own_card(counter_station, counter, fleet)
     await needs(counter_station, fleet.company_id, Needs.DRIVER)
     await lay_down(page, counter_site, counter, fleet)
     await type_in(page, driver=fleet.cards[0].number, pin_driver=DRIVER_PIN, pin=PIN)
     await page.wait_for_selector("#f-driver[aria-invalid=true]:focus")
     assert await page.input_value("#f-driver") == "", "the card that pays is nobody's"
-    await page.keyboard.type(fleet.cards[1].number)
+    await page.keyboard.type(own)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/cashier/sales/*")
     assert await counter.count(KEPT, name="driver", account=fleet.account_id) == str(fleet.driver)
     paid = "SELECT card_id FROM sales WHERE account_id = :account ORDER BY sale_id DESC LIMIT 1"
     assert await counter.count(paid, account=fleet.account_id) == fleet.cards[0].card_id
+
+
+async def give_own_card(counter_station, counter, fleet) -> str:
+    """Bind the fleet's second card to its driver; return its number."""
+    async with writing(*counter_station[:2]) as session:
+        chain = fleet.chains[1]
+        await bind_card(session, company_id=fleet.company_id, chain_id=chain, driver_id=fleet.driver, actor=SYSTEM, now=counter.now)
+    return fleet.cards[1].number
+
+
+async def test_another_companys_card_is_no_drivers_and_the_next_step_names_the_card(reader, counter_site, counter_station, counter, fleet):
+    page = await reader(locale="en")
+    own = await give_own_card(counter_station, counter, fleet)
+    await needs(counter_station, fleet.company_id, Needs.DRIVER | Needs.RELATED)
+    await lay_down(page, counter_site, counter, fleet)
+    await type_in(page, driver=counter.company.number, pin_driver=DRIVER_PIN, pin=PIN)
+    await page.wait_for_selector("#f-driver[aria-invalid=true]:focus")
+    said = await page.locator(".verdict").inner_text()
+    assert "no such driver's card" in said
+    assert "their own card" in said
+    assert await page.input_value("#f-driver") == ""
+    await page.keyboard.type(own)
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".verdict:has-text('may not use this card')")
+    assert await page.input_value("#f-driver") == "", "whoever may not drive it is asked for again"
+
+
+async def test_a_drivers_card_stays_in_the_page_and_is_never_sent_back(page, counter_site, counter_station, counter, fleet):
+    own = await give_own_card(counter_station, counter, fleet)
+    await needs(counter_station, fleet.company_id, Needs.DRIVER)
+    await lay_down(page, counter_site, counter, fleet)
+    async with page.expect_response(
+        lambda answer: answer.request.method == "POST" and "/cards/" in answer.url and "due" not in answer.url
+    ) as sent:
+        await type_in(page, driver=own, pin_driver=DRIVER_PIN, pin="0000")
+    refused = await (await sent.value).text()
+    assert own not in refused
+    assert 'id="f-driver"' in refused
+    await page.wait_for_selector("#f-pin_driver:focus")
+    assert await page.input_value("#f-driver") == own, "nobody has to swipe it twice"
+    await type_in(page, pin_driver=DRIVER_PIN, pin=PIN)
+    await page.wait_for_url("**/cashier/sales/*")
+    assert await counter.count(KEPT, name="driver", account=fleet.account_id) == str(fleet.driver)
+    assert "007" in await page.locator(".paper").inner_text(), "the receipt says who drove"
+
+
+async def test_the_code_on_a_drivers_phone_says_who_drives(page, counter_site, counter_station, counter, fleet):
+    await give_own_card(counter_station, counter, fleet)
+    await needs(counter_station, fleet.company_id, Needs.DRIVER)
+    async with writing(*counter_station[:2]) as session:
+        version = await session.scalar(text("SELECT version FROM cards WHERE card_id = :card"), {"card": fleet.cards[1].card_id})
+        shown = HolderToken(index=fleet.cards[1].index, version=version, nonce="once")
+        code = issue_token(Purpose.QR_TOKEN, shown, expires_at=clock.real_now() + timedelta(seconds=90))
+    await lay_down(page, counter_site, counter, fleet)
+    await type_in(page, driver=code, pin=PIN)
+    await page.wait_for_url("**/cashier/sales/*")
+    assert await counter.count(KEPT, name="driver", account=fleet.account_id) == str(fleet.driver)
 
 
 async def test_what_is_wrong_is_marked_and_empty_and_the_rest_stays(page, counter_site, counter_station, counter, fleet):

@@ -19,7 +19,7 @@ _STEPS: Final = {
     Reason.PIN_NEEDED.code: _AGAIN,
     Reason.CREDENTIAL_NEEDED.code: _AGAIN,
     Reason.DRIVER_NEEDED.code: N_("Let the driver type number and PIN; Enter leads on."),
-    Reason.DRIVER_UNKNOWN.code: N_("Ask the driver for the number and type it again."),
+    Reason.DRIVER_UNKNOWN.code: N_("Ask the driver for the number, or for their own card, and enter it again."),
     Reason.DRIVER_NOT_RELATED.code: N_("Another driver of the company may use it, or another card."),
     Reason.DRIVER_PIN_WRONG.code: N_("Let the driver type the PIN again."),
     Reason.DRIVER_PIN_LOCKED.code: _MANAGER,

@@ -13,6 +13,7 @@ from loyalty.authorizations.queries.sales import benefits_in
 from loyalty.authorizations.wire import reference
 from loyalty.cards.queries import get_card
 from loyalty.crypto import Purpose, issue_token
+from loyalty.fleet.queries.fills import said_at_the_pump
 from loyalty.stations.queries import StationView, get_station, list_products
 from loyalty.topups.model import Topup
 from loyalty.topups.offering import expiry_of
@@ -149,7 +150,9 @@ async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleVie
         (_(TENDERS.get(each["tender"], each["tender"])), f.money(each["amount_minor"], sale.currency))
         for each in detail.get("tenders") or []
     ]
-    if sale.account_kind in {"personal", "anonymous"}:
+    if sale.account_kind not in {"personal", "anonymous"}:
+        slip.after += await _told_with(scribe, session, sale)
+    else:
         after = await queries.balance_after(session, account_id=sale.account_id, currency=sale.currency, booked_at=sale.booked_at)
         slip.after.append((_("Balance afterwards"), f.money(after, sale.currency)))
     for refund in await queries.refunds_of(session, account_id=sale.account_id, sale_id=sale.sale_id):
@@ -159,6 +162,21 @@ async def sale_slip(scribe: Scribe, session: AsyncSession, sale: queries.SaleVie
             slip.notes.append(_("of it taken back: %(what)s", what=", ".join(f"{one.name} {one.amount}" for one in back)))
     _link(scribe, slip, "s", reference(sale.account_id, sale.sale_id))
     return slip
+
+
+async def _told_with(scribe: Scribe, session: AsyncSession, sale: queries.SaleView) -> list[tuple[str, str]]:
+    """Say what was told with a company's card: its books ask for plate, reading and driver with each fill."""
+    _ = scribe.gettext
+    said = await said_at_the_pump(session, account_id=sale.account_id, sale_id=sale.sale_id)
+    if said is None:
+        return []
+    pairs = [
+        (_("Number plate"), said.plate),
+        (_("Driver"), said.driver_number or said.driver_said),
+        (_("Odometer"), None if said.odometer_km is None else f"{scribe.f.count(said.odometer_km)} km"),
+        (_("Order number"), said.order_number or said.order_said),
+    ]
+    return [(name, value) for name, value in pairs if value]
 
 
 def _tell(scribe: Scribe, slip: Slip, told: Sequence[Given]) -> None:

@@ -3,6 +3,7 @@
 What the card asks for stands before the PIN, field after field; what is wrong is marked and empty, what was right stays as it was typed.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -32,7 +33,9 @@ _ASKED_AS: Final = {"driver_card": "driver_number"}
 _DRIVER_NUMBER_LONGEST: Final = 12
 _COMPANYS: Final = frozenset({"driver_number", "driver_pin", "order_number"})
 _STAYS: Final = {"hx-preserve": "true"}
-"""The field itself goes over into the new page with what was typed: a PIN is never sent back."""
+"""The field itself goes over into the new page with what was typed: neither a PIN nor a card's whole number is ever sent back."""
+_CODE: Final = re.compile(r"[A-Za-z0-9_-]{60,1000}")
+"""What a scanner reads off a phone that shows its holder's card."""
 _MARKS: Final = {
     Reason.PLATE_DIFFERS.code: "plate",
     Reason.ORDER_USED.code: "order_number",
@@ -87,9 +90,11 @@ def read_said(till: Till) -> dict[str, Any]:
 
 
 def _driver(till: Till) -> tuple[str | None, DriverCard | None]:
-    """Read the driver's number, or that of their own card, swiped or typed, which is longer."""
+    """Read the driver's number, or their own card: its number, swiped or typed, which is longer, or the code that their phone shows."""
     _ = till.gettext
     label, sentence = _("Driver's number or card"), _("has twelve digits at most, or is the number of the driver's card")
+    if _CODE.fullmatch(till.form.raw("driver")):
+        return None, DriverCard(token=till.form.raw("driver"))
     typed = plain_card_number(till.form.raw("driver"))
     if len(typed) <= _DRIVER_NUMBER_LONGEST:
         return _shaped(till, "driver", label, DriverNumber, sentence, typed=typed), None
@@ -110,8 +115,9 @@ def lines_of(till: Till, sheet: CardSheet, said: Said | None) -> Lines:
     wanted = {*sheet.needs, *needs, *([] if marked is None else [marked])}
     names = [name for name in _FIELDS if name in wanted]
     wrong = {name for name in (*needs, marked) if name in _FIELDS and _typed(till, _FIELDS[name][0])}
-    first = next((name for name in names if name in wrong or not _typed(till, _FIELDS[name][0])), None)
     keeps = said is not None and bool(needs) and CARD_PIN not in needs
+    gone = wrong if keeps else wrong | {"driver_pin"}
+    first = next((name for name in names if name in gone or not _typed(till, _FIELDS[name][0])), None)
     asked = [
         _line(
             till,
@@ -125,6 +131,10 @@ def lines_of(till: Till, sheet: CardSheet, said: Said | None) -> Lines:
     ]
     for one, after in zip(asked, [*[line.name for line in asked[1:]], CARD_PIN], strict=False):
         one.attrs["data-next"] = f"f-{after}"
+    for one in asked:
+        if one.name == "driver":
+            # A code read off the driver's phone needs no PIN of theirs.
+            one.attrs["data-spares"] = f"f-{_FIELDS['driver_pin'][0]}"
     offered = [name for name in _FIELDS if name not in wanted and (name not in _COMPANYS or not _is_private(sheet))]
     return Lines(
         asked=asked,
@@ -144,16 +154,17 @@ def _continues(till: Till, said: Said | None) -> str:
 
 def _line(till: Till, name: str, *, required: bool = False, wrong: bool = False, first: bool = False, keeps: bool = False) -> Line:
     on_page, label = _FIELDS[name]
+    card = name == "driver_number" and len(plain_card_number(till.form.raw(on_page))) > _DRIVER_NUMBER_LONGEST
     secret = name == "driver_pin"
-    attrs = {"maxlength": {"driver_number": "24", "driver_pin": "6", "order_number": "32", "plate": "16"}.get(name, "9")}
-    if secret and keeps and not wrong and _typed(till, on_page):
+    attrs = {"maxlength": {"driver_number": "1000", "driver_pin": "6", "order_number": "32", "plate": "16"}.get(name, "9")}
+    if (card or (secret and keeps)) and not wrong and _typed(till, on_page):
         attrs |= _STAYS
     if name in {"plate", "order_number"}:
         attrs["autocapitalize"] = "characters"
     return Line(
         name=on_page,
         label=till.gettext(label),
-        value="" if wrong or secret else till.form.raw(on_page),
+        value="" if wrong or secret or card else till.form.raw(on_page),
         required=required,
         fault=till.gettext("That is not right; type it again.") if wrong else "",
         type="password" if secret else "text",

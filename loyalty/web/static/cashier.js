@@ -48,10 +48,21 @@
 
   // A card reader ends with Enter: that moves on along data-next to the first field that is still empty; where none is, Enter sends.
   const following = (field) => (field.dataset && field.dataset.next && document.getElementById(field.dataset.next)) || null;
+  // A code that was scanned off a phone spares the field that data-spares names: it need not be filled.
+  const sparing = (field) => {
+    const spared = field.dataset && field.dataset.spares && document.getElementById(field.dataset.spares);
+    if (!spared) return null;
+    const scanned = /^[A-Za-z0-9_-]{60,}$/.test(field.value.trim());
+    if (spared.required) spared.dataset.wanted = "1";
+    spared.required = !scanned && spared.dataset.wanted === "1";
+    return scanned ? spared : null;
+  };
+  document.addEventListener("input", (event) => sparing(event.target));
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
+    const spared = sparing(event.target);
     let next = following(event.target);
-    while (next && next.value) next = following(next);
+    while (next && (next.value || next === spared)) next = following(next);
     if (next && event.target.value) {
       event.preventDefault();
       next.focus();

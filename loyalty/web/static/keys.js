@@ -60,7 +60,9 @@
   document.addEventListener("htmx:afterSettle", (event) => {
     const fresh = event.detail.elt;
     if (!fresh || !fresh.querySelector) return;
-    const next = fresh.querySelector("[aria-invalid=true]") || fresh.querySelector("[autofocus]");
+    // A field that was kept as it was, filled, has its turn behind one that is still empty.
+    const asking = [...fresh.querySelectorAll("[autofocus]")];
+    const next = fresh.querySelector("[aria-invalid=true]") || asking.find((field) => !field.value) || asking[0];
     if (next) {
       next.focus();
       if (next.select && next.matches("[aria-invalid=true]")) next.select();
