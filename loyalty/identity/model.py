@@ -198,6 +198,7 @@ class UserSession(Base):
     customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("customers.customer_id"))
     portal_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("portal_users.user_id"))
     """A company's user, at its fleet portal."""
+    partner_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("partner_users.user_id"))
     portal: Mapped[Portal]
     stage: Mapped[Stage]
     device_id: Mapped[UUID | None] = mapped_column(ForeignKey("terminal_devices.device_id"))
@@ -215,8 +216,9 @@ class UserSession(Base):
     end_reason: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        CheckConstraint("num_nonnulls(staff_id, customer_id, portal_user_id) = 1", name="person"),
+        CheckConstraint("num_nonnulls(staff_id, customer_id, portal_user_id, partner_user_id) = 1", name="person"),
         CheckConstraint("portal_user_id IS NULL OR portal = 'fleet'", name="company_user"),
+        CheckConstraint("(partner_user_id IS NOT NULL) = (portal = 'partner')", name="partner_user"),
         CheckConstraint("portal IN ('office', 'cashier', 'fleet', 'partner', 'me')", name="portal"),
         CheckConstraint("stage IN ('second_factor', 'enrol_totp', 'change_password', 'open')", name="stage"),
         CheckConstraint("(portal = 'cashier') = (num_nonnulls(device_id, terminal_id, station_id) = 3)", name="counter"),
@@ -226,6 +228,11 @@ class UserSession(Base):
         Index("ix_user_sessions_customer_id", "customer_id", postgresql_where=text("ended_at IS NULL")),
         Index(
             "ix_user_sessions_portal_user_id", "portal_user_id", postgresql_where=text("portal_user_id IS NOT NULL AND ended_at IS NULL")
+        ),
+        Index(
+            "ix_user_sessions_partner_user_id",
+            "partner_user_id",
+            postgresql_where=text("partner_user_id IS NOT NULL AND ended_at IS NULL"),
         ),
         Index("ix_user_sessions_device_id", "device_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_user_sessions_expires_at", "expires_at"),

@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from loyalty.db import Base, one_of
 from loyalty.identity.model import LogInFacts
@@ -39,6 +39,9 @@ class PortalUser(LogInFacts, Base):
     invited_by: Mapped[str] = mapped_column(Text)
     """Kind and id of the actor."""
     created_at: Mapped[datetime]
+
+    tenant_id: Mapped[UUID] = synonym("company_id")
+    place_id: Mapped[UUID | None] = synonym("department_id")
 
     __table_args__ = (
         one_of("role", PortalRole),
@@ -84,6 +87,9 @@ class PortalInvitation(Base):
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("portal_users.user_id"))
     """Who came of it."""
     withdrawn_at: Mapped[datetime | None]
+
+    tenant_id: Mapped[UUID] = synonym("company_id")
+    place_id: Mapped[UUID | None] = synonym("department_id")
 
     __table_args__ = (
         one_of("role", PortalRole),

@@ -136,6 +136,11 @@ class PortalPrincipal:
     user_agent: str | None = None
 
     @property
+    def tenant_id(self) -> UUID:
+        """Whose it is."""
+        return self.company_id
+
+    @property
     def actor(self) -> Actor:
         """Who the trail names."""
         return Actor(ActorKind.COMPANY_USER, self.user_id, self.address, self.user_agent)

@@ -33,6 +33,7 @@ PROTECTED = (
     ProtectedColumn("staff", "staff_id", "phone", Purpose.CONTACT, "phone_index", Purpose.INDEX_PHONE),
     ProtectedColumn("users", "staff_id", "totp_secret", Purpose.TOTP_SECRET),
     ProtectedColumn("portal_users", "user_id", "totp_secret", Purpose.TOTP_SECRET),
+    ProtectedColumn("partner_users", "user_id", "totp_secret", Purpose.TOTP_SECRET),
     ProtectedColumn("drivers", "driver_id", "phone_sealed", Purpose.CONTACT),
     ProtectedColumn("terminal_sessions", "session_id", "sealed_keys", Purpose.SESSION_KEY),
     ProtectedColumn("customers", "customer_id", "phone_sealed", Purpose.CONTACT, "phone_index", Purpose.INDEX_PHONE, "phone_tail"),

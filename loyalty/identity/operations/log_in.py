@@ -6,7 +6,7 @@ name is unknown, the password wrong, the log-in closed or tried too often.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,11 +15,14 @@ from loyalty.audit import operations as audit
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.crypto import password_needs_rehash, token_hash
 from loyalty.identity.model import AttemptKind, Portal, Staff, StaffStatus, Stage, User, UserSession
+from loyalty.identity.model_partner import PartnerRole, PartnerUser
 from loyalty.identity.model_portal import PortalUser
 from loyalty.identity.rules import SessionTerms
 
 from .attempts import forgive, take_attempt
-from .portal_users import get_portal_user
+from .partner_users import PARTNERS
+from .people import get_person
+from .portal_users import COMPANYS
 from .sessions import TERMS, advance, find_session, log_out, open_session, rotate
 from .users import (
     Someone,
@@ -35,8 +38,9 @@ from .users import (
 from .users import use_recovery_code as spend_recovery_code
 
 _NAME_MAX: Final = 200
-_LOGGED_IN: Final = {Portal.OFFICE, Portal.FLEET}
+_LOGGED_IN: Final = {Portal.OFFICE, Portal.FLEET, Portal.PARTNER}
 """Where a second factor is asked for."""
+_KINDS: Final = {Portal.OFFICE: ActorKind.STAFF, Portal.FLEET: ActorKind.COMPANY_USER, Portal.PARTNER: ActorKind.PARTNER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ async def start_log_in(
 ) -> LogIn:
     """Judge name and password and say what comes next: `second_factor`, or `enrol_totp` at the first log-in.
 
-    At the portal `fleet` the name is a company user's e-mail address.
+    At the portals `fleet` and `partner` the name is an e-mail address.
     `previous_token`, whatever cookie the browser brought, is ended and never adopted. `now` is real time.
     """
     plain = name.replace("\0", "").strip().lower()[:_NAME_MAX]
@@ -95,7 +99,7 @@ async def start_log_in(
     token, _ = await open_session(
         session,
         staff_id=user.staff_id if isinstance(user, User) else None,
-        portal_user_id=user.user_id if isinstance(user, PortalUser) else None,
+        tenant_user=None if isinstance(user, User) else user,
         portal=portal,
         stage=stage,
         expires_at=now + terms.between_factors,
@@ -179,7 +183,13 @@ async def _named(session: AsyncSession, portal: Portal, name: str) -> Someone | 
     if portal is Portal.FLEET:
         known = select(PortalUser).where(PortalUser.log_in_name == name, PortalUser.disabled_at.is_(None))
         return await session.scalar(known.execution_options(populate_existing=True))
-    assert portal is Portal.OFFICE, "people log in with a password there and at the fleet portal"
+    if portal is Portal.PARTNER:
+        # A clerk comes in with a phone and a PIN (`partner_users.sign_in_clerk`), never with a PIN alone.
+        theirs = select(PartnerUser).where(
+            PartnerUser.log_in_name == name, PartnerUser.role != PartnerRole.CLERK, PartnerUser.disabled_at.is_(None)
+        )
+        return await session.scalar(theirs.execution_options(populate_existing=True))
+    assert portal is Portal.OFFICE, "people log in with a password there and at the portals of companies and partners"
     return await session.scalar(
         select(User)
         .join(Staff, Staff.staff_id == User.staff_id)
@@ -234,7 +244,9 @@ async def _at_stage(session: AsyncSession, token: str, stage: Stage, now: dateti
 
 async def _user_of(session: AsyncSession, row: UserSession) -> Someone:
     if row.portal_user_id is not None:
-        return await get_portal_user(session, user_id=row.portal_user_id)
+        return cast("Someone", await get_person(session, COMPANYS, user_id=row.portal_user_id))
+    if row.partner_user_id is not None:
+        return cast("Someone", await get_person(session, PARTNERS, user_id=row.partner_user_id))
     assert row.staff_id is not None, "a log-in is somebody's"
     return await get_user(session, staff_id=row.staff_id)
 
@@ -242,7 +254,7 @@ async def _user_of(session: AsyncSession, row: UserSession) -> Someone:
 async def _note(session: AsyncSession, row: UserSession, user: Someone, action: str, now: datetime) -> None:
     await audit.record(
         session,
-        actor=Actor(ActorKind.STAFF if isinstance(user, User) else ActorKind.COMPANY_USER, user.person_id, row.address, row.user_agent),
+        actor=Actor(_KINDS[row.portal], user.person_id, row.address, row.user_agent),
         action=action,
         subject=("user_session", row.session_id),
         facts={"portal": row.portal.value},

@@ -10,12 +10,15 @@ from loyalty.audit import operations as audit
 from loyalty.crypto import new_token, token_hash
 from loyalty.errors import NotFound, Refusal
 from loyalty.identity.model import STAGE_MOVES, Portal, Staff, StaffStatus, Stage, UserSession
+from loyalty.identity.model_partner import PartnerUser
+from loyalty.identity.model_portal import PortalUser
 from loyalty.identity.model_terminals import TerminalDevice
 from loyalty.identity.queries import grants_of
 from loyalty.identity.rules import Principal, SessionTerms, at_station
 from loyalty.ids import StaffId, StationId, TerminalId, uuid7
 
 TERMS = SessionTerms()
+TenantUser = PortalUser | PartnerUser
 
 
 class NotSignedIn(Refusal):
@@ -47,7 +50,7 @@ async def open_session(
     *,
     staff_id: UUID | None = None,
     customer_id: UUID | None = None,
-    portal_user_id: UUID | None = None,
+    tenant_user: TenantUser | None = None,
     portal: Portal,
     stage: Stage,
     device: TerminalDevice | None = None,
@@ -64,7 +67,8 @@ async def open_session(
         token_hash=token_hash(token),
         staff_id=staff_id,
         customer_id=customer_id,
-        portal_user_id=portal_user_id,
+        portal_user_id=tenant_user.user_id if isinstance(tenant_user, PortalUser) else None,
+        partner_user_id=tenant_user.user_id if isinstance(tenant_user, PartnerUser) else None,
         portal=portal,
         stage=stage,
         device_id=None if device is None else device.device_id,
@@ -249,8 +253,9 @@ async def end_sessions_of(
 
 
 async def end_sessions_of_user(session: AsyncSession, *, user_id: UUID, reason: str, keep: UUID | None = None, now: datetime) -> int:
-    """End every open session of a company's user but `keep`, and return how many."""
-    wanted = update(UserSession).where(UserSession.portal_user_id == user_id, UserSession.ended_at.is_(None))
+    """End every open session of a company's or partner's user but `keep`, and return how many."""
+    mine = (UserSession.portal_user_id == user_id) | (UserSession.partner_user_id == user_id)
+    wanted = update(UserSession).where(mine, UserSession.ended_at.is_(None))
     if keep is not None:
         wanted = wanted.where(UserSession.session_id != keep)
     ended = await session.execute(wanted.values(ended_at=now, end_reason=reason).returning(UserSession.session_id))

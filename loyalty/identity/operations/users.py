@@ -5,7 +5,7 @@ import base64
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select
@@ -28,6 +28,7 @@ from loyalty.crypto import (
 )
 from loyalty.errors import NotFound, Refusal
 from loyalty.identity.model import AttemptKind, RecoveryCode, User
+from loyalty.identity.model_partner import PartnerRecoveryCode, PartnerUser
 from loyalty.identity.model_portal import PortalRecoveryCode, PortalUser
 from loyalty.identity.queries import get_staff_for_update
 from loyalty.identity.rules import Permission, Principal, refuse_weak_password, require
@@ -39,8 +40,8 @@ from .staff import NotOneself, actor_of
 RECOVERY_CODES: Final = 10
 ISSUER: Final = "Loyalty"
 
-Someone = User | PortalUser
-"""Whose log-in it is: a member of staff's, or a company's user's."""
+Someone = User | PortalUser | PartnerUser
+"""Whose log-in it is: a member of staff's, a company's user's, or a partner's."""
 
 # Argon2id takes 64 MiB and a tenth of a second each: two at a time, whatever arrives.
 _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2id", initializer=run_anywhere)
@@ -266,8 +267,8 @@ async def new_recovery_codes(session: AsyncSession, user: Someone, *, now: datet
     """Make ten codes in place of all before and return them: shown once, stored hashed."""
     await forget_recovery_codes(session, user)
     codes = [new_code() for _ in range(RECOVERY_CODES)]
-    table, owner = (RecoveryCode, "staff_id") if isinstance(user, User) else (PortalRecoveryCode, "user_id")
-    rows = [{owner: user.person_id, "code_hash": token_hash(code), "made_at": now} for code in codes]
+    table, owner = _codes_of(user)
+    rows = [{owner.key: user.person_id, "code_hash": token_hash(code), "made_at": now} for code in codes]
     await session.execute(insert(table), rows)
     return codes
 
@@ -277,15 +278,9 @@ async def use_recovery_code(session: AsyncSession, user: Someone, *, typed: str,
     code = read_code(typed)
     if code is None:
         return False
-    row: RecoveryCode | PortalRecoveryCode | None
-    if isinstance(user, User):
-        mine = select(RecoveryCode).where(RecoveryCode.staff_id == user.staff_id)
-        row = await session.scalar(mine.where(RecoveryCode.code_hash == token_hash(code), RecoveryCode.used_at.is_(None)).with_for_update())
-    else:
-        theirs = select(PortalRecoveryCode).where(PortalRecoveryCode.user_id == user.user_id)
-        row = await session.scalar(
-            theirs.where(PortalRecoveryCode.code_hash == token_hash(code), PortalRecoveryCode.used_at.is_(None)).with_for_update()
-        )
+    table, owner = _codes_of(user)
+    mine = select(table).where(owner == user.person_id, table.code_hash == token_hash(code), table.used_at.is_(None))
+    row = await session.scalar(mine.with_for_update())
     if row is None:
         return False
     row.used_at = now
@@ -295,10 +290,16 @@ async def use_recovery_code(session: AsyncSession, user: Someone, *, typed: str,
 
 async def forget_recovery_codes(session: AsyncSession, user: Someone) -> None:
     """Make the codes of a log-in good no more."""
+    table, owner = _codes_of(user)
+    await session.execute(delete(table).where(owner == user.person_id))
+
+
+def _codes_of(user: Someone) -> tuple[Any, Any]:
+    """Return the table of a person's recovery codes, and its column that names them."""
     if isinstance(user, User):
-        await session.execute(delete(RecoveryCode).where(RecoveryCode.staff_id == user.staff_id))
-    else:
-        await session.execute(delete(PortalRecoveryCode).where(PortalRecoveryCode.user_id == user.user_id))
+        return RecoveryCode, RecoveryCode.staff_id
+    codes = PortalRecoveryCode if isinstance(user, PortalUser) else PartnerRecoveryCode
+    return codes, codes.user_id
 
 
 async def _user_for(session: AsyncSession, *, staff_id: UUID, by: Principal | None) -> User:
