@@ -44,6 +44,7 @@ from loyalty.web.routes import web_routes
 from partners.web.notices import alliance_notices
 from partners.web.office.routes import partners_office
 from partners.web.office.waiting import alliances_waiting
+from partners.web.partner.routes import partner_portal
 
 
 @get("/health", summary="Is this process able to serve? / 健康检查", opt={"public": True})
@@ -87,6 +88,7 @@ def create_app(settings: Settings) -> Litestar:
             *web_routes(demo=settings.fills_demo),
             office,
             partners_office,
+            partner_portal,
             rules_api,
             agreements_api,
             simulations_api,

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty import clock
 from loyalty.demo.chain import SYSTEM, ZONE, Chain
+from loyalty.demo.secrets import LogIns
 from loyalty.rewards.model_vouchers import ValueType
 from loyalty.rewards.operations.voucher_kinds import FunderShare, KindFacts, put_kind
 from partners.model import AgreementStatus, Category, OutletStatus, PartnerStatus
@@ -150,7 +151,7 @@ class _Desk:
         )
 
 
-async def ally(session: AsyncSession, chain: Chain, now: datetime) -> None:
+async def ally(session: AsyncSession, chain: Chain, _log_ins: LogIns, now: datetime) -> None:
     """Make the demo's alliances: agreed on the chain's first day, with what is redeemed at them since."""
     desk = _Desk(session, chain, chain.began, now)
     await _insurer(desk)

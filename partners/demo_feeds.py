@@ -16,6 +16,7 @@ from loyalty.crypto.age import new_identity
 from loyalty.customers.model import ConsentChannel, Customer, CustomerKind, CustomerStatus
 from loyalty.customers.operations import Wording, declare_consent, word_consent
 from loyalty.demo.chain import Chain
+from loyalty.demo.secrets import LogIns
 from loyalty.ids import CustomerId
 from loyalty.ledger.model import Account
 from loyalty.money import decimal_text
@@ -134,7 +135,7 @@ async def answer_with_file(session: AsyncSession, *, partner_id: UUID, actor: Ac
     return await take_file(session, partner_id=partner_id, name=name, data=out.getvalue().encode(), about=about, actor=actor, now=now)
 
 
-async def send_lists(session: AsyncSession, chain: Chain, now: datetime) -> None:
+async def send_lists(session: AsyncSession, chain: Chain, _log_ins: LogIns, now: datetime) -> None:
     """Let the demo's insurer get its lists, and the car wash answer with a file; their alliances are there."""
     office, finance = chain.person("office"), chain.person("finance")
     for one in (await list_partners(session)).rows:

@@ -33,8 +33,8 @@ from .secrets import LogIns, keep, kept, told
 __all__ = ["Also", "fill"]
 
 
-Also = Callable[[AsyncSession, Chain, datetime], Awaitable[None]]
-"""What a room above adds to the chain, in the demo's last transaction."""
+Also = Callable[[AsyncSession, Chain, LogIns, datetime], Awaitable[None]]
+"""What a room above adds to the chain, in the demo's last transaction; secrets that it draws join the log-ins."""
 
 
 async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: None, *, also: Sequence[Also] = ()) -> str:
@@ -87,7 +87,8 @@ async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: N
             await keep_and_lend(session, chain, company_id=company_id, now=now)
             await look_and_say(session, company_id=company_id, now=now)
             for add in also:
-                await add(session, chain, now)
+                await add(session, chain, log_ins, now)
+            keep(log_ins, settings.keys_dir)
             await seal(session, now=now)
         return told(log_ins, folder=settings.keys_dir, code=await _browser_code(sessions))
     finally:

@@ -165,6 +165,7 @@ class LogIns(msgspec.Struct):
     counter: list[CounterLogIn] = []
     cards: list[DemoCard] = []
     fleet: list[OfficeLogIn] = []
+    partner: list[OfficeLogIn] = []
 
 
 def new_password() -> str:
@@ -212,6 +213,9 @@ def told(log_ins: LogIns, *, folder: Path, code: str | None = None) -> str:
     if log_ins.fleet:
         lines += ["", "  Fleet   车队: e-mail, password, authenticator secret, at /fleet"]
         lines += [f"    {each.log_in_name:<22} {each.password:<44} {each.totp_secret}   {each.role}" for each in log_ins.fleet]
+    if log_ins.partner:
+        lines += ["", "  Partner 商户: e-mail, password, authenticator secret, at /partner"]
+        lines += [f"    {each.log_in_name:<22} {each.password:<44} {each.totp_secret}   {each.role}" for each in log_ins.partner]
     lines += ["", "  Cashier 收银: staff card, PIN"]
     if code is not None:
         lines.append(f"    first give this browser the counter of HZ01, within 15 minutes: {code}")

@@ -164,6 +164,15 @@ GRANT INSERT ON partner_lines, partner_books, partner_counters, partner_disputes
 GRANT UPDATE ON partner_outlets, partner_books, partner_counters, partner_disputes, partner_users, partner_invitations,
     partner_recovery_codes, user_sessions, vouchers, voucher_redemptions, attempts, form_keys TO loyalty_partner;
 GRANT DELETE ON partner_recovery_codes TO loyalty_partner;
+-- What it wrote to the trail it reads no more: the id alone comes back from the INSERT.
+GRANT SELECT (entry_id) ON audit_entries TO loyalty_partner;
+-- The one thing of cards that a partner may ask: whether this one lives, and how its number ends, which is printed on it.
+CREATE FUNCTION living_card(p_index bytea) RETURNS TABLE (number_tail text) LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+    SELECT c.number_tail FROM cards c WHERE c.number_index = p_index AND c.status = 2
+$$;
+REVOKE EXECUTE ON FUNCTION living_card FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION living_card TO loyalty_hot, loyalty_jobs, loyalty_partner;
 """
 
 
@@ -199,6 +208,7 @@ def downgrade() -> None:
         op.execute(f"DROP POLICY issuer ON {table}")
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY")
     op.execute("DROP FUNCTION fence_partner")
+    op.execute("DROP FUNCTION living_card")
     op.execute("DELETE FROM user_sessions WHERE partner_user_id IS NOT NULL")
     op.execute(
         "ALTER TABLE user_sessions DROP CONSTRAINT ck_user_sessions_partner_user, DROP CONSTRAINT ck_user_sessions_person, "

@@ -28,7 +28,7 @@ from partners.rules import Benefit, BenefitKind
 
 from .lines import Entry, book_line, lock_book, mirror_line
 
-_WITHOUT_VOUCHER: Final = frozenset({BenefitKind.DISCOUNT, BenefitKind.JOINT})
+WITHOUT_VOUCHER: Final = frozenset({BenefitKind.DISCOUNT, BenefitKind.JOINT})
 """What a member gets by showing the card."""
 
 
@@ -242,7 +242,7 @@ async def sell(
     await serving(session, outlet_id=outlet_id)
     agreed = await _agreed(session, at, now)
     wanted = None if benefit is None else next((one for one in agreed.terms.benefits if one.code == benefit), None)
-    if gross_minor <= 0 or (benefit is not None and (wanted is None or wanted.kind not in _WITHOUT_VOUCHER)):
+    if gross_minor <= 0 or (benefit is not None and (wanted is None or wanted.kind not in WITHOUT_VOUCHER)):
         raise SaleNotSound
     saved = 0 if wanted is None else saved_by(wanted, gross_minor=gross_minor, honoured_minor=None)
     entry = Entry(

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.rewards.voucher_rules import Outlet
@@ -59,3 +59,9 @@ async def line_for(session: AsyncSession, *, partner_id: UUID, source: str) -> P
         select(PartnerLine).where(PartnerLine.partner_id == partner_id, PartnerLine.source == source)
     )
     return found
+
+
+async def living_card(session: AsyncSession, *, index: bytes) -> str | None:
+    """Return the end of the number of an active card, by its blind index; the one thing of cards that a partner's session may ask."""
+    tail: str | None = await session.scalar(text("SELECT number_tail FROM living_card(:index)"), {"index": index})
+    return tail

@@ -30,6 +30,7 @@ from tests.web.test_partner_feed_pages import FEEDS
 
 ROLES = tuple(LOG_INS)
 READ, EDIT = frozenset({"office", "finance", "auditor"}), frozenset({"office"})
+GRANT = frozenset({"office"})
 OFF = Benefit(code="off", kind=BenefitKind.DISCOUNT, name_zh="九折", name_en="10 % off", funders=[Funder("partner", WHOLE)], share=1_000)
 MORE = Benefit(code="off", kind=BenefitKind.DISCOUNT, name_zh="八折", name_en="20 % off", funders=[Funder("partner", WHOLE)], share=2_000)
 HELD, NEXT = Terms(benefits=[OFF], commission=500), Terms(benefits=[MORE], commission=400)
@@ -57,12 +58,14 @@ PAGES = {
     f"{P}/{{wash}}/agreements/{{held}}": READ,
     f"{P}/{{wash}}/agreements/{{waiting}}": READ,
     f"{P}/{{table}}/agreements/{{draft}}": READ,
+    f"{P}/{{wash}}/owner": GRANT,
     f"{P}/{{table}}/agreements/{{draft}}/edit": EDIT,
     f"{P}/{{wash}}/lines": READ,
     f"{P}/{{wash}}/lines.xlsx": READ,
     f"{P}/{{wash}}/lines.csv?month=all": READ,
 }
 WRITES = {
+    f"{P}/{{wash}}/owner": GRANT,
     f"{P}/new": EDIT,
     f"{P}/{{wash}}/edit": EDIT,
     **{f"{P}/{{wash}}/{act}": EDIT for act in ("begin", "resume", "suspend", "end")},

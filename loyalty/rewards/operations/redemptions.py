@@ -123,8 +123,12 @@ class AmountNotTaken(Refusal):
     next_en = "Give more than nothing and no more than was reserved; none for a voucher that is no money."
 
 
-async def admit_code(session: AsyncSession, *, typed: str, at: Outlet, key: UUID, now: datetime, plate: str | None = None) -> UUID | None:
+async def admit_code(
+    session: AsyncSession, *, typed: str, at: Outlet, key: UUID, now: datetime, plate: str | None = None, plate_later: bool = False
+) -> UUID | None:
     """Return the voucher that a typed or scanned code names, if it may be reserved here; None for every other code.
+
+    `plate_later`: it is only looked at; whoever uses it compares the plate then.
 
     The try is counted as a guess before it is judged: the caller commits before it answers. A slip that the check character catches is no
     guess. A retry of a key that was used for this voucher is admitted whatever became of it.
@@ -149,7 +153,9 @@ async def admit_code(session: AsyncSession, *, typed: str, at: Outlet, key: UUID
     known = await _by_key(session, at.caller, key)
     if known is not None:
         _require_same(known, found[0].voucher_id if found is not None else None)
-    elif found is None or unfit(await _standing(session, found[0], found[1], now), at=at.names, plate=plate, now=now) is not None:
+    elif found is None or unfit(
+        await _standing(session, found[0], found[1], now), at=at.names, plate=found[0].plate if plate_later else plate, now=now
+    ):
         return None
     assert found is not None, "a key's voucher is the code's"
     await attempts.forgive(session, kind=AttemptKind.VOUCHER_CODE, subject=at.caller, only_this=True)

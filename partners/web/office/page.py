@@ -23,6 +23,7 @@ from partners.web.office.lines import book_part
 from partners.web.office.notices import notices_part
 from partners.web.office.outlets import outlets_part
 from partners.web.office.partners import MOVES, version_said
+from partners.web.office.people import people_part
 from partners.web.office.wording import TermsVoice
 
 _WAITING: Final = (AgreementStatus.DRAFT, AgreementStatus.SUBMITTED)
@@ -55,6 +56,7 @@ async def partner(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Pa
             await notices_part(desk, one),
             versions_part(desk, versions, holds),
             await documents_part(desk, one),
+            await people_part(desk, one),
             await book_part(desk, one),
         ],
         aside=[_facts(desk, one), await _history(desk, partner_id)],

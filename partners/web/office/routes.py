@@ -17,10 +17,26 @@ from partners.web.office import (
     outlets,
     page,
     partners,
+    people,
     terms_edit,
 )
 
-_PAGES = (partners, page, outlets, notices, documents, terms_edit, agreements, lines, feeds, feed_edit, feed_page, feed_files, inbound)
+_PAGES = (
+    partners,
+    page,
+    outlets,
+    notices,
+    documents,
+    terms_edit,
+    agreements,
+    lines,
+    feeds,
+    feed_edit,
+    feed_page,
+    feed_files,
+    inbound,
+    people,
+)
 
 partners_office = Router(
     path="/office",

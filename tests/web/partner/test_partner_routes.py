@@ -1,0 +1,149 @@
+"""Every route of the partners' portal for every role, of one's own partner and of another: shown, refused, or unknown."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from loyalty.db import transaction
+from loyalty.identity import operations as identity
+from loyalty.identity.model_partner import PartnerRole
+from loyalty.identity.partner_rules import PARTNER_PERMISSIONS, PartnerPermission
+from partners.queries.people import asked_of
+from partners.web.partner.routes import partner_portal
+from tests.factories.world import SYSTEM
+from tests.web.partner.portal import ROLES
+
+EVERYBODY = frozenset(ROLES)
+
+
+def who_may(permission: PartnerPermission) -> frozenset[str]:
+    return frozenset(role.value for role, known in PARTNER_PERMISSIONS.items() if permission in known)
+
+
+REDEEM, BOOK, PEOPLE = (who_may(each) for each in (PartnerPermission.REDEEM, PartnerPermission.READ_LINES, PartnerPermission.MANAGE_PEOPLE))
+# The beginning of an address and who may see it. The longest that fits counts; whatever is missing here fails the walk below.
+RULES = {
+    "/partner": EVERYBODY,
+    "/partner/outlet": REDEEM,
+    "/partner/codes": REDEEM,
+    "/partner/photos": REDEEM,
+    "/partner/redemptions": REDEEM,
+    "/partner/members": REDEEM,
+    "/partner/today": REDEEM,
+    "/partner/outlets": who_may(PartnerPermission.PAUSE),
+    "/partner/book": BOOK,
+    "/partner/employees": BOOK,
+    "/partner/people": PEOPLE,
+}
+LEADS_ON = {("/partner", "finance")}
+"""Whom a page leads on to their own first page."""
+
+
+def routes() -> list[tuple[str, str]]:
+    found = set()
+    for route in partner_portal.routes:
+        for handler in route.route_handlers:
+            if not handler.opt.get("public"):
+                found |= {(route.path_format, str(method)) for method in handler.http_methods if method in {"GET", "POST"}}
+    return sorted(found)
+
+
+def rule_of(address: str) -> frozenset[str]:
+    plain = re.sub(r"\.(xlsx|csv)$", "", address)
+    best = max((one for one in RULES if plain == one or plain.startswith(f"{one}/")), key=len)
+    assert best != "/partner" or plain == "/partner", f"{address} has no rule"
+    return RULES[best]
+
+
+ROUTES = routes()
+
+
+@pytest.fixture(scope="module")
+async def ids(portal):
+    """Return what each house's addresses are filled with: its finance's record, its first outlet, a link that is open, a use."""
+    filled = {}
+    for name, house in portal.houses.items():
+        now = datetime.now(UTC)
+        async with transaction(portal.sessions) as session:
+            await identity.invite_partner_user(
+                session, partner_id=house.partner_id, email=f"guest@{name}.example", role=PartnerRole.FINANCE, actor=SYSTEM, now=now
+            )
+            asked = await asked_of(session, partner_id=house.partner_id, now=now)
+        clerk = await portal.at(name, "clerk")
+        page = await clerk.send("/partner", {"code": await portal.voucher(name, "fifty")}, to="/partner/codes")
+        key = re.search(r'name="key" value="([^"]+)"', page.text)[1]
+        await clerk.answer(page, {}, to="/partner/redemptions")
+        filled[name] = {
+            "user_id": house.people["finance"],
+            "outlet_id": house.outlets[0],
+            "invitation_id": asked[0].invitation_id,
+            "key": key,
+        }
+    return filled
+
+
+def fill(address: str, ids: dict) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: str(ids[match[1]]), address)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_page_is_shown_or_refused_by_role(portal, ids, role):
+    browser = await portal.at("ours", role)
+    wrong = {}
+    own = ids["ours"] | ({"user_id": portal.houses["ours"].people["clerk"]})
+    for address, method in ROUTES:
+        if method != "GET":
+            continue
+        path = fill(address, own)
+        answer = await browser.get(path)
+        expected = 303 if (address, role) in LEADS_ON else 200 if role in rule_of(address) else 403
+        if answer.status_code != expected:
+            wrong[address] = (answer.status_code, expected)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_another_partners_objects_are_unknown_to_every_role(portal, ids, role):
+    browser = await portal.at("ours", role)
+    token = re.search(
+        r'name="csrf_token" value="([^"]+)"', (await browser.get("/partner/outlets" if role != "finance" else "/partner/book")).text
+    )[1]
+    wrong = {}
+    for address, method in ROUTES:
+        if "{" not in address:
+            continue
+        path = fill(address, ids["theirs"])
+        if method == "GET":
+            answer = await browser.get(path)
+        else:
+            sent = {"csrf_token": token, "why": "rain", "minutes": "30", "outlet": str(portal.houses["ours"].outlets[0])}
+            answer = await browser.client.post(path, data=sent, follow_redirects=False)
+        allowed = {404} if role in rule_of(address) else {403}
+        if (method, address) == ("POST", "/partner/redemptions/{key}/undone") and role != "finance":
+            # A key that this outlet never used leaves a tombstone of its own: another's use stands as it was.
+            allowed = {303}
+        if answer.status_code not in allowed:
+            wrong[method, address] = answer.status_code
+    assert wrong == {}
+    theirs = await portal.at("theirs", "clerk")
+    assert "已核销" in (await theirs.get(f"/partner/redemptions/{ids['theirs']['key']}")).text
+
+
+async def test_a_clerk_serves_at_one_outlet_alone(portal, ids):
+    clerk = await portal.at("ours", "clerk")
+    west = portal.houses["ours"].outlets[1]
+    assert (await clerk.get(f"/partner/outlets/{west}/pause")).status_code == 404
+    await clerk.send("/partner", {"outlet": str(west)}, to="/partner/outlet")
+    assert "东门店" in (await clerk.get("/partner")).text
+    assert "西门店" not in (await clerk.get("/partner")).text
+    assert ids
+
+
+@pytest.mark.parametrize(
+    "path", ["/partner", "/partner/today", "/partner/people", "/partner/redemptions/01990000-0000-7000-8000-000000000001"]
+)
+async def test_a_stranger_is_led_to_the_log_in(portal, path):
+    answer = await portal.stranger().get(path)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/partner/log-in")
