@@ -46,6 +46,7 @@ FREE_WASH: Final = Benefit(
     name_en="A free wash each month",
     funders=[Funder("issuer", 6_000), Funder("partner", 4_000)],
     voucher_kind=WASH_KIND,
+    amount_minor=3_500,
     limit_each_month=1,
     plate_bound=True,
 )

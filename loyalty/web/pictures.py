@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from loyalty.web.i18n import LOCALE_COOKIE, LOCALES
-from loyalty.web.rendering import THEMES
+from loyalty.web.rendering import ROOMS, THEMES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -67,9 +67,10 @@ GALLERY = Album("design", [Picture("every-piece", "/design")])
 def albums() -> list[Album]:
     """Return every portal's pictures, found by their modules."""
     found = [GALLERY]
-    for path in sorted(Path(__file__).parent.glob("*/pictures.py")):
-        module: Any = importlib.import_module(f"loyalty.web.{path.parent.name}.pictures")
-        found.append(Album(path.parent.name, module.PICTURES, getattr(module, "prepare", None)))
+    for room in ROOMS:
+        for path in sorted(room.glob("*/pictures.py")):
+            module: Any = importlib.import_module(".".join(path.with_suffix("").parts[-4:]))
+            found.append(Album(path.parent.name, module.PICTURES, getattr(module, "prepare", None)))
     return found
 
 

@@ -5,8 +5,9 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from loyalty.rewards.model_vouchers import RedemptionStatus, Voucher, VoucherKind, VoucherRedemption
 from partners.model_lines import LineKind, PartnerLine
@@ -39,7 +40,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Day(msgspec.Struct, frozen=True):
-    """What was done at an outlet in some time, the latest first, and what all of it comes to, roll-backs taken off."""
+    """What was done at an outlet in some time, the latest first, and what all of it that stands comes to."""
 
     rows: list[Use]
     uses: int
@@ -62,13 +63,15 @@ async def day_at(session: AsyncSession, *, partner_id: UUID, outlet_id: UUID, si
     """Return what was done at an outlet in `[since, until)`."""
     within = [*_at(partner_id, outlet_id), PartnerLine.event_at >= since, PartnerLine.event_at < until]
     rows = await session.execute(_uses().where(*within).order_by(PartnerLine.number.desc()).limit(SHOWN))
+    mirror = aliased(PartnerLine)
+    undone = exists().where(mirror.partner_id == PartnerLine.partner_id, mirror.mirrors == PartnerLine.number)
     sums = (
         await session.execute(
             select(
-                func.coalesce(func.sum(PartnerLine.pieces), 0),
+                func.count(),
                 func.coalesce(func.sum(PartnerLine.gross_minor), 0),
                 func.coalesce(func.sum(PartnerLine.saved_minor), 0),
-            ).where(*within)
+            ).where(*within, PartnerLine.kind.in_((LineKind.REDEMPTION, LineKind.SALE)), ~undone)
         )
     ).one()
     named = _Names(session)

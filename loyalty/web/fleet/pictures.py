@@ -1,62 +1,18 @@
 """The portal's pictures: a tool of development, signed in with the demo company's people."""
 
-import base64
-import os
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from loyalty.crypto import totp_code
-from loyalty.web.office.pictures import LOG_INS
+from loyalty.web.picture_people import sign_in
 from loyalty.web.pictures import Picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-_signed_in: dict[tuple[str, str], list[Any]] = {}
-"""Cookies by address and person: a code is good once, so one log-in serves every width and language."""
-
-
-class _LogIn(msgspec.Struct):
-    log_in_name: str
-    password: str
-    totp_secret: str
-
-
-class _LogIns(msgspec.Struct):
-    fleet: list[_LogIn] = []
-
-
-def _sign_in(page: "Page", base_url: str, who: str) -> None:
-    known = _signed_in.get((base_url, who))
-    if known is None:
-        known_people = msgspec.json.decode(Path(os.environ[LOG_INS]).read_bytes(), type=_LogIns)
-        person = next(one for one in known_people.fleet if one.log_in_name.startswith(f"{who}@"))
-        page.goto(f"{base_url}/fleet/log-in")
-        page.fill("[name=name]", person.log_in_name)
-        page.fill("[name=password]", person.password)
-        page.press("[name=password]", "Enter")
-        page.wait_for_url("**/fleet/log-in/code*")
-        secret = base64.b32decode(person.totp_secret)
-        for _try in range(2):
-            page.fill("[name=code]", totp_code(secret, now=datetime.now(UTC)))
-            page.press("[name=code]", "Enter")
-            page.wait_for_load_state("networkidle")
-            if "/log-in" not in page.url:
-                break
-            time.sleep(30)
-        _signed_in[base_url, who] = [one for one in page.context.cookies() if one["name"].endswith("fleet")]
-        return
-    page.context.add_cookies(known)
-
 
 def prepare(page: "Page", base_url: str) -> None:
     """Sign in as the company's owner."""
-    _sign_in(page, base_url, "owner")
+    sign_in(page, base_url, "fleet", "owner")
 
 
 def _out(page: "Page") -> None:
@@ -65,7 +21,7 @@ def _out(page: "Page") -> None:
 
 
 def _back_in(page: "Page") -> None:
-    _sign_in(page, page.url.partition("/fleet")[0], "owner")
+    sign_in(page, page.url.partition("/fleet")[0], "fleet", "owner")
 
 
 def _first(path: str, more: str = "") -> Callable[["Page"], None]:

@@ -30,7 +30,7 @@ from partners.web.partner.frame import HOME, frame_for
 
 DOOR: Final = Door(
     HOME,
-    N_("Partner"),
+    N_("Partner portal"),
     "partner",
     {Stage.SECOND_FACTOR: f"{HOME}/log-in/code", Stage.ENROL_TOTP: f"{HOME}/log-in/authenticator", Stage.OPEN: HOME},
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HOME: Final = "/partner"
 # Each entry: its name, its address, and what it takes to see it.
 RAIL: Final = (
-    (N_("Redeem"), HOME, PartnerPermission.REDEEM),
+    (N_("Redeeming"), HOME, PartnerPermission.REDEEM),
     (N_("Today"), f"{HOME}/today", PartnerPermission.REDEEM),
     (N_("Book"), f"{HOME}/book", PartnerPermission.READ_LINES),
     (N_("By employee"), f"{HOME}/employees", PartnerPermission.READ_LINES),
@@ -34,7 +34,7 @@ def frame_for(desk: "PartnerDesk") -> Frame:
     links = tuple(Link(address, _(label), current=address == here) for label, address, permission in RAIL if desk.may(permission))
     outlet = () if desk.outlet is None else (desk.outlet_name,)
     return Frame(
-        portal=_("Partner"),
+        portal=_("Partner portal"),
         home=HOME,
         links=links,
         who=desk.principal.name,

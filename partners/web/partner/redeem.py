@@ -251,7 +251,7 @@ def _undo_left(partner: PartnerDesk, use: Use) -> int:
 async def _draw(partner: PartnerDesk, template: str, *, status_code: int = 200, **values: Any) -> Page:
     paused = partner.outlet is not None and partner.outlet.status is OutletStatus.PAUSED
     return await partner.page(
-        partner.gettext("Redeem"),
+        partner.gettext("Redeeming"),
         template=f"partner/{template}",
         status_code=status_code,
         outlet=partner.outlet,

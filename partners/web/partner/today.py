@@ -48,9 +48,9 @@ async def today(partner: NamedDependency[PartnerDesk]) -> Page:
         marks={at: "off" for at, one in enumerate(found.rows) if one.undone},
         empty=_("Nothing yet today"),
         empty_then=_("What is redeemed stands here at once."),
-        acts=[Act(_("Redeem"), HOME, primary=True)],
     )
-    return await partner.page(_("Today"), sub=partner.outlet_name, top=[tiles], main=[rows])
+    acts = [Act(_("Redeeming"), HOME, primary=True)]
+    return await partner.page(_("Today"), sub=partner.outlet_name, acts=acts, top=[tiles], main=[rows])
 
 
 def _row(partner: PartnerDesk, one: Use) -> list[Cell]:
