@@ -23,6 +23,7 @@ from loyalty.identity.queries import staff_by_card
 from loyalty.identity.rules import Permission
 from loyalty.topups import operations as topups
 from loyalty.topups.model import Tender
+from loyalty.web.cashier.agreeing import asked_here, declare_ticked
 from loyalty.web.cashier.cards import COUNTER_TENDERS, CardDone, new_pin
 from loyalty.web.cashier.frame import draw, reading
 from loyalty.web.cashier.labels import TENDERS
@@ -94,6 +95,7 @@ async def issue_page(till: NamedDependency[Till]) -> Page:
             documents=[(kind.value, till.gettext(DOCUMENTS[kind])) for kind in PERSONS_DOCUMENTS],
             tenders=[(each.value, till.gettext(TENDERS[each.value])) for each in COUNTER_TENDERS],
             amounts=AMOUNTS,
+            asked=await asked_here(till, session),
             once=new_key(),
         )
 
@@ -132,6 +134,8 @@ async def issue(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
     async def perform(session: AsyncSession) -> Outcome:
         developed = await _developed(till, session)
         customer_id = await _holder(till, session, facts, kind, number, developed) if facts is not None else None
+        if customer_id is not None:
+            await declare_ticked(till, session, customer_id)
         if card.status is CardStatus.BLANK:
             await operations.issue_card(
                 session,
@@ -156,6 +160,7 @@ async def issue(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page:
                 amount_minor=amount,
                 tender=tender,
                 reference=paid or None,
+                flyer=form.raw("flyer")[:32] or None,
                 station_id=till.place.station_id,
                 terminal_id=till.place.terminal_id,
                 actor=till.actor,
@@ -190,6 +195,7 @@ async def register_page(card_id: FromPath[UUID], till: NamedDependency[Till]) ->
                 (str(each.product_id), till.either(each.name_zh, each.name_en)) for each in products if each.currency == sheet.currency
             ],
             documents=[(kind.value, till.gettext(DOCUMENTS[kind])) for kind in PERSONS_DOCUMENTS],
+            asked=await asked_here(till, session),
             once=new_key(),
         )
 
@@ -207,6 +213,7 @@ async def register(card_id: FromPath[UUID], till: NamedDependency[Till]) -> Page
     async def perform(session: AsyncSession) -> Outcome:
         developed = await _developed(till, session)
         customer_id = await _holder(till, session, facts, kind, number, developed)
+        await declare_ticked(till, session, customer_id)
         card = await operations.register_card(
             session,
             card_id=card_id,
