@@ -25,6 +25,7 @@ from loyalty.rewards.operations.vouchers import VoucherWish, issue_many
 from loyalty.settings import Settings
 from partners.line_rules import month_after
 from partners.operations.alliances import OutletFacts, add_outlet
+from partners.queries.feeds import log_of
 from partners.queries.settlement import get_statement
 from tests.browser.counter import come_in
 from tests.browser.serving import keep_picture
@@ -187,3 +188,16 @@ async def test_a_claim_slip_from_the_counter_to_the_settled_month(page, reader, 
     await desk.goto(f"{counter_site}/partner/book")
     await expect(desk.locator("main")).to_contain_text("¥60.00")
     await keep_picture(desk, "slip-5-book")
+
+    await phone.goto(f"{counter_site}/me/consents")
+    await phone.locator("button", has_text="撤回").click()
+    await phone.wait_for_selector(".tag.warn:has-text('已撤回')")
+    await keep_picture(phone, "slip-6-withdrawn")
+    await partner_feeds.take_up(alliance.clock, monday.astimezone(UTC) + timedelta(days=6))
+    await partner_feeds.run(alliance.clock, monday.astimezone(UTC) + timedelta(days=7))
+    told = await alliance.told()
+    assert [len(each) for each in told] == [1, 1], "two lists, one person on each"
+    assert [told[0][0][0], told[1][0][0]] == ["N", "R"], "the next list tells the insurer to remove who withdrew"
+    async with transaction(alliance.sessions) as session:
+        log = (await log_of(session, partner_id=alliance.partner_id)).rows
+    assert len({one.sequence for one in log}) == 2, "what left, and when, is on record"
