@@ -45,6 +45,7 @@ from partners.web.notices import alliance_notices
 from partners.web.office.routes import partners_office
 from partners.web.office.waiting import alliances_waiting
 from partners.web.partner.routes import partner_portal
+from partners.web.till_api import till_api
 
 
 @get("/health", summary="Is this process able to serve? / 健康检查", opt={"public": True})
@@ -89,6 +90,7 @@ def create_app(settings: Settings) -> Litestar:
             office,
             partners_office,
             partner_portal,
+            till_api,
             rules_api,
             agreements_api,
             simulations_api,

@@ -32,6 +32,8 @@ class PartnerPermission(StrEnum):
     SETTLEMENT = "settlement"
     """Statements, invoices, payment dates; dispute a line."""
     MANAGE_PEOPLE = "manage_people"
+    API_KEYS = "api_keys"
+    """Let the partner's own tills in."""
 
 
 _P = PartnerPermission
@@ -41,8 +43,8 @@ PARTNER_PERMISSIONS: Final[Mapping[PartnerRole, frozenset[PartnerPermission]]] =
     PartnerRole.CLERK: frozenset({_P.REDEEM, _P.PAUSE}),
 }
 
-PARTNER_STEP_UP: Final = frozenset({_P.MANAGE_PEOPLE})
-"""Roles: a second factor within the last minutes."""
+PARTNER_STEP_UP: Final = frozenset({_P.MANAGE_PEOPLE, _P.API_KEYS})
+"""Roles and keys: a second factor within the last minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

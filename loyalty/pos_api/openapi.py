@@ -51,6 +51,12 @@ SECURITY_SCHEMES: Final = {
         "description": "The office's own session (over TLS `__Host-office`). A changing request also carries the token of the cookie "
         "`office-form` as the header `x-csrf-token`.",
     },
+    "partnerKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key that a partner's owner makes in the partners' portal under *Interfaces*, for all or some of its outlets; it "
+        "has a budget of requests a minute.",
+    },
     "companyKey": {
         "type": "http",
         "scheme": "bearer",

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.rewards.model_vouchers import VoucherRedemption
 from loyalty.rewards.voucher_rules import Outlet
 from partners.model import OutletStatus, Partner, PartnerOutlet, PartnerStatus
 from partners.model_lines import PartnerLine
@@ -59,6 +60,21 @@ async def line_for(session: AsyncSession, *, partner_id: UUID, source: str) -> P
         select(PartnerLine).where(PartnerLine.partner_id == partner_id, PartnerLine.source == source)
     )
     return found
+
+
+class Held(NamedTuple):
+    """What a key set aside: the voucher, and the amount that was asked for (None: all)."""
+
+    voucher_id: UUID
+    asked_minor: int | None
+
+
+async def reserved_under(session: AsyncSession, *, caller: str, key: UUID) -> Held | None:
+    """Return what an outlet's key had set aside, whatever became of it; None where it had nothing."""
+    one = VoucherRedemption
+    wanted = select(one.voucher_id, one.asked_minor).where(one.caller == caller, one.key == key, one.voucher_id.is_not(None))
+    row = (await session.execute(wanted)).one_or_none()
+    return None if row is None or row[0] is None else Held(row[0], row[1])
 
 
 async def living_card(session: AsyncSession, *, index: bytes) -> str | None:

@@ -28,6 +28,7 @@ from loyalty.fleet.queries.cards import get_fleet_card, list_fleet_cards
 from loyalty.fleet.queries.companies import CompanyView, get_company
 from loyalty.fleet.queries.vehicles import get_vehicle, list_vehicles
 from loyalty.fleet.queries.watching import list_findings
+from loyalty.identity.operations.bearer_keys import bearer_of
 from loyalty.limits.model import OrderStatus
 from loyalty.limits.operations.orders import NewOrder, add_orders, cancel_order
 from loyalty.limits.queries_orders import OrderView, get_order, list_orders
@@ -194,10 +195,7 @@ async def provide_system(request: AnyRequest, session: NamedDependency[AsyncSess
 
     :raises ApiKeyNotValid, ApiBudgetSpent: as `enter_with_key`
     """
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
-        raise ApiKeyNotValid
-    caller = await enter_with_key(session, key=key.strip(), now=clock.real_now())
+    caller = await enter_with_key(session, key=bearer_of(request.headers.get("authorization", "")), now=clock.real_now())
     await enter_tenant(session, caller.company_id)
     company = await get_company(session, company_id=caller.company_id)
     return System(session, caller, company, now, address_of(request))

@@ -19,6 +19,7 @@ RAIL: Final = (
     (N_("By employee"), f"{HOME}/employees", PartnerPermission.READ_LINES),
     (N_("Outlets"), f"{HOME}/outlets", PartnerPermission.PAUSE),
     (N_("People"), f"{HOME}/people", PartnerPermission.MANAGE_PEOPLE),
+    (N_("Interfaces"), f"{HOME}/api", PartnerPermission.API_KEYS),
 )
 
 

@@ -9,6 +9,8 @@ from loyalty.db import transaction
 from loyalty.identity import operations as identity
 from loyalty.identity.model_partner import PartnerRole
 from loyalty.identity.partner_rules import PARTNER_PERMISSIONS, PartnerPermission
+from partners.operations.api_keys import make_key
+from partners.queries.api_keys import keys_of
 from partners.queries.people import asked_of
 from partners.web.partner.routes import partner_portal
 from tests.factories.world import SYSTEM
@@ -35,6 +37,7 @@ RULES = {
     "/partner/book": BOOK,
     "/partner/employees": BOOK,
     "/partner/people": PEOPLE,
+    "/partner/api": who_may(PartnerPermission.API_KEYS),
 }
 LEADS_ON = {("/partner", "finance")}
 """Whom a page leads on to their own first page."""
@@ -70,6 +73,8 @@ async def ids(portal):
                 session, partner_id=house.partner_id, email=f"guest@{name}.example", role=PartnerRole.FINANCE, actor=SYSTEM, now=now
             )
             asked = await asked_of(session, partner_id=house.partner_id, now=now)
+            await make_key(session, partner_id=house.partner_id, name="till", outlets=None, actor=SYSTEM, now=now)
+            keys = await keys_of(session, partner_id=house.partner_id)
         clerk = await portal.at(name, "clerk")
         page = await clerk.send("/partner", {"code": await portal.voucher(name, "fifty")}, to="/partner/codes")
         key = re.search(r'name="key" value="([^"]+)"', page.text)[1]
@@ -79,6 +84,7 @@ async def ids(portal):
             "outlet_id": house.outlets[0],
             "invitation_id": asked[0].invitation_id,
             "key": key,
+            "key_id": keys[0].key_id,
         }
     return filled
 
