@@ -71,7 +71,7 @@ def _row(partner: PartnerDesk, one: OutletView) -> list[Cell]:
     return [
         cells.text(partner.either(one.name_zh, one.name_en)),
         cells.text(one.hours),
-        Cell(Markup('{} <span class="dim small">{}</span>').format(state.show, said), f"{state.export} {said}".strip()),
+        Cell(Markup('{} <span class="dim small">{}</span>').format(state.show, said), f"{state.export} {said}") if said else state,
         Cell(act, ""),
     ]
 
