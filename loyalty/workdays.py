@@ -77,6 +77,16 @@ def moved(day: date, mode: str, calendar: Calendar) -> date:
     return day
 
 
+def workdays_after(day: date, count: int, calendar: Calendar) -> date:
+    """Return the `count`-th workday after a day; of 0 the day itself, or the next workday.
+
+    :raises YearNotCovered: if a day on the way has no arrangement
+    """
+    for _ in range(count):
+        day = moved(day + _DAY, "following", calendar)
+    return moved(day, "following", calendar)
+
+
 def known_years(country: str) -> range:
     """Return the years whose arrangement comes with this release; none of a country it knows nothing of."""
     if country != "CN":

@@ -25,6 +25,14 @@ class LineKind(StrEnum):
     """Paid to the partner in advance."""
     ADJUSTMENT = "adjustment"
     """What a dispute, or the office, put right."""
+    PAYMENT = "payment"
+    """An invoice of a closed month was paid, whichever way."""
+    DIFFERENCE = "difference"
+    """An invoice was accepted at another amount than its statement's: the rest is nobody's debt any more."""
+
+
+SETTLING: frozenset[LineKind] = frozenset({LineKind.BLOCK, LineKind.PAYMENT, LineKind.DIFFERENCE})
+"""What settles what months come to, and is itself not invoiced again."""
 
 
 class PartnerBook(Base):
@@ -40,6 +48,8 @@ class PartnerBook(Base):
     last_number: Mapped[int] = mapped_column(BigInteger)
     open_from: Mapped[date]
     """A line of an earlier month that comes late belongs to this one."""
+    balance_minor: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """What all lines come to: what the issuer owes the partner; negative: what is left of blocks paid in advance, or the partner owes."""
 
 
 class PartnerLine(Base):
@@ -55,7 +65,7 @@ class PartnerLine(Base):
         ForeignKeyConstraint(["partner_id", "mirrors"], ["partner_lines.partner_id", "partner_lines.number"]),
         CheckConstraint("due_minor = saved_minor - partner_minor - commission_minor + paid_minor", name="due"),
         CheckConstraint("(kind = 'rollback') = (mirrors IS NOT NULL)", name="mirrors"),
-        CheckConstraint("(kind IN ('block', 'adjustment')) OR paid_minor = 0", name="paid"),
+        CheckConstraint("kind IN ('block', 'adjustment', 'payment', 'difference') OR paid_minor = 0", name="paid"),
         CheckConstraint("period = date_trunc('month', period)::date", name="period"),
         CheckConstraint("number > 0", name="number"),
     )

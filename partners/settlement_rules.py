@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from loyalty.web.exports import Cell, Money, csv_bytes, workbook
+from partners.model_lines import SETTLING
 
 FORMAT: Final = 1
 """Of the files; another number for other columns or words, the earlier ones kept."""
@@ -99,6 +100,23 @@ def totals_of(lines: Iterable[StatedLine]) -> list[Total]:
     return [Total(kind, benefit or None, *found) for (kind, benefit), found in sorted(sums.items())]
 
 
+def asked_for(totals: Iterable[Total]) -> int:
+    """Return what is to be invoiced for a month: what its events come to; negative: the partner owes it.
+
+    What settles months (payments, blocks, an invoice's difference) is no event: it stands in the balance only.
+    """
+    return sum(one.due_minor for one in totals if one.kind not in SETTLING)
+
+
+def shares_of(lines: Iterable[StatedLine]) -> dict[str, int]:
+    """Return what each funder bears of a month's benefits, by name."""
+    sums: dict[str, int] = {}
+    for line in lines:
+        for who, part in line.shares.items():
+            sums[who] = sums.get(who, 0) + part
+    return dict(sorted(sums.items()))
+
+
 def digest_of(lines: Iterable[StatedLine]) -> bytes:
     """Return the SHA-256 over the lines in their order, each as JSON with sorted keys and its times in UTC."""
     seal = hashlib.sha256()
@@ -108,7 +126,7 @@ def digest_of(lines: Iterable[StatedLine]) -> bytes:
     return seal.digest()
 
 
-_HEADS: Final = {
+HEADS: Final = {
     "zh": (
         *("序号", "类型", "发生时间", "入账时间", "权益", "件数", "网点", "经办", "参考号"),
         *("销售金额", "优惠金额", "商户承担", "佣金比例（万分之）", "佣金", "其他款项", "应付商户", "冲销序号", "说明"),
@@ -118,9 +136,25 @@ _HEADS: Final = {
         *("Sale", "Saved", "Borne by the partner", "Commission in 1/10,000", "Commission", "Other", "Due to the partner", "Undoes", "Why"),
     ),
 }
-_KINDS: Final = {
-    "zh": {"redemption": "核销", "rollback": "冲销", "sale": "销售", "block": "预付", "adjustment": "调整"},
-    "en": {"redemption": "Redemption", "rollback": "Undone", "sale": "Sale", "block": "Paid in advance", "adjustment": "Adjustment"},
+KINDS: Final = {
+    "zh": {
+        "redemption": "核销",
+        "rollback": "冲销",
+        "sale": "销售",
+        "block": "预付",
+        "adjustment": "调整",
+        "payment": "付款",
+        "difference": "发票差额",
+    },
+    "en": {
+        "redemption": "Redemption",
+        "rollback": "Undone",
+        "sale": "Sale",
+        "block": "Paid in advance",
+        "adjustment": "Adjustment",
+        "payment": "Payment",
+        "difference": "Invoice's difference",
+    },
 }
 _SUMMARY: Final = {
     "zh": (
@@ -143,7 +177,7 @@ def csv_file(stated: Stated, lines: Iterable[StatedLine], *, language: str) -> b
 
     :param language: `zh` or `en`
     """
-    return csv_bytes(_HEADS[language], (_row(stated, line, language) for line in lines), zone=stated.facts.zone)
+    return csv_bytes(HEADS[language], (_row(stated, line, language) for line in lines), zone=stated.facts.zone)
 
 
 def xlsx_file(stated: Stated, lines: Iterable[StatedLine], *, language: str) -> bytes:
@@ -162,21 +196,21 @@ def xlsx_file(stated: Stated, lines: Iterable[StatedLine], *, language: str) -> 
     ]
     summed: list[Sequence[Cell]] = [
         [
-            f"{_KINDS[language][one.kind]} {one.benefit or ''}".strip(),
+            f"{KINDS[language][one.kind]} {one.benefit or ''}".strip(),
             Money(one.due_minor, money),
         ]
         for one in stated.totals
     ]
     summary: list[Sequence[Cell]] = [[name, value] for name, value in zip(names, values, strict=True)]
     rows = (_row(stated, line, language) for line in lines)
-    return workbook([(title, head, [*summary, *summed]), (detail, _HEADS[language], rows)], zone=facts.zone, made_at=stated.at)
+    return workbook([(title, head, [*summary, *summed]), (detail, HEADS[language], rows)], zone=facts.zone, made_at=stated.at)
 
 
 def _row(stated: Stated, line: StatedLine, language: str) -> list[Any]:
     money = stated.currency
     return [
         line.number,
-        _KINDS[language][line.kind],
+        KINDS[language][line.kind],
         line.event_at,
         line.booked_at,
         line.benefit or "",

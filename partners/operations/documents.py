@@ -44,6 +44,17 @@ class DocumentKnown(Refusal):
     next_en = "There is nothing to do; if another one was meant, check which file was chosen."
 
 
+def judged(content: bytes) -> Media:
+    """Say what a paper is by its bytes, whatever its name says.
+
+    :raises DocumentNotRead: if it is none of `DOCUMENT_KINDS`, or too large
+    """
+    media = media_of(content)
+    if media is None or media not in DOCUMENT_KINDS or len(content) > DOCUMENT_BYTES_MAX:
+        raise DocumentNotRead
+    return media
+
+
 async def add_document(session: AsyncSession, *, partner_id: UUID, name: str, content: bytes, actor: Actor, now: datetime) -> UUID:
     """Keep a signed paper of an alliance, sealed, known by the SHA-256 of its bytes.
 
@@ -55,9 +66,7 @@ async def add_document(session: AsyncSession, *, partner_id: UUID, name: str, co
     await lock_partner(session, partner_id=partner_id)
     if not 0 < len(name.strip()) <= NAME_MAX:
         raise PartnerNotSound(field="name")
-    media = media_of(content)
-    if media not in DOCUMENT_KINDS or len(content) > DOCUMENT_BYTES_MAX:
-        raise DocumentNotRead
+    media = judged(content)
     digest = hashlib.sha256(content).digest()
     known = select(PartnerDocument.name).where(PartnerDocument.partner_id == partner_id, PartnerDocument.digest == digest)
     earlier = await session.scalar(known)

@@ -54,6 +54,7 @@ class OpenBook(NamedTuple):
     open_from: date
     currency: str
     month: date
+    balance_minor: int
 
 
 async def lock_book(session: AsyncSession, *, partner_id: UUID, month: datetime) -> OpenBook:
@@ -68,8 +69,9 @@ async def lock_book(session: AsyncSession, *, partner_id: UUID, month: datetime)
     one = PartnerBook
     opened = upsert(one).values(partner_id=partner_id, last_number=0, open_from=first)
     await session.execute(opened.on_conflict_do_nothing())
-    book = (await session.execute(select(one.last_number, one.open_from).where(one.partner_id == partner_id).with_for_update())).one()
-    return OpenBook(book.last_number, book.open_from, about.currency, first)
+    found = select(one.last_number, one.open_from, one.balance_minor).where(one.partner_id == partner_id).with_for_update()
+    book = (await session.execute(found)).one()
+    return OpenBook(book.last_number, book.open_from, about.currency, first, book.balance_minor)
 
 
 async def book_line(session: AsyncSession, *, partner_id: UUID, entry: Entry, actor: str, now: datetime) -> int:
@@ -85,8 +87,10 @@ async def book_line(session: AsyncSession, *, partner_id: UUID, entry: Entry, ac
     if found is not None:
         return found
     number = book.last_number + 1
-    await session.execute(update(PartnerBook).where(PartnerBook.partner_id == partner_id).values(last_number=number))
     worth = entry.worth
+    due = worth.due_minor + entry.paid_minor
+    moved = update(PartnerBook).where(PartnerBook.partner_id == partner_id)
+    await session.execute(moved.values(last_number=number, balance_minor=book.balance_minor + due))
     values: dict[str, Any] = {name: getattr(entry, name) for name in entry.__struct_fields__ if name != "worth"} | worth._asdict()
     made = PartnerLine(
         partner_id=partner_id,
@@ -95,7 +99,7 @@ async def book_line(session: AsyncSession, *, partner_id: UUID, entry: Entry, ac
         period=max(book.month, book.open_from),
         booked_at=now,
         currency=book.currency,
-        due_minor=worth.due_minor + entry.paid_minor,
+        due_minor=due,
         actor=actor,
         **values,
     )

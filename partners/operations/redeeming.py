@@ -24,7 +24,7 @@ from partners.model import OutletStatus, PartnerStatus
 from partners.model_lines import LineKind, PartnerLine
 from partners.queries.alliances import AgreementView, agreement_on, get_agreement
 from partners.queries.redeeming import Counter, counter_of, line_for
-from partners.rules import Benefit, BenefitKind
+from partners.rules import Benefit, BenefitKind, Mode
 
 from .lines import Entry, book_line, lock_book, mirror_line
 
@@ -60,6 +60,16 @@ class AgreedLimitReached(Refusal):
     en = "What the agreement allows is used up."
     next_zh = "请告知顾客；次月或新协议生效后可再使用。"
     next_en = "Tell the customer; it begins anew with the month or the next agreement."
+
+
+class BlockUsedUp(Refusal):
+    """What was paid in advance does not cover it any more."""
+
+    status = 409
+    zh = "预付款余额不足，暂不能核销。"
+    en = "What was paid in advance is used up; this cannot be redeemed."
+    next_zh = "请告知顾客稍后再来，并联系总部补足预付款。"
+    next_en = "Ask the customer to come back, and the office to pay the next block."
 
 
 class SaleNotSound(Refusal):
@@ -319,11 +329,14 @@ async def _book(
     """Draw on what is limited and book the line under the book's lock; where its source was booked before nothing is drawn again.
 
     :raises AgreedLimitReached: if one of the limits has no room
+    :raises BlockUsedUp: if a block paid in advance does not cover it
     """
-    await lock_book(session, partner_id=at.partner_id, month=entry.event_at)
+    book = await lock_book(session, partner_id=at.partner_id, month=entry.event_at)
     known = await line_for(session, partner_id=at.partner_id, source=entry.source)
     if known is not None:
         return known
+    if agreed.terms.settlement.mode is Mode.PRE_PAID and entry.worth.due_minor > max(0, -book.balance_minor):
+        raise BlockUsedUp
     for draw in draws_of(agreed.terms, benefit, entry.worth, month=month_of(local_date(now, at.zone)), plate=plate):
         if await session.scalar(_DRAW, _bound(at, draw) | {"at_most": draw.at_most}) is None:
             raise AgreedLimitReached

@@ -25,6 +25,9 @@ from partners.settlement_rules import Stated, digest_of, totals_of
 
 from .lines import Entry, book_line, lock_book
 
+DISPUTE_STANDS = frozenset({DisputeStatus.OPEN, DisputeStatus.PROPOSED})
+"""Not decided."""
+
 
 class MonthNotOver(Refusal):
     """It is still running in the partner's calendar."""

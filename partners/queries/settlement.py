@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.errors import NotFound
-from loyalty.paging import PAGE_SIZE, Key, Page, page_as
+from loyalty.paging import PAGE_SIZE, Key, Page, all_as, page_as
 from partners.model import Partner, PartnerOutlet
 from partners.model_lines import PartnerLine
 from partners.model_settlement import DisputeReason, DisputeStatus, PartnerDispute, PartnerStatement
@@ -128,6 +128,20 @@ class StatementView(msgspec.Struct, frozen=True):
 
 
 _STATEMENT = [getattr(PartnerStatement, name) for name in StatementView.__struct_fields__]
+
+
+async def get_dispute(session: AsyncSession, *, dispute_id: UUID, partner_id: UUID | None = None) -> DisputeView:
+    """Return a dispute, of one partner or whosever it is.
+
+    :raises DisputeNotFound: if there is none, or it is another's
+    """
+    wanted = select(*_DISPUTE).where(PartnerDispute.dispute_id == dispute_id)
+    if partner_id is not None:
+        wanted = wanted.where(PartnerDispute.partner_id == partner_id)
+    found = await all_as(session, DisputeView, wanted)
+    if not found:
+        raise DisputeNotFound(dispute=dispute_id)
+    return found[0]
 
 
 async def list_disputes(

@@ -217,6 +217,11 @@ class Form:
             self.fault(name, label, self._words.gettext("is not a time of day"))
             return None
 
+    def has_file(self, name: str) -> bool:
+        """Say whether a file was chosen."""
+        values = self._fields.get(name) or [None]
+        return isinstance(values[-1], UploadFile) and bool(values[-1].filename)
+
     async def file(
         self, name: str, label: str, *, largest: int = FILE_BYTES_MAX, kinds: Collection[Media] | None = None
     ) -> tuple[str, bytes]:

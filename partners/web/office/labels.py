@@ -57,4 +57,6 @@ LINE: Final[Mapping[LineKind, Toned]] = {
     LineKind.SALE: (N_("Sale"), ""),
     LineKind.BLOCK: (N_("Block paid in advance"), "info"),
     LineKind.ADJUSTMENT: (N_("Adjustment"), "info"),
+    LineKind.PAYMENT: (N_("Payment"), "info"),
+    LineKind.DIFFERENCE: (N_("Invoice's difference"), "info"),
 }

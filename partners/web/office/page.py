@@ -48,7 +48,12 @@ async def partner(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Pa
         name_of(desk, one),
         crumbs=crumbs_of(desk, one),
         tags=[cells.tag(desk, one.status, STATUS).show, cells.tag(desk, one.category, CATEGORY).show],
-        acts=[Act(desk.gettext("Data to the partner"), f"{base_of(partner_id)}/feeds"), *_acts(desk, one, holds, waiting)],
+        acts=[
+            Act(desk.gettext("Statements"), f"{base_of(partner_id)}/statements"),
+            Act(desk.gettext("Blocks and account"), f"{base_of(partner_id)}/payments"),
+            Act(desk.gettext("Data to the partner"), f"{base_of(partner_id)}/feeds"),
+            *_acts(desk, one, holds, waiting),
+        ],
         top=_needs(desk, one, held, waiting),
         main=[
             _holds(desk, one, held, holds, coming),

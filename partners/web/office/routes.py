@@ -6,6 +6,7 @@ from litestar.di import Provide
 from loyalty.web.office.desk import DOOR, provide_desk
 from partners.web.office import (
     agreements,
+    disputes,
     documents,
     feed_edit,
     feed_files,
@@ -17,7 +18,10 @@ from partners.web.office import (
     outlets,
     page,
     partners,
+    payments,
     people,
+    settlement,
+    statements,
     terms_edit,
 )
 
@@ -36,6 +40,10 @@ _PAGES = (
     feed_files,
     inbound,
     people,
+    statements,
+    disputes,
+    payments,
+    settlement,
 )
 
 partners_office = Router(

@@ -27,6 +27,8 @@ KIND: Final = {
     LineKind.SALE: (N_("Sale"), ""),
     LineKind.BLOCK: (N_("Paid in advance"), "info"),
     LineKind.ADJUSTMENT: (N_("Put right"), "info"),
+    LineKind.PAYMENT: (N_("Payment"), "info"),
+    LineKind.DIFFERENCE: (N_("Invoice's difference"), "info"),
 }
 
 
