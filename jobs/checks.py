@@ -6,6 +6,8 @@ import structlog
 
 from jobs.job import Context, Job, daily
 from loyalty.checks.command import check_database
+from loyalty.checks.queries import also
+from partners.checks import CHECKS as PARTNERS
 
 _log = structlog.get_logger("jobs")
 
@@ -19,6 +21,7 @@ async def run(context: Context, now: datetime) -> int:
 
     :raises BooksBroken: if one does not
     """
+    also(PARTNERS)
     results = await check_database(context.settings, now=now)
     for result in results:
         if result.found.count:

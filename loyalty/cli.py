@@ -44,7 +44,13 @@ COMMANDS = (
     ),
     Command("migrate", "loyalty.cli", "bring the database's schema up to date", arguments="_no_arguments", run="_migrated"),
     Command("partitions", "loyalty.cli", "make the monthly partitions ahead of time", arguments="_partition_arguments", run="_partitions"),
-    Command("check", "loyalty.checks.command", "prove the invariants on the database and name every row that breaks one"),
+    Command(
+        "check",
+        "loyalty.cli",
+        "prove the invariants on the database and name every row that breaks one",
+        arguments="_check_arguments",
+        run="_checked",
+    ),
     Command("bench", "loyalty.bench.command", "measure the hot operations over HTTP against TPC-B in the same run", needs_database=False),
     Command("import", "loyalty.importing.command", "import a legacy CSV or XLSX file by a mapping file"),
     Command("replay", "loyalty.replay.command", "turn imported transactions into POS traffic through the API"),
@@ -128,6 +134,16 @@ def _exists(module: str) -> bool:
 
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
     del parser
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    importlib.import_module("loyalty.checks.command").add_arguments(parser)
+
+
+def _checked(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Prove the issuer's invariants and those of the alliances' books, which only this root knows of."""
+    importlib.import_module("loyalty.checks.queries").also(importlib.import_module("partners.checks").CHECKS)
+    return int(importlib.import_module("loyalty.checks.command").run(arguments, settings))
 
 
 def _partition_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from loyalty.installation import open_keys
 from loyalty.settings import Settings
 
 from .model import Check, Level, Result, Scope
-from .queries import CHECKS
+from .queries import all_checks
 from .running import examine_database
 
 CHECKPOINTS = "audit-checkpoints.jsonl"
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Check, say what was found, return 1 on any breach."""
-    checks = [check for check in CHECKS if not arguments.only or check.code.startswith(tuple(arguments.only))]
+    checks = [check for check in all_checks() if not arguments.only or check.code.startswith(tuple(arguments.only))]
     if arguments.list:
         _print("\n".join(f"{check.invariant}  {check.code:<44} {check.says}" for check in checks))
         return 0
@@ -73,7 +73,7 @@ async def check_database(
         issuer_keys=public_keys(Purpose.AUDIT),
         checkpoints=read_checkpoints(checkpoints_file(settings)),
     )
-    wanted = list(CHECKS) if checks is None else checks
+    wanted = list(all_checks()) if checks is None else checks
     results: list[Result] = []
     async for result in examine_database(url, scope, checks=wanted):
         results.append(result)

@@ -2,18 +2,19 @@
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loyalty.clock import local_date
 from loyalty.crypto import Purpose, open_
 from loyalty.errors import NotFound
 from loyalty.media import Media
 from loyalty.paging import PAGE_SIZE, Key, Page, all_as, page_as
-from partners.model import Partner
+from partners.model import Partner, PartnerStatus
 from partners.model_lines import PartnerBook
 from partners.model_payment import (
     Decided,
@@ -25,7 +26,10 @@ from partners.model_payment import (
     PaymentRun,
     RunStatus,
 )
+from partners.model_settlement import DisputeStatus, PartnerDispute
+from partners.queries.alliances import agreement_on
 from partners.queries.documents import DocumentNotFound
+from partners.rules import Mode
 
 
 class InvoiceNotFound(NotFound):
@@ -273,3 +277,47 @@ async def open_file(session: AsyncSession, *, partner_id: UUID, file_id: UUID) -
         raise DocumentNotFound(file=file_id)
     content = open_(Purpose.DOCUMENT, table="partner_files", column="content", row_id=file_id, envelope=found.content)
     return Media(found.media_type), content
+
+
+class Waits(NamedTuple):
+    """How much of settlement waits for somebody."""
+
+    disputes: int
+    invoices: int
+    runs: int
+
+
+async def settlement_waits(session: AsyncSession) -> Waits:
+    """Count the disputes, invoices and payment runs that nobody decided."""
+    wanted = (
+        select(func.count()).where(PartnerDispute.status.in_([DisputeStatus.OPEN, DisputeStatus.PROPOSED])),
+        select(func.count()).where(PartnerInvoice.status == InvoiceStatus.RECEIVED),
+        select(func.count()).where(PaymentRun.status == RunStatus.PROPOSED),
+    )
+    row = (await session.execute(select(*(one.scalar_subquery() for one in wanted)))).one()
+    return Waits(*row)
+
+
+class LowBlock(NamedTuple):
+    """A partner whose block paid in advance runs low."""
+
+    partner_id: UUID
+    name_zh: str
+    name_en: str
+    currency: str
+    left_minor: int
+
+
+async def low_blocks(session: AsyncSession, *, now: datetime) -> list[LowBlock]:
+    """Return the active partners settled out of a block of which less is left than today's agreement asks for, the least first."""
+    one = Partner
+    due = func.coalesce(PartnerBook.balance_minor, 0).label("due")
+    wanted = select(one.partner_id, one.name_zh, one.name_en, one.currency, one.zone, due)
+    wanted = wanted.outerjoin(PartnerBook, PartnerBook.partner_id == one.partner_id).where(one.status == PartnerStatus.ACTIVE)
+    found = []
+    for row in (await session.execute(wanted)).all():
+        agreed = await agreement_on(session, partner_id=row.partner_id, day=local_date(now, row.zone))
+        terms, left = None if agreed is None else agreed.terms.settlement, max(0, -row.due)
+        if terms is not None and terms.mode is Mode.PRE_PAID and left < (terms.low_minor or 1):
+            found.append(LowBlock(row.partner_id, row.name_zh, row.name_en, row.currency, left))
+    return sorted(found, key=lambda each: each.left_minor)

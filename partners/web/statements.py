@@ -113,7 +113,6 @@ async def sent(desk: PageDesk, *, partner_id: UUID, month: date, kind: str) -> R
 
 def statement_parts(desk: PageDesk, stated: Stated, lines: Sequence[StatedLine], *, base: str, funder: Callable[[str], str]) -> list[Part]:
     """Return what a month comes to: netted to one amount, by kind and benefit, by who bears it, with what it is sealed by."""
-    _ = desk.gettext
     return [_netting(desk, stated), _sums(desk, stated), _shares(desk, stated, lines, funder), _seal(desk, stated, lines, base)]
 
 
@@ -133,9 +132,8 @@ def tiles(desk: PageDesk, stated: Stated) -> Tiles:
     )
 
 
-def file_acts(desk: PageDesk, base: str) -> list[Act]:
+def file_acts(base: str) -> list[Act]:
     """Return the ways to a month's files."""
-    _ = desk.gettext
     return [Act("PDF", f"{base}/pdf"), Act("XLSX", f"{base}/xlsx"), Act("CSV", f"{base}/csv")]
 
 
@@ -198,7 +196,7 @@ def _seal(desk: PageDesk, stated: Stated, lines: Sequence[StatedLine], base: str
     shown = Markup('<span class="mono small" title="{}">{}…</span>').format(digest, digest[:16])
     note = _("The files say the same, byte for byte, whenever they are fetched.") if stated.is_final else ""
     return Facts(
-        title=_("Sealed"), pairs=[when, (_("Lines"), desk.f.count(len(lines))), ("SHA-256", shown)], note=note, acts=file_acts(desk, base)
+        title=_("Sealed"), pairs=[when, (_("Lines"), desk.f.count(len(lines))), ("SHA-256", shown)], note=note, acts=file_acts(base)
     )
 
 

@@ -1,5 +1,7 @@
 """The invariants, in the order in which they are proved."""
 
+from collections.abc import Iterable
+
 from loyalty.checks.model import Check
 
 from . import (
@@ -42,4 +44,18 @@ CHECKS: tuple[Check, ...] = (
     *leaks.CHECKS,
 )
 
-__all__ = ["CHECKS"]
+_further: list[Check] = []
+
+
+def also(checks: Iterable[Check]) -> None:
+    """Add the checks of a room above this one, once each: the composition root knows them, nothing here does."""
+    known = {check.code for check in all_checks()}
+    _further.extend(check for check in checks if check.code not in known)
+
+
+def all_checks() -> tuple[Check, ...]:
+    """Return the invariants of everything that is composed here."""
+    return (*CHECKS, *_further)
+
+
+__all__ = ["CHECKS", "all_checks", "also"]

@@ -69,7 +69,8 @@ async def lines(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Any:
         return await lines_of(desk.session, partner_id=partner_id, period=period, cursor=cursor, limit=limit)
 
     async def rows(found: Sequence[LineView]) -> list[list[Cell]]:
-        return [_row(desk, each, voice) for each in found]
+        base = base_of(partner_id) if desk.may(Permission.EDIT_ALLIANCES) else ""
+        return [_row(desk, each, voice, base) for each in found]
 
     heads = (_("Sale"), _("Customer saved"), _("Partner bears"), _("Commission"), _("We owe"))
     return await show(
@@ -121,13 +122,14 @@ def _tiles(desk: Desk, one: PartnerView, sums: Sums) -> Tiles:
     )
 
 
-def _row(desk: Desk, one: LineView, voice: TermsVoice) -> list[Cell]:
+def _row(desk: Desk, one: LineView, voice: TermsVoice, base: str) -> list[Cell]:
+    number = cells.count(desk, one.number)
     outlet = desk.either(one.outlet_zh or "", one.outlet_en or "")
     bears = " · ".join(f"{voice.funder(who)} {voice.money(part)}" for who, part in one.shares.items() if part)
     what = cells.tag(desk, one.kind, LINE)
     of = f"{what.export} #{one.mirrors}" if one.mirrors else str(what.export)
     return [
-        cells.count(desk, one.number),
+        cells.linked(desk, f"{base}/lines/{one.number}/dispute", number) if base else number,
         cells.when(desk, one.event_at),
         Cell(desk.tag(of, LINE[one.kind][1]), of),
         cells.text(" · ".join(part for part in (outlet, one.served_by) if part)),

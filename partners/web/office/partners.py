@@ -80,7 +80,10 @@ async def partners(desk: NamedDependency[Desk]) -> Any:
                 word_filter(desk, "status", _("Status"), STATUS, listing),
                 word_filter(desk, "agreed", _("Being agreed"), _AGREED, listing),
             ],
-            acts=[Act(_("New partner"), f"{PATH}/new", primary=True) if desk.may(Permission.EDIT_ALLIANCES) else None],
+            acts=[
+                Act(_("Settlement"), f"{PATH}/settlement"),
+                Act(_("New partner"), f"{PATH}/new", primary=True) if desk.may(Permission.EDIT_ALLIANCES) else None,
+            ],
             empty=_("No partner fits this filter") if filtered else _("No partner yet"),
             empty_then=_("Look for part of its name.")
             if filtered

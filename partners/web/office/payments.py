@@ -50,7 +50,7 @@ async def payments(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> P
     _ = desk.gettext
     one = await get_partner(desk.session, partner_id=partner_id)
     blocks, accounts = await blocks_of(desk.session, partner_id=partner_id), await accounts_of(desk.session, partner_id=partner_id)
-    names = await lookups.people(desk, [each.made_by for each in (*blocks, *accounts)])
+    names = await lookups.people(desk, [*(each.made_by for each in blocks), *(each.made_by for each in accounts)])
     balance = await balance_of(desk.session, partner_id=partner_id)
     left = _("Left of what was paid in advance: %(amount)s", amount=desk.f.money(max(0, -balance), one.currency))
     edits = desk.may(Permission.EDIT_ALLIANCES)
@@ -144,8 +144,9 @@ async def keep_block(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) ->
     form.check()
     assert amount is not None
     assert day is not None
-    told = {"amount_minor": amount, "paid_on": day, "reference": reference}
-    await enter_block(desk.session, partner_id=partner_id, **told, actor=desk.actor, now=desk.now)
+    await enter_block(
+        desk.session, partner_id=partner_id, amount_minor=amount, paid_on=day, reference=reference, actor=desk.actor, now=desk.now
+    )
     return await desk.done(_base(partner_id), _("Entered; another person confirms it."))
 
 

@@ -22,7 +22,7 @@ from partners.model_payment import InvoiceStatus, RunStatus
 from partners.operations.invoices import NUMBER_MAX
 from partners.operations.payment_runs import MOST, approve_run, cancel_run, propose_run, settle_run
 from partners.operations.settlement import DISPUTE_STANDS
-from partners.queries.alliances import list_partners
+from partners.queries.alliances import get_partner
 from partners.queries.payment import InvoiceView, RunView, get_run, list_invoices, list_runs, payable, payment_file
 from partners.queries.settlement import list_disputes
 from partners.web.office.common import PATH, base_of
@@ -56,7 +56,7 @@ async def settlement(desk: NamedDependency[Desk]) -> Page:
 async def _disputes(desk: Desk) -> Rows:
     _ = desk.gettext
     found = (await list_disputes(desk.session, statuses=DISPUTE_STANDS)).rows
-    partners = {one.partner_id: one for one in (await list_partners(desk.session, limit=500)).rows} if found else {}
+    partners = {one: await get_partner(desk.session, partner_id=one) for one in {each.partner_id for each in found}}
     return Rows(
         title=_("Disputes"),
         columns=[Column(_("Partner")), Column(_("Line"), "num"), Column(_("Reason")), Column(_("Difference"), "num"), Column(_("State"))],

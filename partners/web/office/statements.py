@@ -30,7 +30,6 @@ from partners.web.office.common import allowed, base_of, crumbs_of, name_of, off
 from partners.web.office.wording import TermsVoice
 from partners.web.statements import (
     INVOICE,
-    file_acts,
     invoice_fields,
     invoice_part,
     month_named,
@@ -111,6 +110,7 @@ async def statement(desk: NamedDependency[Desk], partner_id: FromPath[UUID], mon
     base = _base(partner_id, month)
     invoices = await invoices_of_month(desk.session, partner_id=partner_id, month=named)
     tag = desk.tag(_("Closed"), "good") if stated.is_final else desk.tag(_("Pro forma"), "warn")
+    parts = statement_parts(desk, stated, lines, base=base, funder=TermsVoice(desk, one.currency).funder)
     top: list[Part] = []
     if not stated.is_final:
         then = _("Nothing of it is kept, and nothing can be settled by it; lines still come.")
@@ -122,16 +122,15 @@ async def statement(desk: NamedDependency[Desk], partner_id: FromPath[UUID], mon
         tags=[tag],
         acts=[Act(_("Lines"), f"{base_of(partner_id)}/lines?month={month}"), *await _acts(desk, one, stated, invoices)],
         top=[*top, tiles(desk, stated)],
-        main=statement_parts(desk, stated, lines, base=base, funder=TermsVoice(desk, one.currency).funder)[:3],
-        aside=[await _invoice(desk, each) for each in invoices]
-        + statement_parts(desk, stated, lines, base=base, funder=TermsVoice(desk, one.currency).funder)[3:],
+        main=parts[:-1],
+        aside=[*[await _invoice(desk, each) for each in invoices], parts[-1]],
     )
 
 
 async def _acts(desk: Desk, one: PartnerView, stated: Stated, invoices: Sequence[InvoiceView]) -> list[Act]:
     _ = desk.gettext
     base = _base(one.partner_id, f"{stated.month:%Y-%m}")
-    acts = [] if stated.is_final else file_acts(desk, base)
+    acts: list[Act] = []
     standing = [each for each in invoices if each.status is not InvoiceStatus.REFUSED]
     if not (stated.is_final and asked_for(stated.totals)) or standing or not desk.may(Permission.EDIT_ALLIANCES):
         return acts

@@ -92,13 +92,18 @@ def _options(partner: PartnerDesk, months: Sequence[date]) -> list[tuple[str, st
     return [*((f"{each:%Y-%m}", partner.f.month(each)) for each in months), (_ALL, partner.gettext("All months"))]
 
 
+def _number(partner: PartnerDesk, number: int) -> Cell:
+    shown = cells.count(partner, number)
+    return cells.linked(partner, f"{HOME}/book/{number}/dispute", shown) if partner.may(PartnerPermission.SETTLEMENT) else shown
+
+
 def _row(partner: PartnerDesk, one: LineView) -> list[Cell]:
     outlet = partner.either(one.outlet_zh or "", one.outlet_en or "")
     said = cells.tag(partner, one.kind, KIND)
     of = f"{said.export} #{one.mirrors}" if one.mirrors else str(said.export)
     amounts = (one.gross_minor, one.saved_minor, one.partner_minor, one.commission_minor, one.due_minor)
     return [
-        cells.count(partner, one.number),
+        _number(partner, one.number),
         cells.when(partner, one.event_at),
         Cell(partner.tag(of, KIND[one.kind][1]), of),
         cells.text(" · ".join(part for part in (outlet, one.served_by) if part)),

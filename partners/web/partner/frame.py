@@ -16,6 +16,7 @@ RAIL: Final = (
     (N_("Redeeming"), HOME, PartnerPermission.REDEEM),
     (N_("Today"), f"{HOME}/today", PartnerPermission.REDEEM),
     (N_("Book"), f"{HOME}/book", PartnerPermission.READ_LINES),
+    (N_("Statements"), f"{HOME}/statements", PartnerPermission.SETTLEMENT),
     (N_("By employee"), f"{HOME}/employees", PartnerPermission.READ_LINES),
     (N_("Outlets"), f"{HOME}/outlets", PartnerPermission.PAUSE),
     (N_("People"), f"{HOME}/people", PartnerPermission.MANAGE_PEOPLE),

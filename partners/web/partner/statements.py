@@ -214,7 +214,7 @@ async def dispute_line(partner: NamedDependency[PartnerDesk], number: FromPath[i
     """Open the dispute, with its first file."""
     partner.require(_MAY)
     typed, paper = await typed_dispute(partner, partner.partner.currency)
-    whose = {"partner_id": partner.partner_id, "actor": partner.actor, "now": partner.now}
+    whose: dict[str, Any] = {"partner_id": partner.partner_id, "actor": partner.actor, "now": partner.now}
     made = await open_dispute(partner.session, number=number, **typed, **whose)
     if paper is not None:
         await add_evidence(partner.session, dispute_id=made, paper=paper, **whose)
