@@ -105,7 +105,8 @@ async def decide_block(session: AsyncSession, *, block_id: UUID, agree: bool, ac
     row: PartnerBlock | None = await session.scalar(locked(select(PartnerBlock).where(PartnerBlock.block_id == block_id)))
     if row is None:
         raise BlockNotFound(block=block_id)
-    _decide(row, actor, now, agree=agree)
+    _undecided(row, actor)
+    number = None
     if agree:
         entry = Entry(
             kind=LineKind.BLOCK,
@@ -118,12 +119,14 @@ async def decide_block(session: AsyncSession, *, block_id: UUID, agree: bool, ac
             why=f"{row.paid_on}",
         )
         who = f"{actor.kind.value}:{actor.actor_id}"
-        row.line_number = await book_line(session, partner_id=row.partner_id, entry=entry, actor=who, now=now)
+        number = await book_line(session, partner_id=row.partner_id, entry=entry, actor=who, now=now)
+    row.line_number = number
+    _decide(row, actor, now, agree=agree)
     await session.flush()
     told = {"block": block_id, "amount": row.amount_minor, "line": row.line_number}
     action = f"partners.block_{row.status.value}"
     await audit.record(session, actor=actor, action=action, subject=("partner", row.partner_id), facts=told, now=now)
-    return row.line_number
+    return number
 
 
 async def enter_bank_account(
@@ -172,6 +175,7 @@ async def decide_bank_account(session: AsyncSession, *, bank_account_id: UUID, a
     row: PartnerBankAccount | None = await session.scalar(locked(select(one).where(one.bank_account_id == bank_account_id)))
     if row is None:
         raise BankAccountNotFound(account=bank_account_id)
+    _undecided(row, actor)
     _decide(row, actor, now, agree=agree)
     await session.flush()
     action, subject = f"partners.account_{row.status.value}", ("partner", row.partner_id)
@@ -179,9 +183,12 @@ async def decide_bank_account(session: AsyncSession, *, bank_account_id: UUID, a
     await audit.record(session, actor=actor, action=action, subject=subject, facts=told, now=now)
 
 
-def _decide(row: PartnerBlock | PartnerBankAccount, actor: Actor, now: datetime, *, agree: bool) -> None:
+def _undecided(row: PartnerBlock | PartnerBankAccount, actor: Actor) -> None:
     if row.status is not Decided.ENTERED:
         raise DecidedAlready
     if row.made_by == staff_of(actor):
         raise AnotherPersonDecides
+
+
+def _decide(row: PartnerBlock | PartnerBankAccount, actor: Actor, now: datetime, *, agree: bool) -> None:
     row.status, row.decided_by, row.decided_at = Decided.CONFIRMED if agree else Decided.REFUSED, staff_of(actor), now

@@ -154,19 +154,19 @@ async def decide_invoice(session: AsyncSession, *, invoice_id: UUID, accept: boo
     differs = row.amount_minor != abs(row.due_minor)
     if (differs or not accept) and not why.strip():
         raise InvoiceDiffers
-    row.why, row.decided_by, row.decided_at = why.strip(), staff_of(actor), now
+    # Read first: what is read flushes, and a row half decided is none.
+    pay_by = await _pay_day(session, row) if accept else None
+    row.status = InvoiceStatus.ACCEPTED if accept else InvoiceStatus.REFUSED
+    row.why, row.decided_by, row.decided_at, row.pay_by = why.strip(), staff_of(actor), now, pay_by
     if not accept:
-        row.status = InvoiceStatus.REFUSED
         await _trail(session, row, "partners.invoice_refused", actor, now)
         return None
-    row.pay_by = await _pay_day(session, row)
-    row.status = InvoiceStatus.ACCEPTED
     if differs:
         signed = row.amount_minor if row.due_minor > 0 else -row.amount_minor
         why = f"{row.number}: {row.why}"
         await settle(session, row, kind=LineKind.DIFFERENCE, paid_minor=signed - row.due_minor, why=why, actor=actor, now=now)
     await _trail(session, row, "partners.invoice_accepted", actor, now)
-    return row.pay_by
+    return pay_by
 
 
 async def receive_payment(session: AsyncSession, *, invoice_id: UUID, paid_on: date, reference: str, actor: Actor, now: datetime) -> None:

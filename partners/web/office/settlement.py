@@ -23,7 +23,7 @@ from partners.operations.invoices import NUMBER_MAX
 from partners.operations.payment_runs import MOST, approve_run, cancel_run, propose_run, settle_run
 from partners.operations.settlement import DISPUTE_STANDS
 from partners.queries.alliances import get_partner
-from partners.queries.payment import InvoiceView, RunView, get_run, list_invoices, list_runs, payable, payment_file
+from partners.queries.payment import InvoiceView, RunView, get_run, invoices_of_run, list_invoices, list_runs, payable, payment_file
 from partners.queries.settlement import list_disputes
 from partners.web.office.common import PATH, base_of
 from partners.web.statements import DISPUTE, INVOICE, REASON
@@ -190,7 +190,7 @@ async def run(desk: NamedDependency[Desk], run_id: FromPath[UUID]) -> Page:
     desk.require(Permission.READ_ALLIANCES)
     _ = desk.gettext
     one = await get_run(desk.session, run_id=run_id)
-    invoices = (await list_invoices(desk.session, run_id=run_id, limit=MOST)).rows
+    invoices = await invoices_of_run(desk.session, run_id=run_id)
     names = await lookups.people(desk, [one.made_by, one.decided_by])
     mine = one.made_by == desk.principal.staff_id
     waits = one.status is RunStatus.PROPOSED and mine

@@ -199,7 +199,7 @@ async def ask_decision(desk: NamedDependency[Desk], partner_id: FromPath[UUID], 
     differs = invoice.amount_minor != abs(invoice.due_minor)
     title = _("Accept the invoice") if accepts else _("Refuse the invoice")
     why = _("Why it is accepted although it differs") if accepts else _("Why, as the partner reads it")
-    fields = [area("why", why, rows=2, autofocus=True)] if differs or not accepts else []
+    fields = [area("why", why, rows=2)] if differs or not accepts else []
     files = await files_of(desk.session, partner_id=partner_id, invoice_id=invoice_id)
     back = _base(partner_id, f"{invoice.month:%Y-%m}")
     return await desk.ask(

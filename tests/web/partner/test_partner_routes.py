@@ -1,7 +1,7 @@
 """Every route of the partners' portal for every role, of one's own partner and of another: shown, refused, or unknown."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,8 +9,17 @@ from loyalty.db import transaction
 from loyalty.identity import operations as identity
 from loyalty.identity.model_partner import PartnerRole
 from loyalty.identity.partner_rules import PARTNER_PERMISSIONS, PartnerPermission
+<<<<<<< HEAD
 from partners.operations.api_keys import make_key
 from partners.queries.api_keys import keys_of
+=======
+from partners.line_rules import Worth
+from partners.model_lines import LineKind
+from partners.model_settlement import DisputeReason
+from partners.operations.files import Paper, add_evidence
+from partners.operations.lines import Entry, book_line
+from partners.operations.settlement import close_month, open_dispute
+>>>>>>> 5a2a979 (Settlement's tests)
 from partners.queries.people import asked_of
 from partners.web.partner.routes import partner_portal
 from tests.factories.world import SYSTEM
@@ -37,7 +46,11 @@ RULES = {
     "/partner/book": BOOK,
     "/partner/employees": BOOK,
     "/partner/people": PEOPLE,
+<<<<<<< HEAD
     "/partner/api": who_may(PartnerPermission.API_KEYS),
+=======
+    **{f"/partner/{page}": who_may(PartnerPermission.SETTLEMENT) for page in ("statements", "disputes", "files")},
+>>>>>>> 5a2a979 (Settlement's tests)
 }
 LEADS_ON = {("/partner", "finance")}
 """Whom a page leads on to their own first page."""
@@ -68,6 +81,7 @@ async def ids(portal):
     filled = {}
     for name, house in portal.houses.items():
         now = datetime.now(UTC)
+        month, settled = await settle(portal, house, now)
         async with transaction(portal.sessions) as session:
             await identity.invite_partner_user(
                 session, partner_id=house.partner_id, email=f"guest@{name}.example", role=PartnerRole.FINANCE, actor=SYSTEM, now=now
@@ -79,7 +93,10 @@ async def ids(portal):
         page = await clerk.send("/partner", {"code": await portal.voucher(name, "fifty")}, to="/partner/codes")
         key = re.search(r'name="key" value="([^"]+)"', page.text)[1]
         await clerk.answer(page, {}, to="/partner/redemptions")
-        filled[name] = {
+        filled[name] = settled | {
+            "month": month,
+            "kind": "csv",
+            "number": 1,
             "user_id": house.people["finance"],
             "outlet_id": house.outlets[0],
             "invitation_id": asked[0].invitation_id,
@@ -87,6 +104,19 @@ async def ids(portal):
             "key_id": keys[0].key_id,
         }
     return filled
+
+
+async def settle(portal, house, now) -> tuple[str, dict]:
+    """Book a line of the month before and close it; dispute the line with a paper."""
+    month = (now.replace(day=1) - timedelta(days=1)).date().replace(day=1)
+    at, whose = datetime(month.year, month.month, 9, tzinfo=UTC), {"partner_id": house.partner_id, "actor": SYSTEM, "now": now}
+    async with transaction(portal.sessions) as session:
+        entry = Entry(kind=LineKind.SALE, source="sale:1", event_at=at, worth=Worth(100, 50, {"issuer": 50}, 0, 0, 0))
+        await book_line(session, partner_id=house.partner_id, entry=entry, actor="system", now=at)
+        await close_month(session, month=month, **whose)
+        dispute = await open_dispute(session, number=1, reason=DisputeReason.AMOUNT, said="x", wanted_minor=5, **whose)
+        file = await add_evidence(session, dispute_id=dispute, paper=Paper("a.pdf", b"%PDF-1.7 x"), **whose)
+    return f"{month:%Y-%m}", {"dispute_id": dispute, "file_id": file}
 
 
 def fill(address: str, ids: dict) -> str:
@@ -117,7 +147,8 @@ async def test_another_partners_objects_are_unknown_to_every_role(portal, ids, r
     )[1]
     wrong = {}
     for address, method in ROUTES:
-        if "{" not in address:
+        # A month or a line's number is each partner's own.
+        if not re.search(r"_id\}|\{key\}", address):
             continue
         path = fill(address, ids["theirs"])
         if method == "GET":
