@@ -9,17 +9,14 @@ from loyalty.db import transaction
 from loyalty.identity import operations as identity
 from loyalty.identity.model_partner import PartnerRole
 from loyalty.identity.partner_rules import PARTNER_PERMISSIONS, PartnerPermission
-<<<<<<< HEAD
-from partners.operations.api_keys import make_key
-from partners.queries.api_keys import keys_of
-=======
 from partners.line_rules import Worth
 from partners.model_lines import LineKind
 from partners.model_settlement import DisputeReason
+from partners.operations.api_keys import make_key
 from partners.operations.files import Paper, add_evidence
 from partners.operations.lines import Entry, book_line
 from partners.operations.settlement import close_month, open_dispute
->>>>>>> 5a2a979 (Settlement's tests)
+from partners.queries.api_keys import keys_of
 from partners.queries.people import asked_of
 from partners.web.partner.routes import partner_portal
 from tests.factories.world import SYSTEM
@@ -46,11 +43,8 @@ RULES = {
     "/partner/book": BOOK,
     "/partner/employees": BOOK,
     "/partner/people": PEOPLE,
-<<<<<<< HEAD
     "/partner/api": who_may(PartnerPermission.API_KEYS),
-=======
     **{f"/partner/{page}": who_may(PartnerPermission.SETTLEMENT) for page in ("statements", "disputes", "files")},
->>>>>>> 5a2a979 (Settlement's tests)
 }
 LEADS_ON = {("/partner", "finance")}
 """Whom a page leads on to their own first page."""
