@@ -25,6 +25,8 @@ class LineKind(StrEnum):
     """Paid to the partner in advance."""
     ADJUSTMENT = "adjustment"
     """What a dispute, or the office, put right."""
+    OFFLINE_LOSS = "offline_loss"
+    """Honoured while the network was gone although it was used up."""
 
 
 class PartnerBook(Base):

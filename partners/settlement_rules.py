@@ -119,8 +119,15 @@ _HEADS: Final = {
     ),
 }
 _KINDS: Final = {
-    "zh": {"redemption": "核销", "rollback": "冲销", "sale": "销售", "block": "预付", "adjustment": "调整"},
-    "en": {"redemption": "Redemption", "rollback": "Undone", "sale": "Sale", "block": "Paid in advance", "adjustment": "Adjustment"},
+    "zh": {"redemption": "核销", "rollback": "冲销", "sale": "销售", "block": "预付", "adjustment": "调整", "offline_loss": "离线损失"},
+    "en": {
+        "redemption": "Redemption",
+        "rollback": "Undone",
+        "sale": "Sale",
+        "block": "Paid in advance",
+        "adjustment": "Adjustment",
+        "offline_loss": "Offline loss",
+    },
 }
 _SUMMARY: Final = {
     "zh": (

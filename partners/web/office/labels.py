@@ -57,4 +57,5 @@ LINE: Final[Mapping[LineKind, Toned]] = {
     LineKind.SALE: (N_("Sale"), ""),
     LineKind.BLOCK: (N_("Block paid in advance"), "info"),
     LineKind.ADJUSTMENT: (N_("Adjustment"), "info"),
+    LineKind.OFFLINE_LOSS: (N_("Offline loss"), "warn"),
 }

@@ -27,6 +27,7 @@ KIND: Final = {
     LineKind.SALE: (N_("Sale"), ""),
     LineKind.BLOCK: (N_("Paid in advance"), "info"),
     LineKind.ADJUSTMENT: (N_("Put right"), "info"),
+    LineKind.OFFLINE_LOSS: (N_("Offline, used up before"), "warn"),
 }
 
 
