@@ -27,6 +27,7 @@ from partners.queries.alliances import agreement_on
 from partners.queries.redeeming import counter_of, living_card
 from partners.rules import Benefit
 
+from .offline_codes import typed_of
 from .redeeming import WITHOUT_VOUCHER, PartnerNotServing, Served, redeem, serving
 
 _CODE_AFTER: Final = "/#=?"
@@ -68,7 +69,8 @@ async def look(session: AsyncSession, *, outlet_id: UUID, typed: str, now: datet
     agreed = await agreement_on(session, partner_id=at.partner_id, day=local_date(now, at.zone))
     if agreed is None:
         raise PartnerNotServing
-    voucher_id = await redemptions.admit_code(session, typed=code_in(typed), at=at.outlet, key=uuid7(now), plate_later=True, now=now)
+    plain = await typed_of(session, scanned=code_in(typed), partner_code=at.partner_code, now=now)
+    voucher_id = await redemptions.admit_code(session, typed=plain, at=at.outlet, key=uuid7(now), plate_later=True, now=now)
     if voucher_id is None:
         return None
     voucher = await get_voucher(session, voucher_id=voucher_id)
@@ -93,7 +95,8 @@ async def redeem_code(
 ) -> Served | None:
     """Redeem what a code names, once for its key; None for every code that is not good here. Raises as `redeeming.redeem` else."""
     at = await counter_of(session, outlet_id=outlet_id)
-    voucher_id = await redemptions.admit_code(session, typed=code_in(typed), at=at.outlet, key=key, plate=plate, now=now)
+    plain = await typed_of(session, scanned=code_in(typed), partner_code=at.partner_code, now=now)
+    voucher_id = await redemptions.admit_code(session, typed=plain, at=at.outlet, key=key, plate=plate, now=now)
     if voucher_id is None:
         return None
     return await redeem(

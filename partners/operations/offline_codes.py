@@ -87,3 +87,9 @@ async def typed_of(session: AsyncSession, *, scanned: str, partner_code: str, no
         return scanned
     found = await codes_of(session, voucher_ids=[UUID(bytes=told.voucher)])
     return found[0].code if found else scanned
+
+
+async def offline_path(session: AsyncSession, *, voucher_id: UUID, now: datetime) -> str | None:
+    """Return the path of a voucher's signed code, for its holder's page; None where there is none."""
+    code = await offline_code(session, voucher_id=voucher_id, now=now)
+    return None if code is None else f"{PAGE}{code}"

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.clock import local_date
@@ -73,6 +73,9 @@ async def take_lease(session: AsyncSession, *, outlet_id: UUID, device: UUID, gr
             return None
         before.settled_at = now
         await session.flush()
+    # A phone that moved to another outlet has told everything of the one before.
+    elsewhere = update(one).where(one.partner_id == at.partner_id, one.device == device, one.settled_at.is_(None))
+    await session.execute(elsewhere.values(settled_at=now))
     lease_id = uuid7(now)
     until = now + timedelta(hours=offline.list_hours)
     session.add(

@@ -29,6 +29,8 @@ RULES = {
     "/partner": EVERYBODY,
     "/partner/outlet": REDEEM,
     "/partner/codes": REDEEM,
+    "/partner/v": REDEEM,
+    "/partner/offline": REDEEM,
     "/partner/photos": REDEEM,
     "/partner/redemptions": REDEEM,
     "/partner/members": REDEEM,
