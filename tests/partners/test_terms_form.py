@@ -179,6 +179,13 @@ def test_what_changes_is_all_that_differs(before, after):
             was |= {one.benefit: one.after} if one.after else {}
     assert was == becomes, "whoever applies what is said has the later version"
     own = {one.field: one.after for one in found if one.benefit is None}
+    alone = {name: own.pop(f"offline_{name}") for name in Offline.__struct_fields__ if f"offline_{name}" in own}
+    if alone:
+        own["offline"] = (
+            msgspec.convert({**(msgspec.structs.asdict(before.offline) if before.offline else {}), **alone}, Offline)
+            if any(value is not None for value in alone.values())
+            else None
+        )
     settled = {name: own.pop(name) for name in list(own) if name in Settlement.__struct_fields__}
     rebuilt = msgspec.structs.replace(
         before, settlement=msgspec.structs.replace(before.settlement, **settled), benefits=after.benefits, **own
