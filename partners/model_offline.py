@@ -53,21 +53,21 @@ class OfflineLease(Base):
     granted_to: Mapped[str]
 
 
-class OfflineUse(Base):
+class OfflineClaim(Base):
     """What a phone told, and what became of it: one row for ever, whatever the answer. Never changed."""
 
-    __tablename__ = "partner_offline_uses"
+    __tablename__ = "partner_offline_claims"
     __table_args__ = (
         one_of("status", OfflineStatus),
         one_of("code", OfflineCode),
-        Index("ux_partner_offline_uses_key", "outlet_id", "key", "digest", unique=True),
-        Index("ix_partner_offline_uses_voucher", "voucher_id", "outlet_id", postgresql_where=text("voucher_id IS NOT NULL")),
-        Index("ix_partner_offline_uses_partner", "partner_id", "use_id"),
+        Index("ux_partner_offline_claims_key", "outlet_id", "key", "digest", unique=True),
+        Index("ix_partner_offline_claims_voucher", "voucher_id", "outlet_id", postgresql_where=text("voucher_id IS NOT NULL")),
+        Index("ix_partner_offline_claims_partner", "partner_id", "claim_id"),
         CheckConstraint("(status = 'refused') = (line IS NULL)", name="line"),
         CheckConstraint("octet_length(digest) = 32", name="digest"),
     )
 
-    use_id: Mapped[UUID] = mapped_column(primary_key=True)
+    claim_id: Mapped[UUID] = mapped_column(primary_key=True)
     partner_id: Mapped[UUID] = mapped_column(ForeignKey("partners.partner_id"))
     outlet_id: Mapped[UUID] = mapped_column(ForeignKey("partner_outlets.outlet_id"))
     key: Mapped[UUID]

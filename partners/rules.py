@@ -122,9 +122,9 @@ class Offline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What an outlet may honour between two syncs."""
     uses: Annotated[int, msgspec.Meta(ge=1, le=500)] = 20
     """And how many."""
-    list_hours: Annotated[int, msgspec.Meta(ge=1, le=72)] = 12
+    list_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 12
     """How old the list of what is used up may be: after that the page honours nothing offline."""
-    token_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 72
+    token_hours: Annotated[int, msgspec.Meta(ge=1, le=72)] = 72
     """How long a code of the holder's page is good."""
     loss_by: LossBy = LossBy.ISSUER
 

@@ -27,10 +27,11 @@ from partners.queries.alliances import agreement_on
 from partners.queries.redeeming import counter_of, living_card
 from partners.rules import Benefit
 
-from .offline_codes import typed_of
 from .redeeming import WITHOUT_VOUCHER, PartnerNotServing, Served, redeem, serving
 
 _CODE_AFTER: Final = "/#=?"
+SIGNED_AFTER: Final = "."
+"""Between a voucher's own code and the signed one, which a counter without a network reads."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -49,13 +50,12 @@ class Member(msgspec.Struct, frozen=True):
 
 
 def code_in(scanned: str) -> str:
-    """Return the code in what was scanned or typed: the last part of an address, or all of it."""
+    """Return the code in what was scanned or typed: the last part of an address, or all of it, without the signed code behind its point."""
     plain = scanned.strip()
-    if "://" not in plain:
-        return plain
-    for mark in _CODE_AFTER:
-        plain = plain.rsplit(mark, 1)[-1]
-    return plain
+    if "://" in plain:
+        for mark in _CODE_AFTER:
+            plain = plain.rsplit(mark, 1)[-1]
+    return plain.partition(SIGNED_AFTER)[0]
 
 
 async def look(session: AsyncSession, *, outlet_id: UUID, typed: str, now: datetime) -> Shown | None:
@@ -69,8 +69,7 @@ async def look(session: AsyncSession, *, outlet_id: UUID, typed: str, now: datet
     agreed = await agreement_on(session, partner_id=at.partner_id, day=local_date(now, at.zone))
     if agreed is None:
         raise PartnerNotServing
-    plain = await typed_of(session, scanned=code_in(typed), partner_code=at.partner_code, now=now)
-    voucher_id = await redemptions.admit_code(session, typed=plain, at=at.outlet, key=uuid7(now), plate_later=True, now=now)
+    voucher_id = await redemptions.admit_code(session, typed=code_in(typed), at=at.outlet, key=uuid7(now), plate_later=True, now=now)
     if voucher_id is None:
         return None
     voucher = await get_voucher(session, voucher_id=voucher_id)
@@ -95,8 +94,7 @@ async def redeem_code(
 ) -> Served | None:
     """Redeem what a code names, once for its key; None for every code that is not good here. Raises as `redeeming.redeem` else."""
     at = await counter_of(session, outlet_id=outlet_id)
-    plain = await typed_of(session, scanned=code_in(typed), partner_code=at.partner_code, now=now)
-    voucher_id = await redemptions.admit_code(session, typed=plain, at=at.outlet, key=key, plate=plate, now=now)
+    voucher_id = await redemptions.admit_code(session, typed=code_in(typed), at=at.outlet, key=key, plate=plate, now=now)
     if voucher_id is None:
         return None
     return await redeem(

@@ -26,7 +26,7 @@ from loyalty.rewards.operations import redemptions
 from loyalty.rewards.queries.vouchers import find_redemption
 from partners.line_rules import PARTNER, Worth, price_of
 from partners.model_lines import LineKind
-from partners.model_offline import OfflineLease, OfflineUse
+from partners.model_offline import OfflineClaim, OfflineLease
 from partners.offline_rules import (
     Budget,
     OfflineCode,
@@ -38,7 +38,7 @@ from partners.offline_rules import (
     out_of_time,
 )
 from partners.queries.alliances import get_agreement
-from partners.queries.offline import honoured_here, known_uses
+from partners.queries.offline import honoured_here, known_claims
 from partners.queries.redeeming import Counter, counter_of
 from partners.rules import Terms
 
@@ -97,7 +97,7 @@ class _Judged(NamedTuple):
 class _Case(NamedTuple):
     """One use with what its code says and the lease under which it was served."""
 
-    use_id: UUID
+    claim_id: UUID
     told: Told
     at: Counter
     lease: OfflineLease
@@ -119,7 +119,7 @@ async def sync(session: AsyncSession, *, outlet_id: UUID, told: Sequence[Told], 
     leases = await _leases(session, here.partner_id, told)
     known = {
         (row.outlet_id, row.key, row.digest): row
-        for row in await known_uses(session, keys=[one.key for one in told], partner_id=here.partner_id)
+        for row in await known_claims(session, keys=[one.key for one in told], partner_id=here.partner_id)
     }
     carried = {(row.outlet_id, row.key) for row in known.values()}
     counters = {outlet: await counter_of(session, outlet_id=outlet) for outlet in sorted({one.outlet_id for one in leases.values()})}
@@ -133,19 +133,19 @@ async def sync(session: AsyncSession, *, outlet_id: UUID, told: Sequence[Told], 
         if row is not None:
             found[one.key, digest] = _outcome(row)
             continue
-        use_id = uuid7(now)
+        claim_id = uuid7(now)
         read, code = _read(one, now)
         if (at.outlet_id, one.key) in carried:
             judged: _Judged | None = _refused(OfflineCode.KEY_REUSED)
         elif read is None or code is not None:
             judged = _refused(code or OfflineCode.TAMPERED)
         else:
-            judged = await _judged(session, use_id, one, at, lease, read, actor=actor, now=now)
+            judged = await _judged(session, claim_id, one, at, lease, read, actor=actor, now=now)
         if judged is None:
             found[one.key, digest] = Outcome(one.key, None)
             continue
-        kept = OfflineUse(
-            use_id=use_id,
+        kept = OfflineClaim(
+            claim_id=claim_id,
             partner_id=at.partner_id,
             outlet_id=at.outlet_id,
             key=one.key,
@@ -170,7 +170,7 @@ async def sync(session: AsyncSession, *, outlet_id: UUID, told: Sequence[Told], 
 
 async def _judged(
     session: AsyncSession,
-    use_id: UUID,
+    claim_id: UUID,
     told: Told,
     at: Counter,
     lease: OfflineLease | None,
@@ -188,7 +188,9 @@ async def _judged(
     worth = _worth(told, read, terms)
     if isinstance(worth, OfflineCode):
         return _refused(worth)
-    voucher = await session.get_one(Voucher, UUID(bytes=read.voucher))
+    voucher = await session.get(Voucher, UUID(bytes=read.voucher))
+    if voucher is None:
+        return _refused(OfflineCode.NOT_HONOURED)
     before = await honoured_here(session, outlet_id=at.outlet_id, voucher_id=voucher.voucher_id)
     if before and (not voucher.partial or lease.lease_id in before):
         return _refused(OfflineCode.REPLAYED)
@@ -200,7 +202,7 @@ async def _judged(
     in_budget = timely and budget.takes(worth)
     if in_budget:
         lease.used, lease.used_minor = budget.used + 1, budget.used_minor + worth
-    case = _Case(use_id, told, at, lease, terms, read, worth)
+    case = _Case(claim_id, told, at, lease, terms, read, worth)
     if own is None and voucher.status in {VoucherStatus.REDEEMED, VoucherStatus.CANCELLED}:
         code = OfflineCode.DOUBLE if voucher.status is VoucherStatus.REDEEMED else OfflineCode.CANCELLED
         return await _loss(session, case, code, worth, in_budget=in_budget, actor=actor, now=now)
@@ -260,7 +262,7 @@ async def _loss(
     who = bears(case.terms.offline, in_budget=in_budget)
     entry = Entry(
         kind=LineKind.OFFLINE_LOSS,
-        source=f"offline:{case.use_id}",
+        source=f"offline:{case.claim_id}",
         event_at=case.told.at,
         worth=Worth(amount_minor, amount_minor, {who: amount_minor}, amount_minor if who == PARTNER else 0, 0, 0),
         pieces=0,
@@ -325,5 +327,5 @@ def _refused(code: OfflineCode, *, in_budget: bool = False) -> _Judged:
     return _Judged(OfflineStatus.REFUSED, code, in_budget)
 
 
-def _outcome(row: OfflineUse) -> Outcome:
+def _outcome(row: OfflineClaim) -> Outcome:
     return Outcome(row.key, row.status, row.code, row.in_budget, row.loss_minor, row.line)

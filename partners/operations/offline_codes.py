@@ -8,18 +8,18 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loyalty.clock import local_date
-from loyalty.crypto import Purpose, TokenError, issue_token, read_token
+from loyalty.crypto import Purpose, issue_token
 from loyalty.crypto.encoding import seconds_of
 from loyalty.rewards.model_vouchers import Voucher, VoucherKind, VoucherStatus
-from loyalty.rewards.queries.vouchers import codes_of
 from partners.line_rules import price_of
 from partners.model import Partner, PartnerStatus
 from partners.model_offline import OfflineToken
 from partners.offline_rules import OfflineVoucher, offline_outlets, token_ends
 from partners.queries.alliances import agreement_on
 
-PAGE = "/partner/v#"
-"""Before the code in its QR: an ordinary camera opens the counter's page, and what follows the mark is sent to nobody."""
+from .counter import SIGNED_AFTER
+
+PAGE = "/partner#"
 _TAIL = 3
 
 
@@ -77,19 +77,10 @@ async def offline_code(session: AsyncSession, *, voucher_id: UUID, now: datetime
     return issue_token(Purpose.VOUCHER, told, expires_at=ends_at)
 
 
-async def typed_of(session: AsyncSession, *, scanned: str, partner_code: str, now: datetime) -> str:
-    """Return the voucher's own code behind a signed one, for a counter that is online; anything else as it came."""
-    try:
-        told = read_token(Purpose.VOUCHER, scanned, now=now, payload=OfflineVoucher)
-    except TokenError:
-        return scanned
-    if told.partner != partner_code:
-        return scanned
-    found = await codes_of(session, voucher_ids=[UUID(bytes=told.voucher)])
-    return found[0].code if found else scanned
+async def offline_path(session: AsyncSession, *, voucher_id: UUID, code: str, now: datetime) -> str | None:
+    """Return what an ordinary camera opens: the counter's page, behind its mark the voucher's own code and the signed one.
 
-
-async def offline_path(session: AsyncSession, *, voucher_id: UUID, now: datetime) -> str | None:
-    """Return the path of a voucher's signed code, for its holder's page; None where there is none."""
-    code = await offline_code(session, voucher_id=voucher_id, now=now)
-    return None if code is None else f"{PAGE}{code}"
+    None where it is honoured online only. What follows the mark is sent to nobody.
+    """
+    signed = await offline_code(session, voucher_id=voucher_id, now=now)
+    return None if signed is None else f"{PAGE}{code}{SIGNED_AFTER}{signed}"

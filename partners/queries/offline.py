@@ -11,15 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loyalty.paging import all_as
 from loyalty.rewards.model_vouchers import Voucher, VoucherStatus
 from partners.model import OutletStatus, PartnerOutlet
-from partners.model_offline import OfflineLease, OfflineToken, OfflineUse
+from partners.model_offline import OfflineClaim, OfflineLease, OfflineToken
 from partners.offline_rules import OfflineCode, OfflineStatus, bound_on_loss
 from partners.rules import Offline
 
 
-class OfflineUseView(msgspec.Struct, frozen=True):
+class OfflineClaimView(msgspec.Struct, frozen=True):
     """What a phone told and what became of it."""
 
-    use_id: UUID
+    claim_id: UUID
     outlet_id: UUID
     key: UUID
     status: OfflineStatus
@@ -61,13 +61,13 @@ async def used_up(session: AsyncSession, *, partner_id: UUID, now: datetime) -> 
     return list(await session.scalars(wanted))
 
 
-async def uses_of(session: AsyncSession, *, partner_id: UUID, outlet_id: UUID | None = None, limit: int = 50) -> list[OfflineUseView]:
+async def claims_of(session: AsyncSession, *, partner_id: UUID, outlet_id: UUID | None = None, limit: int = 50) -> list[OfflineClaimView]:
     """Return what was told last, the latest first."""
-    of = [OfflineUse.partner_id == partner_id]
+    of = [OfflineClaim.partner_id == partner_id]
     if outlet_id is not None:
-        of.append(OfflineUse.outlet_id == outlet_id)
-    columns = [getattr(OfflineUse, name) for name in OfflineUseView.__struct_fields__]
-    return await all_as(session, OfflineUseView, select(*columns).where(*of).order_by(OfflineUse.use_id.desc()).limit(limit))
+        of.append(OfflineClaim.outlet_id == outlet_id)
+    columns = [getattr(OfflineClaim, name) for name in OfflineClaimView.__struct_fields__]
+    return await all_as(session, OfflineClaimView, select(*columns).where(*of).order_by(OfflineClaim.claim_id.desc()).limit(limit))
 
 
 async def standing_offline(session: AsyncSession, *, partner_id: UUID, agreed: Offline, now: datetime) -> OfflineStanding:
@@ -78,7 +78,7 @@ async def standing_offline(session: AsyncSession, *, partner_id: UUID, agreed: O
     leases = await session.scalar(
         select(func.count()).where(OfflineLease.partner_id == partner_id, OfflineLease.settled_at.is_(None), OfflineLease.settle_by > now)
     )
-    one = OfflineUse
+    one = OfflineClaim
     counts = (
         await session.execute(
             select(
@@ -103,15 +103,15 @@ async def standing_offline(session: AsyncSession, *, partner_id: UUID, agreed: O
     )
 
 
-async def known_uses(session: AsyncSession, *, keys: Sequence[UUID], partner_id: UUID) -> list[OfflineUse]:
+async def known_claims(session: AsyncSession, *, keys: Sequence[UUID], partner_id: UUID) -> list[OfflineClaim]:
     """Return what was told before under any of these keys."""
-    wanted = select(OfflineUse).where(OfflineUse.partner_id == partner_id, OfflineUse.key.in_(list(keys)))
+    wanted = select(OfflineClaim).where(OfflineClaim.partner_id == partner_id, OfflineClaim.key.in_(list(keys)))
     return list(await session.scalars(wanted))
 
 
 async def honoured_here(session: AsyncSession, *, outlet_id: UUID, voucher_id: UUID) -> list[UUID | None]:
     """Return the leases under which an outlet honoured a voucher before."""
-    one = OfflineUse
+    one = OfflineClaim
     wanted = select(one.lease_id).where(
         one.voucher_id == voucher_id, one.outlet_id == outlet_id, one.status.in_((OfflineStatus.BOOKED, OfflineStatus.LOSS))
     )

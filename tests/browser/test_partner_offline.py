@@ -87,7 +87,7 @@ async def site(database_url, tmp_path):
             async with transaction(sessions) as session:
                 code = await house.voucher(session, kind, now=datetime.now(UTC), **more)
                 found = await find_voucher(session, typed=code)
-                return address + await offline_path(session, voucher_id=found.voucher_id, now=datetime.now(UTC))
+                return address + await offline_path(session, voucher_id=found.voucher_id, code=code, now=datetime.now(UTC))
 
         yield SimpleNamespace(address=address, direct=direct, cable=cable, sessions=sessions, house=house, voucher=voucher)
         await cable.pull()

@@ -19,7 +19,7 @@ from loyalty.rewards.operations.vouchers import cancel_voucher
 from loyalty.rewards.queries.vouchers import get_voucher
 from partners.line_rules import PARTNER
 from partners.model_lines import LineKind, PartnerLine
-from partners.model_offline import OfflineLease, OfflineToken, OfflineUse
+from partners.model_offline import OfflineClaim, OfflineLease, OfflineToken
 from partners.offline_rules import (
     Budget,
     OfflineCode,
@@ -33,8 +33,9 @@ from partners.offline_rules import (
     token_ends,
 )
 from partners.operations.alliances import OutletFacts, add_outlet
+from partners.operations.counter import code_in
 from partners.operations.offline import Told, sync
-from partners.operations.offline_codes import offline_code, typed_of
+from partners.operations.offline_codes import offline_code, offline_path
 from partners.operations.offline_leases import take_lease
 from partners.operations.redeeming import redeem
 from partners.queries.offline import standing_offline
@@ -198,7 +199,7 @@ async def test_days_that_are_shuffled_come_to_the_same(shop, now, seed):
     random.Random(seed).shuffle(told)
     for which, one in told:
         await shop.tell(one, which=which)
-    rows = (await shop.session.execute(select(OfflineUse.code, OfflineUse.loss_minor).order_by(OfflineUse.code))).all()
+    rows = (await shop.session.execute(select(OfflineClaim.code, OfflineClaim.loss_minor).order_by(OfflineClaim.code))).all()
     assert [tuple(row) for row in rows] == [(OfflineCode.BOOKED, 0)] * 3 + [(OfflineCode.DOUBLE, 5_000)] * 2
     kinds = sorted((line.kind.value, line.due_minor) for line in await shop.lines())
     assert kinds == [("offline_loss", 5_000)] * 2 + [("redemption", 500)] * 3
@@ -237,7 +238,7 @@ async def test_what_is_no_code_of_ours_is_refused_and_kept(shop, now):
     )
     unsound = OfflineCode.AMOUNT_NOT_SOUND
     assert [each.code for each in others] == [OfflineCode.TIME_NOT_SOUND, OfflineCode.NOT_OFFLINE, unsound, unsound]
-    rows = await shop.session.scalars(select(OfflineUse.status))
+    rows = await shop.session.scalars(select(OfflineClaim.status))
     assert list(rows) == [OfflineStatus.REFUSED] * 12, "each has its row"
     assert await shop.lines() == []
     assert (await get_voucher(shop.session, voucher_id=which)).status is VoucherStatus.ISSUED
@@ -327,7 +328,7 @@ async def test_while_another_counter_serves_it_there_is_no_answer_yet(shop, now)
     await shop.session.execute(update(Voucher).where(Voucher.voucher_id == which).values(status=VoucherStatus.RESERVED))
     told = use(token, kit, at=now + timedelta(minutes=1))
     assert (await shop.tell(told))[0].status is None
-    assert list(await shop.session.scalars(select(OfflineUse))) == []
+    assert list(await shop.session.scalars(select(OfflineClaim))) == []
     await shop.session.execute(update(Voucher).where(Voucher.voucher_id == which).values(status=VoucherStatus.ISSUED))
     shop.session.expire_all()
     assert (await shop.tell(told))[0].code is OfflineCode.BOOKED
@@ -350,9 +351,8 @@ async def test_a_code_says_little_and_is_given_only_for_what_is_agreed(shop, now
     await shop.session.execute(update(VoucherKind).where(VoucherKind.code == "p-fifty").values(online_only=True))
     shop.session.expire_all()
     assert (await shop.code())[1] is None
-    assert len(await typed_of(shop.session, scanned=token, partner_code="HAPPY-WASH", now=now)) == 14
-    for scanned, partner in ((token, "OTHER"), ("AAAA-AAAA-AAAA", "HAPPY-WASH")):
-        assert await typed_of(shop.session, scanned=scanned, partner_code=partner, now=now) == scanned
+    path = await offline_path(shop.session, voucher_id=which, code="7K3F-9QXM-2WTD", now=now)
+    assert code_in(f"https://cards.example{path}") == "7K3F-9QXM-2WTD"
     assert (await shop.session.get(OfflineToken, (which, shop.partner))).ends_at == now + timedelta(hours=72)
 
 
@@ -378,7 +378,7 @@ async def test_without_an_agreed_term_nothing_is_offline(session, now):
 
 async def test_what_a_phone_told_is_never_changed(shop, now):
     await shop.tell(use("nonsense", at=now))
-    for sentence in ("UPDATE partner_offline_uses SET code = 'booked'", "DELETE FROM partner_offline_uses"):
+    for sentence in ("UPDATE partner_offline_claims SET code = 'booked'", "DELETE FROM partner_offline_claims"):
         with pytest.raises(Exception, match="append-only"):
             async with shop.session.begin_nested():
                 await shop.session.execute(text(sentence))

@@ -25,9 +25,9 @@ _TO_FETCH: Final = (EntitlementStatus.GRANTED, EntitlementStatus.RESERVED)
 
 
 class SignedCode(Protocol):
-    """Gives the path, below this service's address, of a voucher's signed code; None where there is none."""
+    """Gives the path, below this service's address, that a voucher's QR leads to, with its signed code; None where there is none."""
 
-    async def __call__(self, session: AsyncSession, *, voucher_id: UUID, now: datetime) -> str | None: ...
+    async def __call__(self, session: AsyncSession, *, voucher_id: UUID, code: str, now: datetime) -> str | None: ...
 
 
 async def rewards_of(phone: Phone, session: AsyncSession) -> dict[str, list[dict[str, Any]]]:
@@ -79,7 +79,7 @@ async def voucher(voucher_id: FromPath[UUID], phone: NamedDependency[Phone]) -> 
         if one is None:
             raise VoucherNotFound(voucher=voucher_id)
         (shown,) = await codes_of(session, voucher_ids=[voucher_id])
-        signed = await _signed(phone, session, voucher_id)
+        signed = await _signed(phone, session, voucher_id, shown.code)
     piece = phone.request.headers.get("hx-request") == "true"
     values: dict[str, Any] = {"voucher": _voucher(phone, one), "code": shown.code, "signed": signed}
     if piece:
@@ -87,14 +87,14 @@ async def voucher(voucher_id: FromPath[UUID], phone: NamedDependency[Phone]) -> 
     return phone.draw("voucher.html", **values)
 
 
-async def _signed(phone: Phone, session: AsyncSession, voucher_id: UUID) -> str:
+async def _signed(phone: Phone, session: AsyncSession, voucher_id: UUID, code: str) -> str:
     """Return the address in the QR of a voucher that its partner may check without a network; empty: its own code is what there is.
 
     The rooms above sign it: the composition root names them.
     """
     sources: Sequence[SignedCode] = getattr(phone.request.app.state, "signed_codes", ())
     for source in sources:
-        found = await source(session, voucher_id=voucher_id, now=phone.now)
+        found = await source(session, voucher_id=voucher_id, code=code, now=phone.now)
         if found is not None:
             return f"{phone.request.app.state.settings.public_url}{found}"
     return ""

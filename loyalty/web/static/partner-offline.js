@@ -321,15 +321,15 @@ if (shell) {
   const brought = new URLSearchParams(location.hash.includes("code=") ? location.hash.slice(1) : "");
   if (brought.get("code")) {
     lookAt(brought.get("code"), { key: brought.get("key") || undefined, gross: brought.get("gross"), amount: brought.get("amount") });
-  } else if (location.hash.length > 40) {
+  } else if (location.hash.includes(".")) {
     lookAt(location.hash);
   }
-  history.replaceState(null, "", location.pathname);
-} else if (location.pathname === "/partner/v" && location.hash.length > 40) {
+  if (location.pathname === SHELL) history.replaceState(null, "", location.pathname);
+} else if (location.pathname === HOME && location.hash.includes(".")) {
   // An ordinary camera opened the code's address: the counter looks at it.
   const form = document.getElementById("code-form");
   if (form) {
-    form.elements.code.value = codeIn(location.hash);
+    form.elements.code.value = location.hash.slice(1);
     form.requestSubmit();
   }
 }

@@ -21,10 +21,10 @@ function number(bytes) {
   return bytes.reduce((sum, one) => sum * 256 + one, 0);
 }
 
-/* The signed code in what was scanned: the end of an address, or all of it. */
+/* The signed code in what was scanned: what follows the voucher's own code and a point; "" where there is none. */
 export function codeIn(scanned) {
-  const plain = scanned.trim();
-  return plain.includes("#") ? plain.slice(plain.lastIndexOf("#") + 1) : plain;
+  const plain = scanned.trim().replace(/^.*#/, "");
+  return plain.includes(".") ? plain.slice(plain.indexOf(".") + 1) : "";
 }
 
 /* Reads a signed code: {fault} where it is not believed, else what it says. `keys`: public keys, base64url by key id. */

@@ -19,7 +19,7 @@ COUNT: Final = "benefits"
 _BRAND: Final = "brand:"
 _TEXTS: Final = ("code", "name_zh", "name_en", "voucher_kind", "purpose", "terms_zh", "terms_en")
 _WHOLES: Final = ("limit_total", "limit_each_month")
-_OFFLINE: Final[Mapping[str, int]] = {"uses": 500, "list_hours": 72, "token_hours": 168}
+_OFFLINE: Final[Mapping[str, int]] = {"uses": 500, "list_hours": 24, "token_hours": 72}
 """Whole numbers of what is agreed for offline, each with its largest."""
 _PERCENTS: Final = ("commission", "share")
 _MONEY: Final = {"amount_minor": "amount", "cover_minor": "cover"}

@@ -41,12 +41,6 @@ async def home(partner: NamedDependency[PartnerDesk]) -> Page:
     return await _home(partner)
 
 
-@get("/v")
-async def brought(partner: NamedDependency[PartnerDesk]) -> Page:
-    """Be where the code in a holder's QR leads an ordinary camera: what follows the mark is the page's to look at."""
-    return await _home(partner)
-
-
 @post("/outlet", status_code=303)
 async def choose_outlet(partner: NamedDependency[PartnerDesk]) -> Page:
     """Stand at another outlet of one's own."""
@@ -270,4 +264,4 @@ async def _draw(partner: PartnerDesk, template: str, *, status_code: int = 200, 
     )
 
 
-handlers = [home, brought, choose_outlet, look, look_at_photo, redeem, receipt, undo, member_page, member]
+handlers = [home, choose_outlet, look, look_at_photo, redeem, receipt, undo, member_page, member]

@@ -29,7 +29,6 @@ RULES = {
     "/partner": EVERYBODY,
     "/partner/outlet": REDEEM,
     "/partner/codes": REDEEM,
-    "/partner/v": REDEEM,
     "/partner/offline": REDEEM,
     "/partner/photos": REDEEM,
     "/partner/redemptions": REDEEM,
