@@ -7,17 +7,19 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import pytest
 from playwright.async_api import expect
 from sqlalchemy import text
 
 from loyalty.clock import local_date
-from loyalty.crypto import totp_code, use_keyring
+from loyalty.crypto import Purpose, b64url, issue_token, public_keys, read_signed_token, totp_code, use_keyring
 from loyalty.db import make_engine, make_sessions, transaction
 from loyalty.installation import open_keys
 from loyalty.ledger.operations import make_partitions
 from loyalty.rewards.queries.vouchers import find_voucher
 from loyalty.settings import Settings
+from partners.offline_rules import OfflineVoucher
 from partners.operations.offline_codes import offline_path
 from partners.queries.alliances import agreement_on
 from partners.queries.offline import standing_offline
@@ -116,6 +118,56 @@ async def signed_in(reader, site, role, **who):
     return page
 
 
+RULES = """async ([url, kit, cases]) => {
+  const { read, refusal } = await import(url);
+  const said = [];
+  for (const [token, change, more] of cases) {
+    const its = { ...kit, ...change };
+    const told = await read(token, its.keys, crypto.subtle);
+    said.push(refusal(told, { kit: its, now: kit.given_at + 60, uses: [], ...more }));
+  }
+  return said;
+}"""
+
+
+async def judged_by_the_page(page, path) -> list[tuple[str, str]]:
+    """Ask the page's own rules about one code under other kits; return what was wanted and what it says."""
+    token = path.rpartition("#")[2].partition(".")[2]
+    now = int(datetime.now(UTC).timestamp())
+    kit = {"lease": "L", "partner": "YUEXI", "outlet": "E", "given_at": now, "until": now + 3_600, "uses": 2, "amount_minor": 9_000}
+    kit |= {"worth_minor": 6_000, "used_up": [], "benefits": [{"code": "fifty", "price_minor": None}]}
+    keys = {str(key_id): b64url(key) for key_id, key in public_keys(Purpose.VOUCHER).items()}
+    used = {"voucher": "other", "lease": "L", "worth": 4_000}
+    body = read_signed_token(
+        Purpose.VOUCHER, token, public_keys=public_keys(Purpose.VOUCHER), now=datetime.now(UTC), payload=OfflineVoucher
+    )
+    elsewhere = msgspec.structs.replace(body, outlets=["W"])
+    wrong = {str(key_id): b64url(bytes(32)) for key_id in public_keys(Purpose.VOUCHER)}
+    cases = [
+        ("", token, {}, {}),
+        ("tampered", token[:60] + ("A" if token[60] != "A" else "B") + token[61:], {}, {}),
+        ("tampered", "nonsense", {}, {}),
+        ("tampered", token, {"keys": wrong}, {}),
+        ("unknown_key", token, {"keys": {}}, {}),
+        ("foreign_partner", token, {"partner": "OTHER"}, {}),
+        ("foreign_outlet", issue_token(Purpose.VOUCHER, elsewhere, expires_at=datetime.now(UTC) + timedelta(hours=1)), {}, {}),
+        ("expired", issue_token(Purpose.VOUCHER, body, expires_at=datetime.now(UTC)), {}, {}),
+        ("old_list", token, {"until": now}, {}),
+        ("old_list", token, {"given_at": now + 9_999}, {}),
+        ("double", token, {"used_up": [body.voucher.hex()]}, {}),
+        ("replayed", token, {}, {"uses": [used | {"voucher": body.voucher.hex(), "lease": "older"}]}),
+        ("not_offline", token, {"worth_minor": 4_999}, {}),
+        ("budget", token, {}, {"uses": [used, used | {"voucher": "third", "worth": 1}]}),
+        ("budget", token, {"uses": 9}, {"uses": [used | {"worth": 4_001}]}),
+        ("", token, {}, {"uses": [used]}),
+        ("amount_not_sound", token, {}, {"worth": 5_001}),
+        ("amount_not_sound", token, {}, {"worth": 5_000, "gross": 4_999}),
+    ]
+    url = (await page.locator("script[src*=partner-offline]").get_attribute("src")).replace("partner-offline", "partner-rules")
+    said = await page.evaluate(RULES, [url, kit | {"keys": keys}, [list(case[1:]) for case in cases]])
+    return list(zip([case[0] for case in cases], said, strict=True))
+
+
 async def redeem_offline(page, code, *, first=False):
     await page.fill("#f-code", code)
     await page.keyboard.press("Enter")
@@ -130,6 +182,8 @@ async def redeem_offline(page, code, *, first=False):
 async def test_two_offline_one_of_them_twice_and_the_books_agree(reader, site, faults_of):
     clerk, owner = await signed_in(reader, site, "clerk"), await signed_in(reader, site, "owner", locale="en", theme="dark")
     wash, fifty = await site.voucher("wash", plate=PLATE), await site.voucher("fifty")
+    found = await judged_by_the_page(clerk, await site.voucher("fifty"))
+    assert [said for _wanted, said in found] == [wanted for wanted, _said in found]
     await site.cable.pull()
     await redeem_offline(clerk, wash, first=True)
     await clerk.click("[data-part=done] [data-again]")

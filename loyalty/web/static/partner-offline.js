@@ -79,7 +79,7 @@ export async function honour(scanned, { key, amount, gross, servedBy }) {
   const why = await kept((state) => {
     const kit = state.facts.kit;
     const now = clock(state.facts);
-    const refused = refusal(told, { kit, now, uses: state.uses, worth: amount });
+    const refused = refusal(told, { kit, now, uses: state.uses, worth: amount, gross });
     if (refused) return refused;
     const benefit = kit.benefits.find((one) => one.code === told.benefit);
     state.uses.push({

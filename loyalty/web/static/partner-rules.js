@@ -55,8 +55,8 @@ export function worthOf(told, kit) {
   return benefit ? benefit.price_minor : null;
 }
 
-/* Says why a code is not honoured now; "" where it is. `uses`: all that this phone honoured. `worth`: what is to be taken off. */
-export function refusal(told, { kit, now, uses, worth }) {
+/* Says why a code is not honoured now; "" where it is. `uses`: all that this phone honoured. `worth`: what is to be taken off; `gross`: the bill. */
+export function refusal(told, { kit, now, uses, worth, gross }) {
   if (told.fault) return told.fault;
   if (!kit) return "no_lease";
   if (now < kit.given_at - SKEW || now >= kit.until) return "old_list";
@@ -68,7 +68,8 @@ export function refusal(told, { kit, now, uses, worth }) {
   const most = worthOf(told, kit);
   if (most === null || most > kit.worth_minor || !kit.benefits.some((one) => one.code === told.benefit)) return "not_offline";
   const takes = worth ?? most;
-  if (takes <= 0 || takes > most) return "amount_not_sound";
+  if (!Number.isInteger(takes) || takes <= 0 || takes > most) return "amount_not_sound";
+  if (gross !== undefined && !(gross >= takes)) return "amount_not_sound";
   const mine = uses.filter((one) => one.lease === kit.lease);
   if (mine.length >= kit.uses) return "budget";
   return mine.reduce((sum, one) => sum + one.worth, takes) > kit.amount_minor ? "budget" : "";
