@@ -10,6 +10,7 @@ from loyalty import demo
 from loyalty.settings import Settings
 from partners.demo import ally
 from partners.demo_feeds import send_lists
+from partners.demo_offline import lose_the_network
 from partners.demo_people import let_partners_in
 
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def fill(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> str:
     """Fill an empty database with the whole demo: the chain, and what the rooms above it add."""
-    return await demo.fill(settings, progress, also=[ally, send_lists, let_partners_in])
+    return await demo.fill(settings, progress, also=[ally, send_lists, let_partners_in, lose_the_network])
 
 
 def _say(line: str) -> None:

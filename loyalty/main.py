@@ -41,6 +41,7 @@ from loyalty.web.office.rules_api import rules_api
 from loyalty.web.office.simulations_api import simulations_api
 from loyalty.web.problems import app_handlers
 from loyalty.web.routes import web_routes
+from partners.operations.offline_codes import offline_path
 from partners.web.notices import alliance_notices
 from partners.web.office.routes import partners_office
 from partners.web.office.waiting import alliances_waiting
@@ -111,7 +112,14 @@ def create_app(settings: Settings) -> Litestar:
             use_handler_docstrings=True,
         ),
         lifespan=[_database],
-        state=State({"settings": settings, "notice_sources": (alliance_notices,), "waiting_sources": (alliances_waiting,)}),
+        state=State(
+            {
+                "settings": settings,
+                "notice_sources": (alliance_notices,),
+                "waiting_sources": (alliances_waiting,),
+                "signed_codes": (offline_path,),
+            }
+        ),
         # Our own handler logs faults without values; Litestar's would log messages.
         logging_config=None,
         debug=False,

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from partners.rules import Benefit, Terms
+from partners.rules import Benefit, Offline, Terms
 
 NEW: Final = "benefit"
 """The field of a difference that is a whole benefit: one that comes, or one that is given up."""
@@ -25,8 +25,9 @@ def differences(before: Terms, after: Terms) -> list[Difference]:
 
     Benefits are known by their codes; their order alone is no difference.
     """
-    found = [Difference(None, *each) for each in _fields(before, after) if each[0] not in {"benefits", "settlement"}]
+    found = [Difference(None, *each) for each in _fields(before, after) if each[0] not in {"benefits", "settlement", "offline"}]
     found += [Difference(None, *each) for each in _fields(before.settlement, after.settlement)]
+    found += [Difference(None, *each) for each in _offline(before.offline, after.offline)]
     was, becomes = _by_code(before), _by_code(after)
     for code, one in becomes.items():
         if code not in was:
@@ -39,6 +40,16 @@ def differences(before: Terms, after: Terms) -> list[Difference]:
 
 def _by_code(terms: Terms) -> dict[str, Benefit]:
     return {one.code: one for one in terms.benefits}
+
+
+def _offline(before: Offline | None, after: Offline | None) -> Iterator[tuple[str, Any, Any]]:
+    """What is agreed for offline begins and ends whole; its first field tells of it, the others only what changes."""
+    if before is not None and after is not None:
+        for name, was, becomes in _fields(before, after):
+            yield f"offline_{name}", was, becomes
+    elif before is not after:
+        for name in Offline.__struct_fields__:
+            yield f"offline_{name}", getattr(before, name, None), getattr(after, name, None)
 
 
 def _fields(before: msgspec.Struct, after: msgspec.Struct) -> Iterator[tuple[str, Any, Any]]:

@@ -17,7 +17,7 @@ from partners.operations.agreements import decide_agreement, draft_agreement, su
 from partners.operations.alliances import OutletFacts, PartnerFacts, add_notice, add_outlet, add_partner, move_outlet, move_partner
 from partners.operations.lines import mirror_line
 from partners.operations.redeeming import sell
-from partners.rules import WHOLE, Band, Benefit, BenefitKind, Funder, Settlement, Terms
+from partners.rules import WHOLE, Band, Benefit, BenefitKind, Funder, Offline, Settlement, Terms
 
 INSURER, WASH, TABLE, GARAGE = "DONGHAI", "YUEXI", "YUJIA", "LUAN"
 SLIP_KIND, WASH_KIND = "accident-slip", "partner-wash"
@@ -50,6 +50,7 @@ FREE_WASH: Final = Benefit(
     limit_each_month=1,
     plate_bound=True,
 )
+OFFLINE: Final = Offline(worth_minor=5_000, amount_minor=30_000)
 OFF_WASH: Final = Benefit(
     code="member-price", kind=BenefitKind.DISCOUNT, name_zh="持卡九折", name_en="10 % off", funders=_PARTNER, share=1_000, commission=500
 )
@@ -173,7 +174,7 @@ async def _wash(desk: _Desk) -> None:
     east = await desk.outlet(made, "EAST", "东门店", "East Gate", "宁波市江北区东门路 12 号", "08:00–20:00")
     west = await desk.outlet(made, "WEST", "西门店", "West Gate", "宁波市海曙区西门街 80 号", "08:00–20:00")
     await _kind(desk, WASH_KIND, "悦洗免费精洗券", "Yuexi free wash", WASH, "wash", validity_days=31)
-    await desk.ally(made, Terms(benefits=[FREE_WASH, OFF_WASH], cap_month_minor=2_000_000))
+    await desk.ally(made, Terms(benefits=[FREE_WASH, OFF_WASH], cap_month_minor=2_000_000, offline=OFFLINE))
     for number in range(1, 10):
         gross = 3_500 + 500 * (number % 4)
         await desk.sell(east if number % 3 else west, OFF_WASH, number, gross, "小陈" if number % 2 else "小李", hours=11 * number)

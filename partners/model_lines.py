@@ -29,6 +29,8 @@ class LineKind(StrEnum):
     """An invoice of a closed month was paid, whichever way."""
     DIFFERENCE = "difference"
     """An invoice was accepted at another amount than its statement's: the rest is nobody's debt any more."""
+    OFFLINE_LOSS = "offline_loss"
+    """Honoured while the network was gone although it was used up."""
 
 
 SETTLING: frozenset[LineKind] = frozenset({LineKind.BLOCK, LineKind.PAYMENT, LineKind.DIFFERENCE})

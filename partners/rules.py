@@ -105,6 +105,30 @@ class Settlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Of a block paid in advance: below this the partner is told."""
 
 
+class LossBy(StrEnum):
+    """Who bears what was used twice while nobody could be asked."""
+
+    ISSUER = "issuer"
+    """Within an outlet's budget; beyond it always the partner."""
+    PARTNER = "partner"
+
+
+class Offline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an outlet may honour while the network is gone; what is not agreed is redeemed online only."""
+
+    worth_minor: Amount
+    """A voucher that is worth more is honoured online only."""
+    amount_minor: Amount
+    """What an outlet may honour between two syncs."""
+    uses: Annotated[int, msgspec.Meta(ge=1, le=500)] = 20
+    """And how many."""
+    list_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 12
+    """How old the list of what is used up may be: after that the page honours nothing offline."""
+    token_hours: Annotated[int, msgspec.Meta(ge=1, le=72)] = 72
+    """How long a code of the holder's page is good."""
+    loss_by: LossBy = LossBy.ISSUER
+
+
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is agreed."""
 
@@ -114,6 +138,8 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     settlement: Settlement = Settlement()
     cap_month_minor: Amount | None = None
     """What all benefits of a month may cost the issuer; None: nothing stops them."""
+    offline: Offline | None = None
+    """None: nothing is redeemed while the network is gone."""
     note: Words = ""
 
 
@@ -147,6 +173,10 @@ def faults_of(terms: Terms) -> list[Fault]:
     found += [Fault(code, "code", "权益代码重复", "its code stands twice") for code in twice]
     if terms.settlement.mode is Mode.POST_PAID and terms.settlement.low_minor is not None:
         found.append(Fault(None, "low_minor", "后付结算没有预付余额", "what is paid afterwards has no block that could run low"))
+    if terms.offline is not None and terms.offline.amount_minor < terms.offline.worth_minor:
+        found.append(Fault(None, "offline_amount", "离线额度低于单张上限", "an outlet's budget is less than one voucher"))
+    if terms.offline is not None and terms.settlement.mode is Mode.PRE_PAID:
+        found.append(Fault(None, "offline_worth", "预付结算不能离线核销", "what is paid in advance is not redeemed without a network"))
     for one in terms.benefits:
         found += _faults_of(one)
     return found

@@ -145,6 +145,7 @@ KINDS: Final = {
         "adjustment": "调整",
         "payment": "付款",
         "difference": "发票差额",
+        "offline_loss": "离线损失",
     },
     "en": {
         "redemption": "Redemption",
@@ -154,6 +155,7 @@ KINDS: Final = {
         "adjustment": "Adjustment",
         "payment": "Payment",
         "difference": "Invoice's difference",
+        "offline_loss": "Offline loss",
     },
 }
 _SUMMARY: Final = {

@@ -49,10 +49,10 @@ VOUCHER_MOVES: dict[VoucherStatus, frozenset[VoucherStatus]] = {
     VoucherStatus.ISSUED: frozenset({VoucherStatus.RESERVED, VoucherStatus.EXPIRED, VoucherStatus.CANCELLED}),
     VoucherStatus.RESERVED: frozenset({VoucherStatus.REDEEMED, VoucherStatus.ISSUED, VoucherStatus.EXPIRED}),
     VoucherStatus.REDEEMED: frozenset({VoucherStatus.ISSUED, VoucherStatus.EXPIRED}),
-    VoucherStatus.EXPIRED: frozenset(),
+    VoucherStatus.EXPIRED: frozenset({VoucherStatus.RESERVED}),
     VoucherStatus.CANCELLED: frozenset(),
 }
-"""A redemption that is rolled back leads to issued, after the expiry to expired."""
+"""A redemption that is rolled back leads to issued, after the expiry to expired; what was served in time and told late leads out of it."""
 
 
 class RedemptionStatus(StrEnum):

@@ -126,6 +126,12 @@ def unfit(voucher: Standing, *, at: Collection[str], plate: str | None, now: dat
     return None
 
 
+def as_then(voucher: Standing, served_at: datetime) -> Standing:
+    """Return a voucher as it stood when it was served: one that has run out since had not yet."""
+    in_time = voucher.expires_at is not None and served_at < voucher.expires_at
+    return voucher._replace(status=VoucherStatus.ISSUED) if in_time and voucher.status is VoucherStatus.EXPIRED else voucher
+
+
 class Use(NamedTuple):
     """What leaves a voucher and what the customer saves by it, minor units; both None where it is no money."""
 

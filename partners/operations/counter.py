@@ -30,6 +30,8 @@ from partners.rules import Benefit
 from .redeeming import WITHOUT_VOUCHER, PartnerNotServing, Served, redeem, serving
 
 _CODE_AFTER: Final = "/#=?"
+SIGNED_AFTER: Final = "."
+"""Between a voucher's own code and the signed one, which a counter without a network reads."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -48,13 +50,12 @@ class Member(msgspec.Struct, frozen=True):
 
 
 def code_in(scanned: str) -> str:
-    """Return the code in what was scanned or typed: the last part of an address, or all of it."""
+    """Return the code in what was scanned or typed: the last part of an address, or all of it, without the signed code behind its point."""
     plain = scanned.strip()
-    if "://" not in plain:
-        return plain
-    for mark in _CODE_AFTER:
-        plain = plain.rsplit(mark, 1)[-1]
-    return plain
+    if "://" in plain:
+        for mark in _CODE_AFTER:
+            plain = plain.rsplit(mark, 1)[-1]
+    return plain.partition(SIGNED_AFTER)[0]
 
 
 async def look(session: AsyncSession, *, outlet_id: UUID, typed: str, now: datetime) -> Shown | None:

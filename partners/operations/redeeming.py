@@ -173,8 +173,11 @@ async def redeem(
     amount_minor: int | None = None,
     gross_minor: int | None = None,
     plate: str | None = None,
+    served_at: datetime | None = None,
 ) -> Served:
     """Redeem a voucher at an outlet and book its line; a retry gives the same answer, whatever became of outlet and agreement since.
+
+    `served_at`: it was served then, while nobody could be asked, under what was agreed then, whether the outlet serves now or not.
 
     :raises PartnerNotServing, OutletNotServing: if the partner, or the outlet, serves nobody
     :raises CodeNotHonoured: if the voucher is not good here, or is for nothing that is agreed today
@@ -185,7 +188,15 @@ async def redeem(
     at = await counter_of(session, outlet_id=outlet_id)
     voucher, kind = await get_voucher_for_update(session, voucher_id=voucher_id)
     held = await redemptions.reserve(
-        session, voucher_id=voucher_id, at=at.outlet, key=key, amount_minor=amount_minor, plate=plate, actor=actor, now=now
+        session,
+        voucher_id=voucher_id,
+        at=at.outlet,
+        key=key,
+        amount_minor=amount_minor,
+        plate=plate,
+        served_at=served_at,
+        actor=actor,
+        now=now,
     )
     source = f"redemption:{held.redemption_id}"
     if held.status is not RedemptionStatus.RESERVED:
@@ -195,8 +206,10 @@ async def redeem(
         if gross_minor is not None and gross_minor != line.gross_minor:
             raise redemptions.VoucherKeyReused
         return await _served(session, line, held)
-    await serving(session, outlet_id=outlet_id)
-    agreed = await _agreed(session, at, now)
+    if served_at is None:
+        await serving(session, outlet_id=outlet_id)
+    event_at = served_at or now
+    agreed = await _agreed(session, at, event_at)
     benefit = next((one for one in agreed.terms.benefits if one.voucher_kind == kind.code), None)
     if benefit is None or (voucher.currency is not None and voucher.currency != at.currency):
         raise redemptions.CodeNotHonoured
@@ -209,7 +222,7 @@ async def redeem(
     entry = Entry(
         kind=LineKind.REDEMPTION,
         source=source,
-        event_at=now,
+        event_at=event_at,
         worth=worth_of(agreed.terms, benefit, gross_minor=gross, saved_minor=saved),
         agreement_id=agreed.agreement_id,
         benefit=benefit.code,
@@ -337,7 +350,7 @@ async def _book(
         return known
     if agreed.terms.settlement.mode is Mode.PRE_PAID and entry.worth.due_minor > max(0, -book.balance_minor):
         raise BlockUsedUp
-    for draw in draws_of(agreed.terms, benefit, entry.worth, month=month_of(local_date(now, at.zone)), plate=plate):
+    for draw in draws_of(agreed.terms, benefit, entry.worth, month=month_of(local_date(entry.event_at, at.zone)), plate=plate):
         if await session.scalar(_DRAW, _bound(at, draw) | {"at_most": draw.at_most}) is None:
             raise AgreedLimitReached
     number = await book_line(session, partner_id=at.partner_id, entry=entry, actor=_who(actor), now=now)

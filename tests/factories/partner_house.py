@@ -14,7 +14,7 @@ from loyalty.rewards.queries.vouchers import codes_of
 from partners.model import AgreementStatus, Category, PartnerStatus
 from partners.operations.agreements import decide_agreement, draft_agreement, submit_agreement
 from partners.operations.alliances import OutletFacts, PartnerFacts, add_outlet, add_partner, move_partner
-from partners.rules import Benefit, BenefitKind, Funder, Terms
+from partners.rules import Benefit, BenefitKind, Funder, Offline, Terms
 from tests.factories.world import SYSTEM
 from tests.topups.conftest import hire
 
@@ -65,7 +65,7 @@ def terms_of(code: str) -> Terms:
         ),
         Benefit(code="tenth", kind=BenefitKind.DISCOUNT, name_zh="会员九折", name_en="Ten per cent off", funders=half, share=1_000),
     ]
-    return Terms(benefits=benefits, commission=4_000)
+    return Terms(benefits=benefits, commission=4_000, offline=Offline(worth_minor=6_000, amount_minor=30_000, uses=10))
 
 
 async def make_house(session, *, now: datetime, code: str = "YUEXI", names: tuple[str, str] = ("悦洗车行", "Yuexi Car Wash")) -> House:

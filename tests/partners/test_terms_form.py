@@ -15,7 +15,9 @@ from partners.rules import (
     Benefit,
     BenefitKind,
     Funder,
+    LossBy,
     Mode,
+    Offline,
     Settlement,
     Standing,
     Terms,
@@ -72,6 +74,16 @@ TERMS = st.builds(
     commission=st.integers(0, WHOLE),
     settlement=SETTLEMENTS,
     cap_month_minor=AMOUNTS,
+    offline=st.none()
+    | st.builds(
+        Offline,
+        worth_minor=st.integers(1, 10**11),
+        amount_minor=st.integers(1, 10**12),
+        uses=st.integers(1, 500),
+        list_hours=st.integers(1, 24),
+        token_hours=st.integers(1, 72),
+        loss_by=st.sampled_from(LossBy),
+    ),
     note=WORDS | st.just(""),
 )
 DAYS = st.dates(date(2026, 1, 1), date(2030, 1, 1))
@@ -167,6 +179,13 @@ def test_what_changes_is_all_that_differs(before, after):
             was |= {one.benefit: one.after} if one.after else {}
     assert was == becomes, "whoever applies what is said has the later version"
     own = {one.field: one.after for one in found if one.benefit is None}
+    alone = {name: own.pop(f"offline_{name}") for name in Offline.__struct_fields__ if f"offline_{name}" in own}
+    if alone:
+        own["offline"] = (
+            msgspec.convert({**(msgspec.structs.asdict(before.offline) if before.offline else {}), **alone}, Offline)
+            if any(value is not None for value in alone.values())
+            else None
+        )
     settled = {name: own.pop(name) for name in list(own) if name in Settlement.__struct_fields__}
     rebuilt = msgspec.structs.replace(
         before, settlement=msgspec.structs.replace(before.settlement, **settled), benefits=after.benefits, **own
@@ -190,4 +209,5 @@ def test_what_comes_next_is_what_then_holds(spans, day):
 
 def test_every_field_of_the_terms_has_its_name():
     fields = {*Terms.__struct_fields__, *Settlement.__struct_fields__, *Benefit.__struct_fields__}
-    assert fields - set(FIELD) == {"benefits", "settlement", "code"}
+    assert fields - set(FIELD) == {"benefits", "settlement", "offline", "code"}
+    assert {f"offline_{name}" for name in Offline.__struct_fields__} <= set(FIELD)

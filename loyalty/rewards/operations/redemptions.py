@@ -29,7 +29,7 @@ from loyalty.rewards.model_vouchers import (
 )
 from loyalty.rewards.queries.vouchers import RedemptionView, get_voucher_for_update, paid_with
 from loyalty.rewards.voucher_codes import code_index
-from loyalty.rewards.voucher_rules import RESERVED_FOR, Outlet, Standing, after_roll_back, read_voucher_code, unfit, use_of
+from loyalty.rewards.voucher_rules import RESERVED_FOR, Outlet, Standing, after_roll_back, as_then, read_voucher_code, unfit, use_of
 
 from .vouchers import Step, VoucherCannotMove, note
 
@@ -173,10 +173,12 @@ async def reserve(
     amount_minor: int | None = None,
     plate: str | None = None,
     hold_for: timedelta = RESERVED_FOR,
+    served_at: datetime | None = None,
 ) -> RedemptionView:
     """Set a voucher aside at an outlet, once for its key; `amount_minor` (None: all) is what the customer would save, cut to what is left.
 
-    Of any number that try at once one gets it. While it is set aside the rest of it cannot be used elsewhere.
+    Of any number that try at once one gets it. While it is set aside the rest of it cannot be used elsewhere. `served_at`: it was served
+    then, and nobody could be asked; a voucher that has ended since is as good as it was.
 
     :raises VoucherNotFound: if there is no such voucher
     :raises CodeNotHonoured: if it is not good here and now
@@ -192,7 +194,10 @@ async def reserve(
             raise VoucherKeyReused
         return _view(known)
     await _release_lapsed(session, voucher, actor=actor, now=now)
-    if unfit(_as_it_is(voucher, kind.outlets), at=at.names, plate=plate, now=now) is not None:
+    standing = _as_it_is(voucher, kind.outlets)
+    if served_at is not None:
+        standing = as_then(standing, served_at)
+    if unfit(standing, at=at.names, plate=plate, now=served_at or now) is not None:
         raise CodeNotHonoured
     if amount_minor is not None and (voucher.left_minor is None or amount_minor <= 0):
         raise AmountNotTaken

@@ -1,6 +1,8 @@
 """What the holder has to come: vouchers, whose code is shown to them alone and only when asked for, and gifts to be fetched."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from litestar import get
@@ -16,9 +18,16 @@ from loyalty.rewards.queries.vouchers import VoucherNotFound, VoucherView, codes
 from loyalty.stations.queries import get_station
 from loyalty.web.endings import good_through
 from loyalty.web.me.holder import HOME, Page, Phone
+from loyalty.web.rendering import render
 
 _USABLE: Final = (VoucherStatus.ISSUED, VoucherStatus.RESERVED)
 _TO_FETCH: Final = (EntitlementStatus.GRANTED, EntitlementStatus.RESERVED)
+
+
+class SignedCode(Protocol):
+    """Gives the path, below this service's address, that a voucher's QR leads to, with its signed code; None where there is none."""
+
+    async def __call__(self, session: AsyncSession, *, voucher_id: UUID, code: str, now: datetime) -> str | None: ...
 
 
 async def rewards_of(phone: Phone, session: AsyncSession) -> dict[str, list[dict[str, Any]]]:
@@ -70,7 +79,25 @@ async def voucher(voucher_id: FromPath[UUID], phone: NamedDependency[Phone]) -> 
         if one is None:
             raise VoucherNotFound(voucher=voucher_id)
         (shown,) = await codes_of(session, voucher_ids=[voucher_id])
-    return phone.draw("voucher.html", voucher=_voucher(phone, one), code=shown.code)
+        signed = await _signed(phone, session, voucher_id, shown.code)
+    piece = phone.request.headers.get("hx-request") == "true"
+    values: dict[str, Any] = {"voucher": _voucher(phone, one), "code": shown.code, "signed": signed}
+    if piece:
+        return render(phone.request, "me/voucher_piece.html", zone=phone.f.zone, now=phone.now, **values)
+    return phone.draw("voucher.html", **values)
+
+
+async def _signed(phone: Phone, session: AsyncSession, voucher_id: UUID, code: str) -> str:
+    """Return the address in the QR of a voucher that its partner may check without a network; empty: its own code is what there is.
+
+    The rooms above sign it: the composition root names them.
+    """
+    sources: Sequence[SignedCode] = getattr(phone.request.app.state, "signed_codes", ())
+    for source in sources:
+        found = await source(session, voucher_id=voucher_id, code=code, now=phone.now)
+        if found is not None:
+            return f"{phone.request.app.state.settings.public_url}{found}"
+    return ""
 
 
 handlers = [voucher]

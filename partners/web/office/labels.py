@@ -59,4 +59,5 @@ LINE: Final[Mapping[LineKind, Toned]] = {
     LineKind.ADJUSTMENT: (N_("Adjustment"), "info"),
     LineKind.PAYMENT: (N_("Payment"), "info"),
     LineKind.DIFFERENCE: (N_("Invoice's difference"), "info"),
+    LineKind.OFFLINE_LOSS: (N_("Offline loss"), "warn"),
 }

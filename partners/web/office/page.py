@@ -21,6 +21,7 @@ from partners.web.office.documents import documents_part
 from partners.web.office.labels import CATEGORY, STATUS
 from partners.web.office.lines import book_part
 from partners.web.office.notices import notices_part
+from partners.web.office.offline import offline_part
 from partners.web.office.outlets import outlets_part
 from partners.web.office.partners import MOVES, version_said
 from partners.web.office.people import people_part
@@ -57,6 +58,7 @@ async def partner(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) -> Pa
         top=_needs(desk, one, held, waiting),
         main=[
             _holds(desk, one, held, holds, coming),
+            *await offline_part(desk, one, holds),
             await outlets_part(desk, one),
             await notices_part(desk, one),
             versions_part(desk, versions, holds),

@@ -18,7 +18,7 @@ from loyalty.web.rendering import render, wants_fragment
 from partners.model import AgreementStatus
 from partners.operations.agreements import AgreementNotADraft, change_draft, draft_agreement
 from partners.queries.alliances import AgreementView, PartnerView, agreement_on
-from partners.rules import BenefitKind, Mode, Terms, faults_of
+from partners.rules import BenefitKind, LossBy, Mode, Terms, faults_of
 from partners.web.office.agreements import ONE, address_of, version_of
 from partners.web.office.common import allowed, base_of, crumbs_of, name_of, offered, today_of
 from partners.web.office.labels import BENEFIT, MODE
@@ -118,7 +118,25 @@ class Drawing:
         ]
         if self.value("mode") == Mode.PRE_PAID or self.value("low"):
             fields.append(self.money("low", self.label("low_minor")))
+        fields += self._offline()
         return [*fields, area("note", self.label("note"), value=self.value("note"), required=False, rows=2)]
+
+    def _offline(self) -> list[Field]:
+        """Return what is agreed for offline: one field, and the others once that says something."""
+        _ = self.desk.gettext
+        told = _("What may be redeemed while a partner's network is gone. Empty: nothing.")
+        fields = [self.money("offline_worth", self.label("offline_worth_minor"), help=told, attrs={"data-reload": "1"})]
+        if not self.value("offline_worth"):
+            return fields
+        usual = {"uses": "20", "list_hours": "12", "token_hours": "72"}
+        fields.append(self.money("offline_amount", self.label("offline_amount_minor"), help=_("Empty: ten vouchers of the largest.")))
+        fields += [
+            self.line(f"offline_{name}", self.label(f"offline_{name}"), num=True, placeholder=shown) for name, shown in usual.items()
+        ]
+        who = [(LossBy.ISSUER.value, _("we")), (LossBy.PARTNER.value, _("the partner"))]
+        label, chosen = self.label("offline_loss_by"), self.value("offline_loss_by") or LossBy.ISSUER.value
+        told = _("Beyond an outlet's budget it is always the partner.")
+        return [*fields, select("offline_loss_by", label, who, value=chosen, help=told)]
 
     def benefits(self, moved: int | None) -> list[Editable]:
         """Return the benefits in their order."""

@@ -8,7 +8,7 @@ import msgspec
 
 from loyalty.web.office.desk import Desk
 from loyalty.web.office.rules_typed import Typed, Writer, number
-from partners.rules import Band, Benefit, BenefitKind, Code, Fault, Funder, Mode, Settlement, Terms
+from partners.rules import Band, Benefit, BenefitKind, Code, Fault, Funder, LossBy, Mode, Offline, Settlement, Terms
 from partners.web.office.wording import FIELD
 
 BENEFITS_MAX: Final = 40
@@ -19,6 +19,8 @@ COUNT: Final = "benefits"
 _BRAND: Final = "brand:"
 _TEXTS: Final = ("code", "name_zh", "name_en", "voucher_kind", "purpose", "terms_zh", "terms_en")
 _WHOLES: Final = ("limit_total", "limit_each_month")
+_OFFLINE: Final[Mapping[str, int]] = {"uses": 500, "list_hours": 24, "token_hours": 72}
+"""Whole numbers of what is agreed for offline, each with its largest."""
 _PERCENTS: Final = ("commission", "share")
 _MONEY: Final = {"amount_minor": "amount", "cover_minor": "cover"}
 AT: Final[Mapping[str, str]] = {"funders": "issuer", "bands": "band0-premium", "amount_minor": "amount", "cover_minor": "cover"}
@@ -52,11 +54,24 @@ def typed_of(drafted: Drafted, *, currency: str, zone: str) -> Typed:
         "pay_within_days": [str(settlement.pay_within_days)],
         "low": [write.money(settlement.low_minor)],
         "note": [terms.note],
+        **_offline(terms.offline, write),
         COUNT: [str(len(terms.benefits))],
     }
     for index, one in enumerate(terms.benefits):
         typed |= {f"b{index}-{name}": [value] for name, value in _benefit(one, write).items()}
     return typed
+
+
+def _offline(agreed: Offline | None, write: Writer) -> Typed:
+    """Return what is agreed for offline; nothing where nothing is."""
+    if agreed is None:
+        return {}
+    return {
+        "offline_worth": [write.money(agreed.worth_minor)],
+        "offline_amount": [write.money(agreed.amount_minor)],
+        **{f"offline_{name}": [str(getattr(agreed, name))] for name in _OFFLINE},
+        "offline_loss_by": [agreed.loss_by.value],
+    }
 
 
 def _benefit(one: Benefit, write: Writer) -> dict[str, str]:
@@ -153,6 +168,7 @@ class Reading:
         own: dict[str, Any] = {
             "commission": form.percent("commission", self.label("commission"), low=0, required=False) or 0,
             "cap_month_minor": self.money("cap", "cap_month_minor"),
+            "offline": self._offline(),
             "note": form.text("note", self.label("note"), required=False, longest=2_000),
         }
         codes: set[str] = set()
@@ -174,6 +190,22 @@ class Reading:
         if found is not None and found > 10**12:
             self.form.fault(name, self.label(field), self._("is too large"))
         return found
+
+    def _offline(self) -> Offline | None:
+        """Read what is agreed for offline: nothing without what a voucher may be worth; an empty field has its usual value."""
+        worth = self.money("offline_worth", "offline_worth_minor")
+        amount = self.money("offline_amount", "offline_amount_minor")
+        whole = {
+            name: self.form.whole(f"offline_{name}", self.label(f"offline_{name}"), low=1, high=most, required=False)
+            for name, most in _OFFLINE.items()
+        }
+        if worth is None:
+            return None
+        who = LossBy.ISSUER
+        if self.form.raw("offline_loss_by"):
+            who = self.form.choice("offline_loss_by", self.label("offline_loss_by"), LossBy, LossBy.ISSUER)
+        said: dict[str, Any] = {name: count for name, count in whole.items() if count is not None}
+        return Offline(worth_minor=worth, amount_minor=amount or worth * 10, loss_by=who, **said)
 
     def _benefit(self, index: int, codes: set[str]) -> dict[str, Any]:
         _, form, at = self._, self.form, f"b{index}-"

@@ -17,6 +17,12 @@ FIELD: Final[Mapping[str, str]] = {
     "statement_day": N_("Statement on the month's day"),
     "pay_within_days": N_("Paid within working days"),
     "low_minor": N_("Told when the block is below"),
+    "offline_worth_minor": N_("Offline: a voucher worth at most"),
+    "offline_amount_minor": N_("Offline: at most an outlet, between two syncs"),
+    "offline_uses": N_("Offline: vouchers an outlet, between two syncs"),
+    "offline_list_hours": N_("Offline: hours without a fresh list"),
+    "offline_token_hours": N_("Offline: hours a code is good"),
+    "offline_loss_by": N_("Offline: who bears what was used twice"),
     "kind": N_("Kind"),
     "name_zh": N_("Chinese name"),
     "name_en": N_("English name"),
@@ -49,6 +55,9 @@ class TermsVoice:
             "share": self.percent,
             "cap_month_minor": self.money,
             "low_minor": self.money,
+            "offline_worth_minor": self.money,
+            "offline_amount_minor": self.money,
+            "offline_loss_by": lambda who: self.funder(who.value),
             "amount_minor": self.money,
             "cover_minor": self.money,
             "mode": lambda mode: desk.gettext(MODE[mode][0]),
@@ -102,6 +111,9 @@ class TermsVoice:
         pairs = [(self.label(name), self.value(name, getattr(terms, name))) for name in _OWN]
         settled = [name for name in _SETTLED if name != "low_minor" or settlement.mode is Mode.PRE_PAID]
         pairs += [(self.label(name), self.value(name, getattr(settlement, name))) for name in settled]
+        if terms.offline is not None:
+            told = [(f"offline_{name}", getattr(terms.offline, name)) for name in terms.offline.__struct_fields__]
+            pairs += [(self.label(name), self.value(name, value)) for name, value in told]
         return pairs if not terms.note else [*pairs, (self.label("note"), terms.note)]
 
     def name(self, one: Benefit) -> str:

@@ -29,6 +29,7 @@ KIND: Final = {
     LineKind.ADJUSTMENT: (N_("Put right"), "info"),
     LineKind.PAYMENT: (N_("Payment"), "info"),
     LineKind.DIFFERENCE: (N_("Invoice's difference"), "info"),
+    LineKind.OFFLINE_LOSS: (N_("Offline, used up before"), "warn"),
 }
 
 

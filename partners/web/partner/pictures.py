@@ -70,6 +70,7 @@ PICTURES = (
     Picture("verdict", "/partner", then=_good),
     Picture("refused", "/partner", then=_wrong),
     Picture("member", "/partner/members"),
+    Picture("offline", "/partner/offline"),
     Picture("today", "/partner/today"),
     Picture("receipt", "/partner/today", then=_receipt),
     Picture("book", "/partner/book"),

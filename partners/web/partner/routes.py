@@ -3,11 +3,11 @@
 from litestar import Router
 from litestar.di import Provide
 
-from partners.web.partner import api_keys, book, log_in, outlets, people, redeem, statements, today
+from partners.web.partner import api_keys, book, log_in, offline, outlets, people, redeem, statements, today
 from partners.web.partner.desk import DOOR, provide_partner
 from partners.web.partner.frame import HOME
 
-_PAGES = (log_in, redeem, today, book, statements, outlets, people, api_keys)
+_PAGES = (log_in, redeem, offline, today, book, statements, outlets, people, api_keys)
 
 partner_portal = Router(
     path=HOME,

@@ -35,6 +35,7 @@ RULES = {
     "/partner": EVERYBODY,
     "/partner/outlet": REDEEM,
     "/partner/codes": REDEEM,
+    "/partner/offline": REDEEM,
     "/partner/photos": REDEEM,
     "/partner/redemptions": REDEEM,
     "/partner/members": REDEEM,

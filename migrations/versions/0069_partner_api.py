@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "0071"
+revision = "0069"
 down_revision = "0068"
 branch_labels = None
 depends_on = None
