@@ -161,7 +161,16 @@ def _netting(desk: PageDesk, stated: Stated) -> Facts:
 
 def _sums(desk: PageDesk, stated: Stated) -> Rows:
     _ = desk.gettext
-    heads = (_("Lines"), _("Pieces"), _("Sales"), _("Saved"), _("Partner bears"), _("Commission"), _("Other"), _("Due to the partner"))
+    heads = (
+        _("Lines"),
+        _("Pieces"),
+        _("Sales"),
+        _("Customers saved"),
+        _("Partner bears"),
+        _("Commission"),
+        _("Other"),
+        _("Due to the partner"),
+    )
     names = ("gross_minor", "saved_minor", "partner_minor", "commission_minor", "paid_minor", "due_minor")
 
     def row(label: str, found: Sequence[Any]) -> list[Cell]:
@@ -192,7 +201,7 @@ def _shares(desk: PageDesk, stated: Stated, lines: Sequence[StatedLine], funder:
 def _seal(desk: PageDesk, stated: Stated, lines: Sequence[StatedLine], base: str) -> Facts:
     _ = desk.gettext
     digest = digest_of(lines).hex()
-    when = (_("Closed"), desk.f.when(stated.at)) if stated.is_final else (_("State"), desk.tag(_("Pro forma"), "warn"))
+    when = (_("Month closed"), desk.f.when(stated.at)) if stated.is_final else (_("State"), desk.tag(_("Pro forma"), "warn"))
     shown = Markup('<span class="mono small" title="{}">{}…</span>').format(digest, digest[:16])
     note = _("The files say the same, byte for byte, whenever they are fetched.") if stated.is_final else ""
     return Facts(
@@ -280,7 +289,7 @@ def dispute_facts(desk: PageDesk, one: DisputeView, currency: str, *, line_href:
         (_("State"), cells.tag(desk, one.status, DISPUTE).show),
         (_("Line"), desk.link(line_href, f"#{one.number}")),
         (_("Reason"), _(REASON[one.reason])),
-        (_("Said"), one.said),
+        (_("What is said"), one.said),
         (_("The partner should get"), money(one.wanted_minor)),
         (_("Opened"), desk.f.when(one.opened_at)),
     ]

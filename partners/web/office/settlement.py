@@ -129,7 +129,7 @@ async def _runs(desk: Desk) -> Rows:
     return Rows(
         title=_("Payment runs"),
         columns=[
-            Column(_("Made")),
+            Column(_("Run made")),
             Column(_("Invoices"), "num"),
             Column(_("Amount"), "num"),
             Column(_("State")),

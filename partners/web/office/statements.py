@@ -75,7 +75,7 @@ async def statements(desk: NamedDependency[Desk], partner_id: FromPath[UUID]) ->
                 Column(_("Month")),
                 Column(_("Lines"), "num"),
                 *(Column(head, "num") for head in heads),
-                Column(_("Closed")),
+                Column(_("Month closed")),
                 Column(_("Invoice")),
             ],
             fetch=fetch,
@@ -109,7 +109,7 @@ async def statement(desk: NamedDependency[Desk], partner_id: FromPath[UUID], mon
     stated, lines = await month_of_partner(desk, partner_id=partner_id, month=named)
     base = _base(partner_id, month)
     invoices = await invoices_of_month(desk.session, partner_id=partner_id, month=named)
-    tag = desk.tag(_("Closed"), "good") if stated.is_final else desk.tag(_("Pro forma"), "warn")
+    tag = desk.tag(_("Month closed"), "good") if stated.is_final else desk.tag(_("Pro forma"), "warn")
     parts = statement_parts(desk, stated, lines, base=base, funder=TermsVoice(desk, one.currency).funder)
     top: list[Part] = []
     if not stated.is_final:

@@ -141,7 +141,7 @@ async def statement(partner: NamedDependency[PartnerDesk], month: FromPath[str])
     return await partner.page(
         _("Statement of %(month)s", month=partner.f.month(named)),
         crumbs=[(_("Statements"), PATH), (partner.f.month(named), "")],
-        tags=[partner.tag(_("Closed"), "good") if stated.is_final else partner.tag(_("Pro forma"), "warn")],
+        tags=[partner.tag(_("Month closed"), "good") if stated.is_final else partner.tag(_("Pro forma"), "warn")],
         acts=[Act(_("Lines"), f"{HOME}/book?month={month}"), *await _acts(partner, stated, invoices)],
         top=[*top, tiles(partner, stated)],
         main=[*[await _invoice(partner, each) for each in invoices], *parts],
