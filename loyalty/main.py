@@ -41,6 +41,7 @@ from loyalty.web.office.rules_api import rules_api
 from loyalty.web.office.simulations_api import simulations_api
 from loyalty.web.problems import app_handlers
 from loyalty.web.routes import web_routes
+from partners.operations.feed_runs import require_consents_of
 from partners.operations.offline_codes import offline_path
 from partners.web.notices import alliance_notices
 from partners.web.office.routes import partners_office
@@ -118,6 +119,7 @@ def create_app(settings: Settings) -> Litestar:
                 "notice_sources": (alliance_notices,),
                 "waiting_sources": (alliances_waiting,),
                 "signed_codes": (offline_path,),
+                "resend_guards": (require_consents_of,),
             }
         ),
         # Our own handler logs faults without values; Litestar's would log messages.

@@ -29,6 +29,8 @@ class MessageView(msgspec.Struct, frozen=True):
     message_id: UUID
     channel: Channel
     about: str
+    once: str
+    """What it is sent once for."""
     recipient_shown: str
     made_at: datetime
     due_at: datetime

@@ -23,7 +23,7 @@ from loyalty.crypto.age import seal_for
 from loyalty.customers.queries import hold_consents
 from loyalty.errors import Refusal
 from loyalty.ids import uuid7
-from loyalty.outbox import Channel, MessageStatus, SignedPost, put, shown, statuses_of
+from loyalty.outbox import Channel, MessageStatus, SignedPost, get_message, put, shown, statuses_of
 from partners.feed_rules import Head, Record, due_after, file_of
 from partners.model_feeds import (
     FeedChannel,
@@ -151,6 +151,21 @@ async def send_again(session: AsyncSession, *, partner_id: UUID, batch_id: UUID,
     await _queue(session, feed, batch, ground, place=len(before.all()), sender=sender, actor=_who(actor), now=now)
     facts = {"batch": batch_id, "sequence": batch.sequence}
     await audit.record(session, actor=actor, action="partners.feed_sent_again", subject=("partner", partner_id), facts=facts, now=now)
+
+
+async def require_consents_of(session: AsyncSession, *, message_id: UUID, now: datetime) -> None:
+    """Let a message of the outbox leave once more: one that carries a list only while everybody on it still agrees.
+
+    :raises FeedHoldsWithdrawn: if somebody on it has withdrawn since
+    """
+    message = await get_message(session, message_id=message_id)
+    if message.about != ABOUT:
+        return
+    log = PartnerFeedLogLine
+    told = select(log.batch_id).where(log.message == message.once, log.event == LogEvent.QUEUED)
+    batch = await session.get(PartnerFeedBatch, await session.scalar(told))
+    if batch is not None:
+        await _require_consents(session, batch, now)
 
 
 async def settle(session: AsyncSession, *, now: datetime) -> int:

@@ -23,7 +23,7 @@ from loyalty.db import transaction
 from loyalty.outbox import LEASE, Channel, OutboxMessage, claim
 from partners.feed_rules import read_file
 from partners.model_feeds import FeedChannel, LogEvent
-from partners.operations.feed_runs import FeedHoldsWithdrawn, send_again
+from partners.operations.feed_runs import FeedHoldsWithdrawn, require_consents_of, send_again
 from partners.operations.feeds import FeedCannotMove
 from partners.queries.feeds import log_of
 from tests.factories.smtp import mail_server
@@ -96,7 +96,14 @@ async def test_a_list_goes_by_mail_once_and_the_same_bytes_again_when_asked(hous
         assert "给".encode() not in server.taken[0]
         assert read_file(open_sealed(house.identity, first))[2][2] == "给"
         assert (await events(house))[3:] == [LogEvent.QUEUED, LogEvent.SENT]
+        async with transaction(house.sessions) as session:
+            messages = list(await session.scalars(select(OutboxMessage.message_id)))
+            await require_consents_of(session, message_id=messages[0], now=MONDAY + 9 * MINUTE)
         await house.says("给", False, MONDAY + 10 * MINUTE)
+        # The office's "send again" of the outbox asks the same as the feed's own.
+        with pytest.raises(FeedHoldsWithdrawn):
+            async with transaction(house.sessions) as session:
+                await require_consents_of(session, message_id=messages[0], now=MONDAY + 11 * MINUTE)
         with pytest.raises(FeedHoldsWithdrawn):
             await again(house, batch, MONDAY + 11 * MINUTE)
 

@@ -73,6 +73,7 @@ PROTECTED = (
     ProtectedColumn("gift_hand_outs", "entitlement_id", "signature_sealed", Purpose.SIGNATURE),
     ProtectedColumn("cash_receipts", "cash_fill_id", "content_sealed", Purpose.DOCUMENT),
     ProtectedColumn("partner_documents", "document_id", "content", Purpose.DOCUMENT),
+    ProtectedColumn("partner_feeds", "feed_id", "webhook_secret", Purpose.WEBHOOK_SECRET),
     ProtectedColumn("partner_bank_accounts", "bank_account_id", "number_sealed", Purpose.BANK_ACCOUNT, tail="number_tail"),
     ProtectedColumn("partner_payment_runs", "run_id", "content", Purpose.DOCUMENT),
     ProtectedColumn("partner_files", "file_id", "content", Purpose.DOCUMENT),

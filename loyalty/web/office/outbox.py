@@ -165,6 +165,8 @@ async def ask_again(desk: NamedDependency[Desk], message_id: FromPath[UUID]) -> 
 async def again(desk: NamedDependency[Desk], message_id: FromPath[UUID]) -> Page:
     """Let it be sent once more."""
     desk.require(_MAY)
+    for guard in getattr(desk.request.app.state, "resend_guards", ()):
+        await guard(desk.session, message_id=message_id, now=desk.now)
     await send_again(desk.session, message_id=message_id, now=desk.now)
     subject = ("outbox_message", message_id)
     await audit.record(desk.session, actor=desk.actor, action="outbox.message_sent_again", subject=subject, facts={}, now=desk.now)
