@@ -47,6 +47,7 @@ from partners.web.notices import alliance_notices
 from partners.web.office.routes import partners_office
 from partners.web.office.waiting import alliances_waiting
 from partners.web.partner.routes import partner_portal
+from partners.web.places import partner_places
 from partners.web.till_api import till_api
 
 
@@ -120,6 +121,7 @@ def create_app(settings: Settings) -> Litestar:
                 "waiting_sources": (alliances_waiting,),
                 "signed_codes": (offline_path,),
                 "resend_guards": (require_consents_of,),
+                "place_sources": (partner_places,),
             }
         ),
         # Our own handler logs faults without values; Litestar's would log messages.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -186,6 +186,38 @@ async def get_outlet(session: AsyncSession, *, partner_id: UUID, outlet_id: UUID
     if found is None:
         raise OutletNotFound(outlet=outlet_id)
     return found
+
+
+class PlaceView(NamedTuple):
+    """An outlet as a holder reads of it."""
+
+    code: str
+    partner_zh: str
+    partner_en: str
+    outlet_code: str
+    name_zh: str
+    name_en: str
+    address: str
+    hours: str
+    telephone: str
+    status: OutletStatus
+    why_paused: str | None
+    paused_until: datetime | None
+
+
+async def places_of(session: AsyncSession, *, codes: Collection[str]) -> list[PlaceView]:
+    """Return the outlets of active partners, by their codes, that are not shut."""
+    partner = (Partner.code, Partner.name_zh, Partner.name_en)
+    one = PartnerOutlet
+    outlet = (one.code, one.name_zh, one.name_en, one.address, one.hours, one.telephone, one.status, one.why_paused, one.paused_until)
+    columns: tuple[Any, ...] = (*partner, *outlet)
+    rows = await session.execute(
+        select(*columns)
+        .join(one, one.partner_id == Partner.partner_id)
+        .where(Partner.code.in_(codes), Partner.status == PartnerStatus.ACTIVE, one.status != OutletStatus.CLOSED)
+        .order_by(Partner.code, one.code)
+    )
+    return [PlaceView(*row) for row in rows]
 
 
 async def paused_outlets(session: AsyncSession, *, now: datetime) -> list[PausedOutlet]:

@@ -117,6 +117,7 @@ async def code_of_slip(page, site, number) -> str:
     await page.wait_for_selector(".hero")
     await page.locator("li:has-text('意外险凭证') a[href*='/me/vouchers/']").click()
     await page.wait_for_url("**/me/vouchers/*")
+    await expect(page.locator("main")).to_contain_text("营业大厅")
     await keep_picture(page, "slip-2-holder")
     return await page.locator("p.mono.strong").inner_text()
 

@@ -1,8 +1,8 @@
 """What the holder has to come: vouchers, whose code is shown to them alone and only when asked for, and gifts to be fetched."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from litestar import get
@@ -19,6 +19,22 @@ from loyalty.stations.queries import get_station
 from loyalty.web.endings import good_through
 from loyalty.web.me.holder import HOME, Page, Phone
 from loyalty.web.rendering import render
+
+
+class Place(NamedTuple):
+    """Where a voucher is honoured; `why_paused`: why it is not just now, None where it is."""
+
+    name_zh: str
+    name_en: str
+    address: str
+    hours: str
+    telephone: str
+    why_paused: str | None = None
+    until: datetime | None = None
+
+
+PlaceSource = Callable[[AsyncSession, Sequence[str]], Awaitable[Sequence[Place]]]
+"""Gives the places, of what rooms above know, that a kind's outlets name."""
 
 _USABLE: Final = (VoucherStatus.ISSUED, VoucherStatus.RESERVED)
 _TO_FETCH: Final = (EntitlementStatus.GRANTED, EntitlementStatus.RESERVED)
@@ -80,8 +96,19 @@ async def voucher(voucher_id: FromPath[UUID], phone: NamedDependency[Phone]) -> 
             raise VoucherNotFound(voucher=voucher_id)
         (shown,) = await codes_of(session, voucher_ids=[voucher_id])
         signed = await _signed(phone, session, voucher_id, shown.code)
+        sources: Sequence[PlaceSource] = getattr(phone.request.app.state, "place_sources", ())
+        places = [place for source in sources for place in await source(session, one.outlets)]
     piece = phone.request.headers.get("hx-request") == "true"
     values: dict[str, Any] = {"voucher": _voucher(phone, one), "code": shown.code, "signed": signed}
+    values["places"] = [
+        {
+            "name": phone.either(place.name_zh, place.name_en),
+            "about": [part for part in (place.address, place.hours, place.telephone) if part],
+            "paused": place.why_paused,
+            "until": phone.f.when(place.until) if place.until else "",
+        }
+        for place in places
+    ]
     if piece:
         return render(phone.request, "me/voucher_piece.html", zone=phone.f.zone, now=phone.now, **values)
     return phone.draw("voucher.html", **values)
