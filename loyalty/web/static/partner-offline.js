@@ -106,7 +106,7 @@ function changed() {
 }
 
 async function posted(path, fields) {
-  const answer = await fetch(path, { method: "POST", body: new URLSearchParams(fields), redirect: "error" });
+  const answer = await fetch(path, { method: "POST", body: new URLSearchParams(fields), redirect: "error", keepalive: true });
   if (!answer.ok) throw new Error(String(answer.status));
   return answer.json();
 }
