@@ -1,5 +1,6 @@
 """Vouchers honoured while the network is gone: what a code must be, one effect for ever, and a loss that cannot exceed its bound."""
 
+import asyncio
 import random
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from sqlalchemy import select, text, update
 from loyalty.audit.model import Actor, ActorKind
 from loyalty.crypto import Purpose, issue_token, keyring, read_signed_token
 from loyalty.crypto import public_keys as keys_of
+from loyalty.db import transaction
 from loyalty.rewards.model_vouchers import Voucher, VoucherKind, VoucherStatus
 from loyalty.rewards.operations.redemptions import expire_due
 from loyalty.rewards.operations.vouchers import cancel_voucher
@@ -383,3 +385,33 @@ async def test_what_a_phone_told_is_never_changed(shop, now):
             async with shop.session.begin_nested():
                 await shop.session.execute(text(sentence))
     assert isinstance(shop, SimpleNamespace)
+
+
+# All at once, each in a transaction of its own
+
+
+async def test_the_same_batches_of_two_outlets_told_eight_times_at_once_have_one_effect(sessions, now):
+    async with transaction(sessions) as session:
+        made = await make_counter(session, now, terms=TERMS)
+        facts = OutletFacts(code="W2", name_zh="二店", name_en="Two")
+        two = await add_outlet(session, partner_id=made.partner, facts=facts, actor=made.people[0], now=now)
+        outlets = [made.outlet, two]
+        kits = [await take_lease(session, outlet_id=each, device=uuid4(), granted_to="li", now=now) for each in outlets]
+        codes = [await offline_code(session, voucher_id=await voucher(session, now, "p-fifty"), now=now) for _ in range(3)]
+    batches = [[use(code, kit, at=now + timedelta(minutes=1 + number)) for number, code in enumerate(codes)] for kit in kits]
+
+    async def tell(which):
+        async with transaction(sessions) as session:
+            shuffled = random.Random(which).sample(batches[which % 2], 3)
+            told = await sync(session, outlet_id=outlets[which % 2], told=shuffled, actor=CLERK, now=now + timedelta(hours=1))
+        return which % 2, sorted(told, key=lambda each: each.key)
+
+    answers = await asyncio.gather(*(tell(which) for which in range(8)))
+    for which in (0, 1):
+        mine = [told for outlet, told in answers if outlet == which]
+        assert mine == [mine[0]] * 4
+    async with transaction(sessions) as session:
+        lines = list(await session.scalars(select(PartnerLine.kind).order_by(PartnerLine.kind)))
+        assert lines == [LineKind.OFFLINE_LOSS] * 3 + [LineKind.REDEMPTION] * 3
+        drawn = await session.scalars(select(OfflineLease.used_minor))
+        assert list(drawn) == [15_000, 15_000]

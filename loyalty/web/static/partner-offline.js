@@ -106,15 +106,16 @@ function changed() {
 }
 
 async function posted(path, fields) {
-  const answer = await fetch(path, { method: "POST", body: new URLSearchParams(fields), redirect: "error" });
+  const answer = await fetch(path, { method: "POST", body: new URLSearchParams(fields), redirect: "error", keepalive: true });
   if (!answer.ok) throw new Error(String(answer.status));
   return answer.json();
 }
 
 /* Tells what waits, then takes a fresh list; the lease that ran is settled by that. Throws where the network, or the session, is gone. */
 async function told() {
-  const asked = await fetch(`${SHELL}/state`, { redirect: "error" });
-  if (!asked.ok) throw new Error(String(asked.status));
+  const asked = await fetch(`${SHELL}/state`);
+  // Led to the log-in: nobody is signed in, what waits goes on waiting.
+  if (!asked.ok || asked.redirected) throw new Error(String(asked.status));
   const here = await asked.json();
   for (;;) {
     const waiting = (await kept()).uses.filter((one) => !one.result).slice(0, BATCH);
@@ -171,7 +172,7 @@ export async function sync() {
     return true;
   } catch {
     tries += 1;
-    timer = setTimeout(sync, 1000 * pause(tries));
+    if ((await kept()).uses.some((one) => !one.result)) timer = setTimeout(sync, 1000 * pause(tries));
     return false;
   } finally {
     changed();
@@ -204,7 +205,10 @@ async function drawTag() {
 }
 
 async function begin() {
-  if (!canVerify) return;
+  if (!canVerify) {
+    if (shell) shell.querySelector("[data-until]").textContent = said("no_crypto");
+    return;
+  }
   document.addEventListener("partner-offline", () => (shell ? draw() : tag && drawTag()));
   window.addEventListener("online", sync);
   for (const out of document.querySelectorAll("form[action='/partner/log-out']")) {
@@ -290,7 +294,9 @@ async function draw() {
   const name_ = shell.querySelector("[data-tag]");
   name_.textContent = waiting ? shell.dataset.waiting.replace("#", waiting) : facts.kit ? shell.dataset.ready : shell.dataset.none;
   name_.className = `tag ${waiting || !facts.kit ? "warn" : "good"}`;
-  if (facts.kit) {
+  if (!facts.kit) {
+    shell.querySelector("[data-until]").textContent = said("no_lease");
+  } else {
     const until = new Date((facts.kit.until - facts.offset) * 1000).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
     shell.querySelector("[data-until]").textContent = shell.dataset.until.replace("#", until);
   }
