@@ -111,8 +111,11 @@ async def cancel_run(session: AsyncSession, *, run_id: UUID, actor: Actor, now: 
 
     :raises RunNotFound: if there is none
     :raises RunCannotMove: if it was paid or cancelled
+    :raises AnotherPersonDecides: if it was approved, and who selected gives it up: its file may be at the bank
     """
     run = await _moving(session, run_id, RunStatus.CANCELLED)
+    if run.status is RunStatus.APPROVED and staff_of(actor) == run.made_by:
+        raise AnotherPersonDecides
     for row in await _invoices(session, run_id):
         row.status, row.run_id = InvoiceStatus.ACCEPTED, None
     run.status, run.decided_by, run.decided_at = RunStatus.CANCELLED, staff_of(actor), now

@@ -207,6 +207,8 @@ async def test_a_run_given_up_lets_its_invoices_wait_for_another(session, people
     with pytest.raises(DBAPIError, match="made once"):
         async with session.begin_nested():
             await session.execute(text("UPDATE partner_payment_runs SET digest = sha256('x')"))
+    with pytest.raises(AnotherPersonDecides):
+        await cancel_run(session, run_id=first, actor=people[0], now=LATER)
     await cancel_run(session, run_id=first, actor=people[1], now=LATER)
     assert [one.invoice_id for one in await payable(session, most=9)] == [made]
     await propose_run(session, invoice_ids=[made], actor=people[0], now=LATER)

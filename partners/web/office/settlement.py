@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Response
 
+from loyalty.clock import local_date
 from loyalty.identity.rules import Permission
 from loyalty.web.exports import CSV_TYPE
 from loyalty.web.i18n import N_
@@ -158,7 +159,7 @@ async def ask_run(desk: NamedDependency[Desk]) -> Page:
     """Let the invoices be selected; what is due stands ticked."""
     desk.offer(Permission.EDIT_ALLIANCES)
     _ = desk.gettext
-    due, today = await payable(desk.session, most=MOST), desk.now.date()
+    due, today = await payable(desk.session, most=MOST), local_date(desk.now, desk.zone)
     fields = [
         check(
             f"pay-{each.invoice_id}",
@@ -271,7 +272,7 @@ async def ask_paid(desk: NamedDependency[Desk], run_id: FromPath[UUID]) -> Page:
     one = await get_run(desk.session, run_id=run_id)
     title = _("The bank paid it")
     fields = [
-        field("day", _("Day of the payment"), type="date", value=desk.now.date().isoformat()),
+        field("day", _("Day of the payment"), type="date", value=local_date(desk.now, desk.zone).isoformat()),
         field("reference", _("The bank's reference"), autofocus=True),
     ]
     crumbs = [(_("Settlement"), ALL), (_("Payment run"), f"{ALL}/runs/{run_id}"), (title, "")]

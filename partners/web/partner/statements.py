@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Response
 
+from loyalty.clock import local_date
 from loyalty.identity.partner_rules import PartnerPermission
 from loyalty.paging import Page as Found
 from loyalty.web.desk import Page
@@ -67,7 +68,7 @@ async def statements(partner: NamedDependency[PartnerDesk]) -> Any:
     async def rows(found: Sequence[StatementView]) -> list[list[Cell]]:
         return [await _row(partner, each) for each in found]
 
-    running = f"{month_of(partner.now.date()):%Y-%m}"
+    running = f"{month_of(local_date(partner.now, partner.zone)):%Y-%m}"
     return await show(
         partner,
         List(
