@@ -27,8 +27,8 @@ from partners.line_rules import month_after
 from partners.operations.alliances import OutletFacts, add_outlet
 from partners.queries.feeds import log_of
 from partners.queries.settlement import get_statement
-from tests.browser.counter import come_in
-from tests.browser.serving import keep_picture
+from tests.browser.counter import come_in, make_station
+from tests.browser.serving import keep_picture, served
 from tests.factories.partner_house import PASSWORD, SECRET
 from tests.factories.world import SYSTEM
 from tests.partners.feeding import CODE, KIND, feeding_house
@@ -44,6 +44,16 @@ GIVES = Rule(
     funders=(Funder(funder="head-office"),),
     when=When(channels=(Channel.TOPUP,), flyers=(FLYER,)),
 )
+
+
+@pytest.fixture(scope="module")
+async def counter_station(databases, tmp_path_factory):
+    """A counter of this story's own: what it leaves in books and lists would be found by others' tests."""
+    url, folder = await databases.clone(), tmp_path_factory.mktemp("counter")
+    world = await make_station(url, folder)
+    with served(url, folder) as address:
+        yield url, folder, world, address
+    await databases.drop(url)
 
 
 @pytest.fixture
